@@ -1,0 +1,86 @@
+# What a person or a build server runs; each target first makes the virtual environment that it needs.
+
+SHELL = /bin/sh
+PYTHON ?= python3.13 python3.12 python3.11 python3
+ARGS =
+
+BIN = .venv/bin
+PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+.PHONY: help demo test check format lint types imports fix crash-sweep bench clean
+
+help:
+	@echo "make demo          run recipes/speed_of_light.yaml and show its results"
+	@echo "make test          run the tests; some of them: make test ARGS='tests/unit -k recipe'"
+	@echo "make check         all gates: format, lint, types, imports, test (each is a target of its own)"
+	@echo "make fix           format the code and repair what the linter can"
+	@echo "make crash-sweep   kill runs at every call that matters and resume them"
+	@echo "make bench         measure"
+	@echo "make clean         remove .venv and the tools' caches; runs stay"
+	@echo "another interpreter: make PYTHON=python3.12 test"
+
+demo: .venv/.stamp
+	@$(BIN)/matterstack run recipes/speed_of_light.yaml --table
+
+test: .venv/.stamp-dev
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: format lint types imports test
+
+format: .venv/.stamp-dev
+	@$(BIN)/ruff format --check .
+
+lint: .venv/.stamp-dev
+	@$(BIN)/ruff check .
+
+types: .venv/.stamp-dev
+	@$(BIN)/mypy
+
+imports: .venv/.stamp-dev
+	@$(BIN)/lint-imports --no-logo
+
+fix: .venv/.stamp-dev
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+# A sweep is one long test for each call, so the limit of ordinary tests does not fit it.
+crash-sweep: .venv/.stamp-dev
+	@$(BIN)/python -m pytest -m crash --timeout=1800 $(ARGS)
+
+bench: .venv/.stamp
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+clean:
+	@rm -rf .venv .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Two stamps, so that the demo does not wait for the developers' tools.
+.venv/.stamp: pyproject.toml requirements.txt
+	@test -x $(BIN)/python || { \
+	  found=; \
+	  for candidate in $(PYTHON); do \
+	    if "$$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then \
+	      found=$$candidate; \
+	      break; \
+	    fi; \
+	  done; \
+	  if test -z "$$found"; then \
+	    echo "no Python 3.11 or newer found; looked for: $(PYTHON)" >&2; \
+	    echo "install one, or name it: make PYTHON=/path/to/python3" >&2; \
+	    exit 1; \
+	  fi; \
+	  if ! "$$found" -c 'import ensurepip' >/dev/null 2>&1; then \
+	    echo "$$found cannot make virtual environments; on Debian: apt-get install python3-venv" >&2; \
+	    exit 1; \
+	  fi; \
+	  echo "making .venv with $$("$$found" --version)"; \
+	  "$$found" -m venv --clear .venv || { rm -rf .venv; exit 1; }; \
+	}
+	@echo "installing matterstack into .venv"
+	@$(PIP) -r requirements.txt -e .
+	@touch $@
+
+.venv/.stamp-dev: .venv/.stamp
+	@echo "installing the developers' tools into .venv"
+	@$(PIP) -e '.[dev]'
+	@touch $@

@@ -1,0 +1,324 @@
+"""Drive one run to its end: ask the board what is due, record the intent, run it, record what came of it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from orchestrator.checks import SuccessRules
+from orchestrator.clock import monotonic
+from orchestrator.context import Context
+from orchestrator.engine import Board
+from orchestrator.errors import ExpressionError, NotJsonSafeError, Problem
+from orchestrator.expressions import Scope, evaluate_condition, resolve
+from orchestrator.invoke import happen
+from orchestrator.jsonsafe import JsonValue
+from orchestrator.outcomes import Failing, Verdict, judge_done
+from orchestrator.plan import Plan, PlannedTask
+from orchestrator.progress import Reporter, TaskEnded, TaskStarted
+from orchestrator.states import AttemptState, RunState, TaskState
+from orchestrator.store.database import Database
+from orchestrator.store.leases import HEARTBEAT_SEC, Lease
+from orchestrator.store.runs import set_task_states
+from orchestrator.workers.calls import Call, CommandCall, Done, PythonCall
+from orchestrator.workers.inline import run_inline
+from orchestrator.workers.pool import WorkerPool
+
+OPERATOR_KEY = "local.default"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Running:
+    """An attempt on its way."""
+
+    task: PlannedTask
+    attempt_index: int
+
+
+class Driver:
+    """The loop of one run.
+
+    A tick is one transaction: it closes the attempts that ended and opens those that are due, so a chain of steps
+    costs one durable commit a step. Nothing starts, and nobody is told of anything, before the commit.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        database: Database,
+        lease: Lease,
+        *,
+        board: Board,
+        context: Context,
+        pool: WorkerPool,
+        names: dict[str, JsonValue],
+        reporter: Reporter,
+        attempt_counts: Mapping[int, int],
+        inline: bool,
+    ) -> None:
+        self._plan = plan
+        self._database = database
+        self._lease = lease
+        self._board = board
+        self._context = context
+        self._pool = pool
+        self._names = names
+        self._reporter = reporter
+        self._attempts = dict(attempt_counts)
+        self._inline = inline
+        self._running: dict[str, _Running] = {}
+        self._ended: list[Done] = []
+        self._news: list[Callable[[], None]] = []
+        self._wake_at: float | None = None
+        self._stopping = ""
+
+    def drive(self) -> tuple[RunState, str]:
+        """Tick until the run settles or is stopped; return its state and the reason for it."""
+        while True:
+            settled = self._tick()
+            if self._stopping and not self._running:
+                return RunState.PENDING, self._stopping
+            if settled is not None:
+                return settled, self._first_failure()
+            self._wait()
+
+    def stop(self, reason: str) -> None:
+        """Start nothing more and end what runs; safe in a signal handler. A second call kills."""
+        self._stopping = reason
+        self._pool.wake()
+
+    def _tick(self) -> RunState | None:
+        calls: list[Call] = []
+        with self._database.transaction():
+            ended, self._ended = self._ended, []
+            for done in ended:
+                self._close(done)
+            settled = self._start_due(calls)
+        self._tell()
+        for call in calls:
+            self._run(call)
+        return settled
+
+    def _start_due(self, calls: list[Call]) -> RunState | None:
+        """Open what is due until nothing more is; a step that is skipped or fails at once makes the next one due."""
+        while not self._stopping:
+            due = self._board.due(monotonic(), slots=self._pool.free - len(calls))
+            self._block(due.block)
+            self._wake_at = due.wake_at
+            for position in due.start:
+                call = self._open(self._plan.tasks[position])
+                calls += [call] if call else []
+            if due.settled or not due.start:
+                return due.settled
+        return None
+
+    def _wait(self) -> None:
+        if self._stopping:
+            self._pool.interrupt("interrupted")
+        if not self._ended:
+            self._ended += self._pool.wait(self._patience())
+        self._lease.renew()
+
+    def _patience(self) -> float:
+        if self._wake_at is None:
+            return HEARTBEAT_SEC
+        return max(0.0, min(HEARTBEAT_SEC, self._wake_at - monotonic()))
+
+    def _open(self, task: PlannedTask) -> Call | None:
+        """Evaluate a task's condition and arguments and record the intent; None where there is nothing to run."""
+        scope = Scope(names=self._names, ctx=self._context)
+        try:
+            if task.when and not evaluate_condition(task.when, scope):
+                return self._skip(task, f"when: {task.when} is false")
+            params, env = resolve(task.args, scope), resolve(task.env, scope)
+        except ExpressionError as error:
+            return self._refuse(task, error)
+        attempt_id = self._open_attempt(task, params)
+        environment = {name: _as_text(value) for name, value in dict(env).items()}  # type: ignore[arg-type]
+        return Call(
+            attempt_id=attempt_id,
+            step=task.step,
+            target=task.target,
+            params=params,  # type: ignore[arg-type]
+            env=environment,
+            timeout_sec=task.timeout_sec,
+        )
+
+    def _open_attempt(self, task: PlannedTask, params: JsonValue) -> str:
+        outputs = happen(
+            "task.ready",
+            {
+                "run_root": str(self._database.run_root),
+                "task_id": task.task_id,
+                "params": params,
+                "operator_key": OPERATOR_KEY,
+            },
+        )
+        attempt_id: str = outputs["_attempt.opened_v1"]["attempt_id"]
+        index = self._attempts[task.position] = self._attempts.get(task.position, 0) + 1
+        self._running[attempt_id] = _Running(task=task, attempt_index=index)
+        self._board.started(task.position)
+        started = TaskStarted(position=task.position, task_id=task.task_id, attempt_index=index)
+        self._news.append(lambda: self._reporter.tell(started))
+        return attempt_id
+
+    def _run(self, call: Call) -> None:
+        """Run a call now, in this process, or hand it to a worker."""
+        task = self._running[call.attempt_id].task
+        if self._inline and isinstance(call.target, PythonCall) and call.timeout_sec is None and not task.needs_process:
+            self._ended.append(run_inline(call, call.target, self._context))
+        else:
+            self._pool.start(call)
+
+    def _skip(self, task: PlannedTask, reason: str) -> None:
+        set_task_states(self._database, [task.task_id], TaskState.SKIPPED, reason)
+        self._settle_task(task, TaskState.SKIPPED)
+        self._report(TaskEnded(position=task.position, task_id=task.task_id, status=TaskState.SKIPPED, reason=reason))
+
+    def _block(self, blocked: tuple[tuple[int, str], ...]) -> None:
+        for position, reason in blocked:
+            task = self._plan.tasks[position]
+            set_task_states(self._database, [task.task_id], TaskState.BLOCKED, reason)
+            self._report(TaskEnded(position=position, task_id=task.task_id, status=TaskState.BLOCKED, reason=reason))
+
+    def _refuse(self, task: PlannedTask, error: ExpressionError) -> None:
+        """Record an attempt that could not even be made, because an expression has no value."""
+        attempt_id = self._open_attempt(task, {})
+        failing = Failing(code=error.code, reason=str(error), rule="expression", detail=error.hint)
+        self._conclude(
+            Done(attempt_id=attempt_id, exit_code=None),
+            AttemptState.FAILED_INIT,
+            TaskState.FAILED,
+            outcome="expression",
+            failing=failing,
+        )
+
+    def _close(self, done: Done) -> None:
+        running = self._running[done.attempt_id]
+        verdict = self._judge(running.task, done)
+        if verdict.status is AttemptState.COMPLETED:
+            self._context.apply(verdict.changes)
+            self._conclude(done, verdict.status, TaskState.COMPLETED, outcome="ok", verdict=verdict)
+            return
+        if verdict.status is AttemptState.CANCELLED:
+            self._conclude(done, verdict.status, TaskState.PENDING, outcome=verdict.outcome, verdict=verdict)
+            return
+        retry_at = self._board.retry_at(running.task.position, verdict.cause, monotonic())
+        state = TaskState.FAILED if retry_at is None else TaskState.PENDING
+        self._conclude(
+            done, verdict.status, state, outcome=verdict.outcome, verdict=verdict, failing=verdict.failing, at=retry_at
+        )
+
+    def _judge(self, task: PlannedTask, done: Done) -> Verdict:
+        return judge_done(
+            done,
+            step=task.step,
+            rules=task.rules,
+            context=self._context,
+            names=self._names,
+            missing_files=_missing_files(task.rules),
+            free_stdout=task.free_stdout,
+        )
+
+    def _conclude(
+        self,
+        done: Done,
+        status: AttemptState,
+        state: TaskState,
+        *,
+        outcome: str,
+        verdict: Verdict | None = None,
+        failing: Failing | None = None,
+        at: float | None = None,
+    ) -> None:
+        """Record the end of an attempt and move its task on."""
+        running = self._running.pop(done.attempt_id)
+        reason = failing.reason if failing else ""
+        happen(
+            "attempt.exited",
+            {
+                "run_root": str(self._database.run_root),
+                "attempt_id": done.attempt_id,
+                "status": status,
+                "task_status": state,
+                "outcome": outcome,
+                "reason": reason,
+                **_recorded(done, verdict, keep_stdout=running.task.free_stdout or failing is not None),
+            },
+        )
+        if state is TaskState.PENDING:
+            self._board.again(running.task.position, monotonic() if at is None else at)
+        else:
+            self._settle_task(running.task, state)
+        self._report(_ending(running, done, state, verdict, self._problem(running.task, failing), at))
+
+    def _settle_task(self, task: PlannedTask, state: TaskState) -> None:
+        self._board.ended(task.position, state)
+        steps: dict[str, Any] = self._names["steps"]  # type: ignore[assignment]
+        steps[task.task_id] = {"status": state.value}
+
+    def _problem(self, task: PlannedTask, failing: Failing | None) -> Problem | None:
+        """Point at the line of the recipe that a failure belongs to."""
+        if failing is None:
+            return None
+        within: tuple[str | int, ...] = ("success", failing.rule, failing.index) if failing.code == "MS302" else ()
+        place = self._plan.source.place((*task.path, *within) if within else (*task.path, "name"))
+        return Problem(failing.code, f"{task.task_id}: {failing.reason}", place, failing.detail)
+
+    def _report(self, ending: TaskEnded) -> None:
+        self._news.append(lambda: self._reporter.tell(ending))
+
+    def _tell(self) -> None:
+        news, self._news = self._news, []
+        for tell in news:
+            tell()
+
+    def _first_failure(self) -> str:
+        return self._plan.tasks[self._board.failed[0]].task_id if self._board.failed else ""
+
+
+def _recorded(done: Done, verdict: Verdict | None, *, keep_stdout: bool) -> dict[str, Any]:
+    """Give the fields of a closed attempt that come from the call itself."""
+    changes = verdict.changes if verdict else done.changes
+    return {
+        "envelope": verdict.envelope.to_json() if verdict else None,
+        "exit_code": done.exit_code,
+        "stdout": done.stdout if keep_stdout else "",
+        "stderr": done.stderr,
+        "writes": [(change.key, change.text, change.who) for change in changes],
+        "duration_sec": round(done.duration_sec, 6),
+        "cpu_sec": done.cpu_sec,
+        "max_rss_mb": done.max_rss_mb,
+    }
+
+
+def _ending(
+    running: _Running, done: Done, state: TaskState, verdict: Verdict | None, problem: Problem | None, at: float | None
+) -> TaskEnded:
+    outputs = dict.fromkeys(change.key for change in verdict.changes) if verdict and not problem else {}
+    return TaskEnded(
+        position=running.task.position,
+        task_id=running.task.task_id,
+        status=state,
+        reason=problem.message if problem else (verdict.outcome if verdict and state is TaskState.PENDING else ""),
+        duration_sec=done.duration_sec,
+        outputs=tuple(outputs),
+        attempt_index=running.attempt_index,
+        retry_in_sec=None if at is None else max(0.0, at - monotonic()),
+        allowed=running.task.allow_failure,
+        stderr=done.stderr if problem else "",
+        problem=problem,
+    )
+
+
+def _missing_files(rules: SuccessRules) -> tuple[str, ...]:
+    return tuple(name for name in rules.files_exist if not os.path.exists(name))  # noqa: PTH110  cheaper than a Path
+
+
+def _as_text(value: JsonValue) -> str:
+    return value if isinstance(value, str) else str(value)
+
+
+__all__ = ["CommandCall", "Driver", "NotJsonSafeError"]

@@ -1,0 +1,246 @@
+"""Every error raised on purpose, as one tree with its exit status, and the codes a message can carry.
+
+    MatterStackError                 70  something of ours is broken
+    ├── UsageError                    2  the command asks for what does not exist or is not allowed
+    │   └── NothingSelectedError      4  the selection leaves no step to run
+    ├── InvalidFileError              3  a recipe or a configuration file is wrong; carries every problem found
+    ├── StepFailedError               1  a run ended because a step failed
+    ├── ScriptletError                1  a scriptlet cannot be loaded or refuses its params
+    │   └── EnvelopeError             1  a scriptlet's answer is not one valid JSON line
+    ├── ContextError                  1  a context key or value that cannot be kept
+    │   └── NotJsonSafeError          1  a value JSON cannot carry unchanged
+    ├── ExpressionError               1  an expression that cannot be read or evaluated
+    ├── InfrastructureError           6  the machine said no: disk, database, lock, process
+    │   ├── StoreError                6  the state file cannot be trusted or used
+    │   │   └── FencedError           6  another runner took the run over
+    │   └── RunLockedError            6  another runner drives the run
+    ├── RunTimedOutError            124  the run exceeded its time
+    └── InterruptedRunError         130  the user or the system asked to stop
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Iterable, Optional, Sequence
+
+CODES = {
+    "MS001": "internal error",
+    "MS002": "usage error",
+    "MS003": "nothing selected",
+    "MS004": "run not found",
+    "MS005": "interrupted",
+    "MS006": "run timed out",
+    "MS101": "unknown key",
+    "MS102": "duplicate key",
+    "MS103": "not valid YAML",
+    "MS104": "YAML feature that recipes do not use",
+    "MS105": "value outside JSON",
+    "MS106": "wrong type or value",
+    "MS107": "required key is missing",
+    "MS108": "file cannot be read as a recipe",
+    "MS109": "file exceeds a limit",
+    "MS201": "name is not allowed",
+    "MS202": "name is used twice",
+    "MS203": "unknown step",
+    "MS204": "steps depend on each other in a circle",
+    "MS205": "module or script is not allowed",
+    "MS206": "module, class or script not found",
+    "MS207": "expression cannot be read",
+    "MS208": "construct is not executed yet",
+    "MS209": "input is missing or has the wrong type",
+    "MS210": "steps are out of order",
+    "MS301": "step failed",
+    "MS302": "success condition does not hold",
+    "MS303": "answer is not one JSON line",
+    "MS304": "step timed out",
+    "MS305": "scriptlet cannot be loaded or refuses its params",
+    "MS306": "expression cannot be evaluated",
+    "MS307": "recipe or scriptlet changed since the run began",
+    "MS401": "context key is not allowed",
+    "MS402": "value is not JSON-safe",
+    "MS501": "state file is damaged or empty",
+    "MS502": "state file is newer than this program",
+    "MS503": "run is driven by another runner",
+    "MS504": "runner was fenced off",
+    "MS505": "network file system refused",
+    "MS601": "the machine refused a file or a process",
+}
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where in a file something is: 1-based line and column, the line's text, and how many characters to mark."""
+
+    file: str
+    line: int
+    column: int
+    text: str = ""
+    width: int = 1
+
+    def __str__(self) -> str:
+        """Give the clickable form ``file:line:column``."""
+        return f"{self.file}:{self.line}:{self.column}"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong, with its code, its place when it has one, and what to do about it."""
+
+    code: str
+    message: str
+    place: Optional[Place] = None
+    help: str = ""
+
+    def __str__(self) -> str:
+        """Draw the caret frame: head line, source line, caret, help."""
+        if self.place is None:
+            return "\n".join([f"error[{self.code}]: {self.message}", *self._help("  ")])
+        number = f"{self.place.line:>5}"
+        gutter = " " * len(number)
+        head = f"{self.place}: error[{self.code}]: {self.message}"
+        text = self.place.text.expandtabs(1)
+        caret = " " * (self.place.column - 1) + "^" * max(1, self.place.width)
+        return "\n".join([head, f"{number} | {text}", f"{gutter} | {caret}", *self._help(gutter + " ")])
+
+    def _help(self, margin: str) -> Sequence[str]:
+        return [f"{margin}= help: {self.help}"] if self.help else []
+
+
+class MatterStackError(Exception):
+    """The root of every error raised on purpose.
+
+    ``code`` is stable and documented; ``exit_status`` is what a command ends with; ``hint`` says what to do next.
+    """
+
+    code = "MS001"
+    exit_status = 70
+
+    def __init__(self, message: str, *, hint: str = "", code: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.code = code or type(self).code
+
+    def __str__(self) -> str:
+        """Give the message alone; `explained` adds code and hint."""
+        return self.message
+
+    def explained(self) -> str:
+        """Give what a terminal shows: code, message and, on its own line, the hint."""
+        return str(Problem(self.code, self.message, None, self.hint))
+
+
+class UsageError(MatterStackError):
+    """The command asks for something that does not exist or is not allowed."""
+
+    code = "MS002"
+    exit_status = 2
+
+
+class NothingSelectedError(UsageError):
+    """The selection leaves no step to run."""
+
+    code = "MS003"
+    exit_status = 4
+
+
+class InvalidFileError(MatterStackError):
+    """A recipe or configuration file is wrong; ``problems`` holds every fault found, in file order."""
+
+    code = "MS108"
+    exit_status = 3
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(str(problem) for problem in self.problems), code=self.problems[0].code)
+
+    def explained(self) -> str:
+        """Give every problem as its caret frame."""
+        return self.message
+
+
+class StepFailedError(MatterStackError):
+    """A run ended because the step ``step`` failed."""
+
+    code = "MS301"
+    exit_status = 1
+
+    def __init__(self, message: str, *, step: str, hint: str = "", code: str = "") -> None:
+        super().__init__(message, hint=hint, code=code)
+        self.step = step
+
+
+class ScriptletError(MatterStackError):
+    """A scriptlet cannot be loaded or refuses its params."""
+
+    code = "MS305"
+    exit_status = 1
+
+
+class EnvelopeError(ScriptletError):
+    """A scriptlet's standard output is not one valid envelope."""
+
+    code = "MS303"
+
+
+class ContextError(MatterStackError):
+    """A context key or value that cannot be kept."""
+
+    code = "MS401"
+    exit_status = 1
+
+
+class NotJsonSafeError(ContextError):
+    """A value that JSON cannot carry unchanged; the message names the path inside the value."""
+
+    code = "MS402"
+
+
+class ExpressionError(MatterStackError):
+    """An expression that cannot be read or evaluated; ``offset`` is the 0-based character where reading it stopped."""
+
+    code = "MS306"
+    exit_status = 1
+
+    def __init__(self, message: str, *, hint: str = "", code: str = "", offset: int = 0) -> None:
+        super().__init__(message, hint=hint, code=code)
+        self.offset = offset
+
+
+class InfrastructureError(MatterStackError):
+    """The machine said no: a disk, a database, a lock, a process."""
+
+    code = "MS601"
+    exit_status = 6
+
+
+class StoreError(InfrastructureError):
+    """The state file cannot be trusted or used."""
+
+    code = "MS501"
+
+
+class FencedError(StoreError):
+    """Another runner took the run over; nothing of this process is written any more."""
+
+    code = "MS504"
+
+
+class RunLockedError(InfrastructureError):
+    """Another runner drives the run."""
+
+    code = "MS503"
+
+
+class RunTimedOutError(MatterStackError):
+    """The run exceeded its time."""
+
+    code = "MS006"
+    exit_status = 124
+
+
+class InterruptedRunError(MatterStackError):
+    """The user or the system asked to stop; the run can be resumed."""
+
+    code = "MS005"
+    exit_status = 130

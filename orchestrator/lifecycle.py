@@ -1,0 +1,18 @@
+"""Read the table that says which core scriptlets run when something happens to a run or a task."""
+
+from __future__ import annotations
+
+import functools
+from importlib import resources
+
+import yaml
+
+TABLE_NAME = "lifecycle.yaml"
+
+
+@functools.cache
+def lifecycle_table() -> dict[str, tuple[str, ...]]:
+    """Give the names of the core scriptlets for each happening, in the order in which they run."""
+    text = resources.files("scriptlets.core").joinpath(TABLE_NAME).read_text(encoding="utf-8")
+    table: dict[str, list[str]] = yaml.load(text, Loader=yaml.CSafeLoader)  # noqa: S506  the safe loader, in C
+    return {happening: tuple(names) for happening, names in table.items()}

@@ -1,0 +1,130 @@
+"""Judge what came of a call: read the envelope, check the success rules, and say in one line what failed first."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from orchestrator.checks import StepEvidence, SuccessRules, judge
+from orchestrator.context import Change, Context
+from orchestrator.envelope import Envelope, parse_envelope
+from orchestrator.errors import EnvelopeError, NotJsonSafeError
+from orchestrator.expressions import Scope
+from orchestrator.jsonsafe import JsonValue, dumps
+from orchestrator.states import AttemptState
+from orchestrator.workers.calls import Done
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failing:
+    """Why an attempt did not succeed: a documented code, a line for people, and the rule that said so."""
+
+    code: str
+    reason: str
+    rule: str = ""
+    index: int = 0
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """An attempt as judged. ``cause`` is what retry rules speak of: ``error`` or ``timeout``; empty on success."""
+
+    status: AttemptState
+    outcome: str
+    envelope: Envelope
+    changes: tuple[Change, ...]
+    failing: Failing | None = None
+    cause: str = ""
+
+    @property
+    def reason(self) -> str:
+        """Give the failure in one line, empty on success."""
+        return self.failing.reason if self.failing else ""
+
+
+def judge_done(
+    done: Done,
+    *,
+    step: str,
+    rules: SuccessRules,
+    context: Context,
+    names: Mapping[str, JsonValue],
+    missing_files: tuple[str, ...] = (),
+    free_stdout: bool = False,
+) -> Verdict:
+    """Turn a finished call into a verdict; the first of fault, exit code, envelope and success rules decides."""
+    if done.fault:
+        return _faulted(done)
+    try:
+        envelope = Envelope(step=step) if free_stdout else _envelope(done, rules)
+        changes = (*done.changes, *_written(envelope, step))
+    except (EnvelopeError, NotJsonSafeError) as error:
+        return _failed(done, Failing(code=error.code, reason=error.message, rule="envelope"))
+    after = context.fork()
+    after.apply(changes)
+    evidence = StepEvidence(
+        exit_code=done.exit_code,
+        envelope_status=envelope.status,
+        reason=envelope.reason,
+        outputs=envelope.outputs,
+        missing_files=missing_files,
+    )
+    scope = Scope(names={**names, "result": _result(envelope)}, ctx=after)
+    failure = judge(rules, evidence, scope)
+    if failure is None:
+        return Verdict(status=AttemptState.COMPLETED, outcome="ok", envelope=envelope, changes=changes)
+    failing = Failing(
+        code=failure.code, reason=failure.message, rule=failure.rule, index=failure.index, detail=failure.detail
+    )
+    return _failed(done, failing, envelope, changes)
+
+
+def _envelope(done: Done, rules: SuccessRules) -> Envelope:
+    """Read the envelope; a program that exits with the wrong code and says nothing is judged by its code."""
+    if done.stdout_dropped:
+        raise EnvelopeError(f"standard output is {done.stdout_dropped} bytes longer than the cap of 1 MiB")
+    if done.exit_code != rules.exit_code and not done.stdout.strip():
+        return Envelope()
+    return parse_envelope(done.stdout)
+
+
+def _written(envelope: Envelope, step: str) -> tuple[Change, ...]:
+    return tuple(Change(key, dumps(value, key), step) for key, value in envelope.values.items())
+
+
+def _result(envelope: Envelope) -> dict[str, Any]:
+    return {**envelope.to_json(), "outputs": list(envelope.outputs)}
+
+
+def _faulted(done: Done) -> Verdict:
+    timed_out = done.fault.startswith("timeout")
+    interrupted = done.fault == "interrupted"
+    return Verdict(
+        status=AttemptState.TIMEOUT if timed_out else AttemptState.CANCELLED if interrupted else AttemptState.FAILED,
+        outcome=done.fault,
+        envelope=Envelope(status="error", reason=done.fault, exit_code=done.exit_code or 1),
+        changes=done.changes,
+        failing=Failing(code="MS304" if timed_out else "MS301", reason=_with_last_line(done.fault, done), rule="fault"),
+        cause="timeout" if timed_out else "error",
+    )
+
+
+def _failed(
+    done: Done, failing: Failing, envelope: Envelope | None = None, changes: tuple[Change, ...] | None = None
+) -> Verdict:
+    outcome = f"exit {done.exit_code}" if done.exit_code else failing.rule or "failed"
+    return Verdict(
+        status=AttemptState.FAILED,
+        outcome=outcome,
+        envelope=envelope or Envelope(status="error", reason=failing.reason, exit_code=done.exit_code or 1),
+        changes=done.changes if changes is None else changes,
+        failing=failing,
+        cause="error",
+    )
+
+
+def _with_last_line(fault: str, done: Done) -> str:
+    lines = done.stderr.strip().splitlines()
+    return f"{fault}; last stderr line: {lines[-1][:200]}" if lines else fault

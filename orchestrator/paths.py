@@ -1,0 +1,102 @@
+"""Find things: the project a recipe belongs to, the workspaces, a run by its id, prefix or ``@last``."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestrator.clock import run_stamp
+from orchestrator.errors import UsageError
+from orchestrator.keys import did_you_mean, is_run_id, is_workspace_slug
+
+SETTINGS_NAME = "matterstack.toml"
+WORKSPACES_VARIABLE = "MATTERSTACK_WORKSPACES"
+STATE_NAME = "state.sqlite"
+
+_PACKAGE_ROOT = Path(__file__).resolve().parents[1]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunPlace:
+    """Where a run lives: the root of all workspaces, the workspace's slug, the run's id."""
+
+    workspaces: Path
+    slug: str
+    run_id: str
+
+    @property
+    def root(self) -> Path:
+        """Give the run directory."""
+        return self.workspaces / self.slug / "runs" / self.run_id
+
+
+def package_root() -> Path:
+    """Give the folder that holds the packages ``orchestrator`` and ``scriptlets``."""
+    return _PACKAGE_ROOT
+
+
+def project_root(recipe_folder: Path) -> Path:
+    """Give the project a recipe belongs to: the nearest folder upward that says so, else the recipe's own folder."""
+    marks = (SETTINGS_NAME, "scriptlets", ".git")
+    for folder in (recipe_folder, *recipe_folder.parents):
+        if any((folder / mark).exists() for mark in marks):
+            return folder
+    return recipe_folder
+
+
+def workspaces_root(chosen: Path | None = None) -> Path:
+    """Give the root of all workspaces: the chosen one, ``$MATTERSTACK_WORKSPACES``, or that of the current project."""
+    if chosen is not None:
+        return chosen.absolute()
+    if named := os.environ.get(WORKSPACES_VARIABLE):
+        return Path(named).absolute()
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        if (folder / SETTINGS_NAME).is_file() or (folder / "workspaces").is_dir():
+            return folder / "workspaces"
+    return here / "workspaces"
+
+
+def workspace_slug(recipe_path: Path, workspaces: Path, declared: str | None) -> str:
+    """Give the workspace a recipe runs in: the declared one, the one it lies in, or its own stem.
+
+    Raises `UsageError` for a name that cannot be a folder.
+    """
+    inside = recipe_path.parent.relative_to(workspaces) if recipe_path.is_relative_to(workspaces) else None
+    stem = recipe_path.name.split(".")[0] or "recipe"
+    slug = declared or (inside.as_posix() if inside and inside.parts else stem)
+    if not is_workspace_slug(slug):
+        raise UsageError(f"workspace {slug!r} is not a folder name", hint="use letters, digits, '_', '-' and '.'")
+    return slug
+
+
+def new_run_id() -> str:
+    """Make a run id: UTC time to the second and eight random hexadecimal digits."""
+    return f"{run_stamp()}_{secrets.token_hex(4)}"
+
+
+def iterate_runs(workspaces: Path) -> Iterator[Path]:
+    """Give the run directories below the workspaces, newest first."""
+    found = (path.parent for path in workspaces.glob(f"**/runs/*/{STATE_NAME}") if is_run_id(path.parent.name))
+    return iter(sorted(found, key=lambda path: path.name, reverse=True))
+
+
+def find_run(name: str, workspaces: Path) -> Path:
+    """Give the directory of the run with this id or unique prefix, of ``@last``, or at this path.
+
+    Raises `UsageError` (MS004) when there is none or more than one.
+    """
+    if (Path(name) / STATE_NAME).is_file():
+        return Path(name).absolute()
+    runs = list(iterate_runs(workspaces))
+    matching = runs[:1] if name == "@last" else [path for path in runs if name and path.name.startswith(name)]
+    if len(matching) == 1:
+        return matching[0]
+    if not matching:
+        hint = did_you_mean(name, [path.name for path in runs]) or "run a recipe first, or give --workspaces-dir"
+        raise UsageError(f"no run {name!r} below {workspaces}", hint=hint, code="MS004")
+    names = ", ".join(path.name for path in matching[:5])
+    raise UsageError(f"run {name!r} is not unique: {names}", hint="give more of the id", code="MS004")

@@ -1,0 +1,75 @@
+"""Say what happens in a run while it happens: what a reporter is told, always after it is durable."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from orchestrator.errors import Problem
+from orchestrator.states import RunState, TaskState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunBegun:
+    """A run starts, or goes on where an earlier runner stopped."""
+
+    run_id: str
+    run_root: Path
+    recipe_name: str
+    test_id: str
+    task_ids: tuple[str, ...]
+    done_before: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskStarted:
+    """An attempt at a task begins; ``attempt_index`` counts from 1."""
+
+    position: int
+    task_id: str
+    attempt_index: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskEnded:
+    """An attempt ended, or a task was skipped or blocked without one; ``retry_in_sec`` says when it is tried again."""
+
+    position: int
+    task_id: str
+    status: TaskState
+    reason: str = ""
+    duration_sec: float | None = None
+    outputs: tuple[str, ...] = ()
+    attempt_index: int = 0
+    retry_in_sec: float | None = None
+    allowed: bool = False
+    stderr: str = ""
+    problem: Problem | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSettled:
+    """The run ended or was interrupted."""
+
+    run_id: str
+    run_root: Path
+    status: RunState
+    reason: str
+
+
+Happening = RunBegun | TaskStarted | TaskEnded | RunSettled
+
+
+class Reporter(Protocol):
+    """Whoever shows a run to people."""
+
+    def tell(self, happening: Happening) -> None:
+        """Take note of what happened; it is on disk already."""
+
+
+class Silence:
+    """A reporter that shows nothing."""
+
+    def tell(self, happening: Happening) -> None:
+        """Take no note."""

@@ -1,0 +1,196 @@
+"""Make a Python class a scriptlet: params and context in, one JSON line out, the same by hand and in a run."""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import json
+import os
+import resource
+import sys
+import time
+import traceback
+from contextlib import redirect_stdout
+from io import StringIO
+from pathlib import Path
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, TypeVar
+
+from orchestrator.context import Context
+from orchestrator.envelope import Envelope, failure, parse_envelope
+from orchestrator.errors import MatterStackError, ScriptletError, UsageError
+from orchestrator.jsonsafe import JsonValue, loads
+from orchestrator.keys import snake_case
+
+Params = Dict[str, Any]
+Outputs = Optional[Mapping[str, Any]]
+_Call = TypeVar("_Call", bound=Callable[..., Any])
+
+
+class BaseScriptlet:
+    """One step of work.
+
+    Override `work`, which returns a map from context key to value; or override `run` to print the envelope yourself.
+    Flags: ``parallelizable`` lets it run beside steps with the same predecessors, ``requires_process`` keeps it out
+    of the runner's own process, ``needs`` names the context keys that travel with it to another machine, and
+    ``own_keys`` lets a core scriptlet write the keys that begin with ``_``.
+    """
+
+    parallelizable = False
+    requires_process = False
+    own_keys = False
+    needs: Sequence[str] = ()
+
+    @property
+    def name(self) -> str:
+        """Give the scriptlet's name: its class name in snake case."""
+        return snake_case(type(self).__name__)
+
+    def validate(self, ctx: Context, params: Params) -> None:
+        """Raise `ValueError` where the params cannot work; called before `work`."""
+
+    def work(self, ctx: Context, params: Params) -> Outputs:
+        """Do the work and return what to write to the context, by key."""
+        raise ScriptletError(f"{type(self).__name__} defines neither work() nor run()", hint="define work(ctx, params)")
+
+    def answer(self, ctx: Context, params: Params) -> Envelope:
+        """Validate, work, write the outputs to ``ctx`` and return the envelope; errors propagate."""
+        if not isinstance(params, dict):
+            raise ScriptletError(f"params are a {type(params).__name__}, not a JSON object")
+        self.validate(ctx, params)
+        before = len(ctx.history())
+        for key, value in (self.work(ctx, params) or {}).items():
+            ctx.set(key, value, who=self.name, own=self.own_keys)
+        written = dict.fromkeys(change.key for change in ctx.since(before))
+        return Envelope(outputs=tuple(written), step=self.name)
+
+    def run(self, ctx: Context, params: Params) -> int:
+        """Print the envelope as one JSON line and return 0, or 1 when validation or work failed."""
+        return guarded(self.name, lambda: _print_answer(self.answer(ctx, params)))
+
+    @classmethod
+    def main(cls, argv: Optional[Sequence[str]] = None) -> None:
+        """Run the class as a command and exit with its status; see ``--help``."""
+        sys.exit(_command(cls(), argv))
+
+
+def guarded(step: str, call: Callable[[], int]) -> int:
+    """Return what ``call`` returns; turn whatever it raises into an error envelope on stdout and return 1.
+
+    This is the boundary between the program and the code of a scriptlet: its traceback goes to standard error.
+    """
+    try:
+        return call()
+    except Exception as error:  # noqa: BLE001  a scriptlet may raise anything, and that is an answer
+        if not isinstance(error, (ValueError, MatterStackError)):
+            traceback.print_exc()
+        print(failure(reason_of(error), step=step).line(), flush=True)
+        return 1
+
+
+def reason_of(error: BaseException) -> str:
+    """Give an exception as the text of an envelope's reason."""
+    text = str(error)
+    if isinstance(error, (ValueError, MatterStackError)) and text:
+        return text
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def track_resources(call: _Call) -> _Call:
+    """Decorate a scriptlet's `run` or `work`: report its seconds and peak memory in MB on standard error."""
+
+    @functools.wraps(call)
+    def tracked(*args: Any, **kwargs: Any) -> Any:
+        began = time.perf_counter()
+        try:
+            return call(*args, **kwargs)
+        finally:
+            duration = time.perf_counter() - began
+            print(f"[resource] duration_sec={duration:.6f} max_rss_mb={max_rss_mb():.1f}", file=sys.stderr)
+
+    return tracked  # type: ignore[return-value]
+
+
+def max_rss_mb() -> float:
+    """Give the peak resident memory of this process in megabytes (10^6 bytes)."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
+
+
+def read_params(text: str) -> Params:
+    """Read params given as JSON, as ``@file``, or as ``-`` for standard input.
+
+    Raises `UsageError` for anything that is not a JSON object.
+    """
+    try:
+        value = loads(_params_text(text))
+    except (OSError, MatterStackError) as error:
+        raise UsageError(f"--params: {error}", hint="give a JSON object, @file or -") from error
+    if not isinstance(value, dict):
+        raise UsageError(f"--params is {type(value).__name__}, not a JSON object", hint='as in {"src": "data.csv"}')
+    return value
+
+
+def read_context(text: str) -> Context:
+    """Read a context from a JSON file, or from the newest run below the workspaces with ``@last``."""
+    path = last_context_file() if text == "@last" else Path(text)
+    try:
+        values = loads(path.read_text(encoding="utf-8"))
+    except (OSError, MatterStackError) as error:
+        raise UsageError(f"--ctx: {error}", hint="give the context.json of a run, or @last") from error
+    if not isinstance(values, dict):
+        raise UsageError(f"--ctx: {path} holds no JSON object")
+    return Context(values)
+
+
+def last_context_file() -> Path:
+    """Find the context.json of the newest run below ``$MATTERSTACK_WORKSPACES`` or ``./workspaces``."""
+    root = Path(os.environ.get("MATTERSTACK_WORKSPACES", "workspaces"))
+    found = sorted(root.glob("**/runs/*/context.json"), key=lambda path: path.parent.name)
+    if not found:
+        raise UsageError(f"@last: no run with a context.json below {str(root)!r}", hint="run a recipe first")
+    return found[-1]
+
+
+def _print_answer(envelope: Envelope) -> int:
+    print(envelope.line(), flush=True)
+    return 0 if envelope.is_ok else 1
+
+
+def _command(scriptlet: BaseScriptlet, argv: Optional[Sequence[str]]) -> int:
+    summary = (type(scriptlet).__doc__ or "").strip() or scriptlet.name
+    parser = argparse.ArgumentParser(prog=scriptlet.name, description=summary)
+    parser.add_argument("--params", default="{}", metavar="JSON|@FILE|-", help="the step's arguments, a JSON object")
+    parser.add_argument("--ctx", metavar="FILE|@last", help="a context.json to read from")
+    parser.add_argument("--pretty", action="store_true", help="indent the answer and show the written values")
+    options = parser.parse_args(argv)
+    try:
+        params = read_params(options.params)
+        ctx = read_context(options.ctx) if options.ctx else Context()
+    except UsageError as error:
+        print(f"{scriptlet.name}: {error.explained()}", file=sys.stderr)
+        return error.exit_status
+    return _run_pretty(scriptlet, ctx, params) if options.pretty else _run_plain(scriptlet, ctx, params)
+
+
+def _run_plain(scriptlet: BaseScriptlet, ctx: Context, params: Params) -> int:
+    return guarded(scriptlet.name, lambda: scriptlet.run(ctx, params))
+
+
+def _run_pretty(scriptlet: BaseScriptlet, ctx: Context, params: Params) -> int:
+    captured = StringIO()
+    with redirect_stdout(captured):
+        status = _run_plain(scriptlet, ctx, params)
+    envelope = parse_envelope(captured.getvalue())
+    values: Dict[str, JsonValue] = {key: ctx.get(key) for key in envelope.outputs}
+    shown = {**envelope.to_json(), **({"outputs": values} if envelope.is_ok else {})}
+    print(json.dumps(shown, indent=2, ensure_ascii=False))
+    return status
+
+
+def _params_text(text: str) -> str:
+    if text == "-":
+        return sys.stdin.read()
+    return Path(text[1:]).read_text(encoding="utf-8") if text.startswith("@") else text
+
+
+__all__: List[str] = ["BaseScriptlet", "Params", "guarded", "max_rss_mb", "read_params", "track_resources"]

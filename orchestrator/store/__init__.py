@@ -1,0 +1,1 @@
+"""Keep the truth of a run: one SQLite file, written in transactions that are each one fact."""

@@ -1,0 +1,145 @@
+"""Write attempts: one is opened before anything happens and closed, once, with all that came of it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from orchestrator.clock import utc_now
+from orchestrator.context import Change
+from orchestrator.errors import InfrastructureError
+from orchestrator.states import ENDED_ATTEMPTS, AttemptState, TaskState, may_become
+from orchestrator.store.contexts import write_changes
+from orchestrator.store.database import Database
+from orchestrator.store.events import append_event
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptResult:
+    """All that came of an attempt; ``task_status`` is where it leaves its task. Times are seconds, memory MB."""
+
+    status: AttemptState
+    task_status: TaskState
+    outcome: str = ""
+    reason: str = ""
+    envelope: Mapping[str, Any] | None = None
+    exit_code: int | None = None
+    stdout: str = ""
+    stderr: str = ""
+    changes: tuple[Change, ...] = ()
+    duration_sec: float | None = None
+    cpu_sec: float | None = None
+    max_rss_mb: float | None = None
+    operator_data: Mapping[str, Any] = field(default_factory=dict)
+
+
+def attempt_token(run_id: str, task_id: str, attempt_index: int) -> str:
+    """Give the attempt's id: the same run, task and index always give the same 16 hexadecimal digits."""
+    return hashlib.sha256(f"{run_id}\n{task_id}\n{attempt_index}".encode()).hexdigest()[:16]
+
+
+def open_attempt(database: Database, task_id: str, params: Mapping[str, Any], operator_key: str) -> str:
+    """Record the intent to attempt a task and return the attempt's id; nothing has happened yet."""
+    row = database.one(
+        "SELECT runs.run_id, position, tasks.status, attempt_count FROM runs, tasks WHERE task_id = ?", (task_id,)
+    )
+    if row is None:
+        raise InfrastructureError(f"the run has no task {task_id!r}")
+    run_id, position, status, count = row
+    _check_move(TaskState(status), TaskState.RUNNING, f"task {task_id}")
+    attempt_id = attempt_token(run_id, task_id, count + 1)
+    seq = append_event(
+        database,
+        "attempt.opened",
+        {"task_id": task_id, "attempt_id": attempt_id, "attempt_index": count + 1, "operator_key": operator_key},
+    )
+    now = utc_now()
+    database.write(
+        "INSERT INTO task_attempts (attempt_id, task_position, attempt_index, status, operator_key, params_json,"
+        " created_at, submitted_at, seq) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (attempt_id, position, count + 1, AttemptState.RUNNING, operator_key, _json(params), now, now, seq),
+    )
+    database.write(
+        "UPDATE tasks SET status = ?, status_reason = '', attempt_count = ?, seq = ? WHERE position = ?",
+        (TaskState.RUNNING, count + 1, seq, position),
+    )
+    return attempt_id
+
+
+def close_attempt(database: Database, attempt_id: str, result: AttemptResult) -> int:
+    """Record the end of an attempt: its state, envelope, context writes and event; return the event's number.
+
+    The writes of an attempt that did not succeed stay in the history, marked as rolled back.
+    """
+    row = database.one(
+        "SELECT task_position, tasks.task_id, task_attempts.status FROM task_attempts"
+        " JOIN tasks ON position = task_position WHERE attempt_id = ?",
+        (attempt_id,),
+    )
+    if row is None:
+        raise InfrastructureError(f"the run has no attempt {attempt_id!r}")
+    position, task_id, status = row
+    _check_move(AttemptState(status), result.status, f"attempt {attempt_id} of {task_id}")
+    seq = append_event(database, "attempt.closed", _closing(task_id, attempt_id, result))
+    kept = result.status is AttemptState.COMPLETED
+    write_changes(database, result.changes, attempt_id=attempt_id, seq=seq, rolled_back=not kept)
+    _write_result(database, attempt_id, result, seq)
+    database.write(
+        "UPDATE tasks SET status = ?, status_reason = ?, seq = ? WHERE position = ?",
+        (result.task_status, result.reason, seq, position),
+    )
+    return seq
+
+
+def _write_result(database: Database, attempt_id: str, result: AttemptResult, seq: int) -> None:
+    database.write(
+        "UPDATE task_attempts SET status = ?, outcome = ?, status_reason = ?, envelope_json = ?, exit_code = ?,"
+        " stdout = ?, stderr = ?, ended_at = ?, duration_sec = ?, cpu_sec = ?, max_rss_mb = ?, operator_data_json = ?,"
+        " seq = ? WHERE attempt_id = ?",
+        (
+            result.status,
+            result.outcome,
+            result.reason,
+            None if result.envelope is None else _json(result.envelope),
+            result.exit_code,
+            result.stdout,
+            result.stderr,
+            utc_now(),
+            result.duration_sec,
+            result.cpu_sec,
+            result.max_rss_mb,
+            _json(result.operator_data),
+            seq,
+            attempt_id,
+        ),
+    )
+
+
+def _closing(task_id: str, attempt_id: str, result: AttemptResult) -> dict[str, Any]:
+    """Describe the end so that the event chain vouches for every value that was written."""
+    return {
+        "task_id": task_id,
+        "attempt_id": attempt_id,
+        "status": result.status.value,
+        "task_status": result.task_status.value,
+        "outcome": result.outcome,
+        "reason": result.reason,
+        "writes": {change.key: _digest(change.text) for change in result.changes},
+    }
+
+
+def _digest(text: str | None) -> str | None:
+    return None if text is None else hashlib.sha256(text.encode()).hexdigest()
+
+
+def _check_move(state: AttemptState | TaskState, target: AttemptState | TaskState, what: str) -> None:
+    if not may_become(state, target):
+        ended = " again" if state in ENDED_ATTEMPTS else ""
+        raise InfrastructureError(f"{what} is {state} and cannot become {target}{ended}")
+
+
+def _json(value: Mapping[str, Any]) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

@@ -1,0 +1,258 @@
+"""Open, create and migrate a run's state file, and give transactions that are durable when they return."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import struct
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import apsw
+
+from orchestrator.errors import FencedError, InfrastructureError, StoreError
+
+FILE_NAME = "state.sqlite"
+APPLICATION_ID = 0x4D535431  # "MST1"
+BUSY_TIMEOUT_MS = 30_000
+
+_MAGIC = b"SQLite format 3\x00"
+_HEADER_SIZE = 100
+_LOCAL_PRAGMAS = ("journal_mode=WAL", "synchronous=FULL")
+_NETWORK_PRAGMAS = ("journal_mode=DELETE", "synchronous=EXTRA")
+_PRAGMAS = ("foreign_keys=ON", "trusted_schema=OFF", "cell_size_check=ON", "mmap_size=0", "fullfsync=ON")
+_NETWORK_FILE_SYSTEMS = frozenset({"nfs", "nfs4", "cifs", "smb3", "lustre", "gpfs", "afs", "ceph", "beegfs"})
+
+Row = tuple[Any, ...]
+
+
+class Database:
+    """One run's state file, open in this process.
+
+    `transaction` nests: what is written inside is durable when the outermost block ends, or undone as a whole. With
+    a ``fence`` set, a transaction that finds a later fence in the file raises `FencedError` and writes nothing.
+    """
+
+    def __init__(self, path: Path, connection: apsw.Connection) -> None:
+        self.path = path
+        self.fence: int | None = None
+        self._connection = connection
+        self._depth = 0
+        self._lock = threading.RLock()
+
+    @property
+    def run_root(self) -> Path:
+        """Give the run directory that the file lies in."""
+        return self.path.parent
+
+    def all(self, sql: str, values: Sequence[Any] = ()) -> list[Row]:
+        """Run one statement and return its rows."""
+        with self._lock, _translated(self.path):
+            return self._connection.execute(sql, values).fetchall()
+
+    def one(self, sql: str, values: Sequence[Any] = ()) -> Row | None:
+        """Run one statement and return its first row, or None."""
+        with self._lock, _translated(self.path):
+            return self._connection.execute(sql, values).fetchone()
+
+    def write(self, sql: str, values: Sequence[Any] = ()) -> None:
+        """Run one statement that changes rows; only inside `transaction`."""
+        with _translated(self.path):
+            self._connection.execute(sql, values)
+
+    def write_many(self, sql: str, rows: Iterator[Sequence[Any]]) -> None:
+        """Run one statement for each row of values; only inside `transaction`."""
+        with _translated(self.path):
+            self._connection.executemany(sql, rows)
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Make all writes inside one fact: durable at the end of the outermost block, or never made."""
+        with self._lock:
+            if self._depth:
+                yield
+                return
+            self.write("BEGIN IMMEDIATE")
+            self._depth = 1
+            try:
+                self._check_fence()
+                yield
+                self.write("COMMIT")
+            except BaseException:
+                self._roll_back()
+                raise
+            finally:
+                self._depth = 0
+
+    def close(self) -> None:
+        """Close the file; it cannot be used afterwards."""
+        with self._lock:
+            self._connection.close()
+
+    def _check_fence(self) -> None:
+        if self.fence is None:
+            return
+        row = self.one("SELECT fence, runner_id FROM leases WHERE name = 'runner'")
+        if row is None or row[0] != self.fence:
+            raise FencedError(
+                f"another runner took over {self.run_root.name}; this one stops without writing",
+                hint="nothing is lost: the other runner goes on",
+            )
+
+    def _roll_back(self) -> None:
+        if not self._connection.get_autocommit():
+            self._connection.execute("ROLLBACK")
+
+
+def create_database(path: Path) -> Database:
+    """Make a state file with the current schema; ``path`` must not exist."""
+    flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
+    with _translated(path):
+        database = Database(path, _connect(path, flags))
+    database.write(f"PRAGMA application_id = {APPLICATION_ID}")
+    migrate(database, from_version=0)
+    return database
+
+
+def open_database(path: Path, *, readonly: bool = False) -> Database:
+    """Open an existing state file after checking that it is whole and of a version we know.
+
+    Raises `StoreError` and leaves the file byte for byte as it was when it is missing, empty, damaged, or newer.
+    """
+    version = _checked_version(path)
+    flags = apsw.SQLITE_OPEN_READONLY if readonly else apsw.SQLITE_OPEN_READWRITE
+    with _translated(path):
+        database = Database(path, _connect(path, flags))
+    if not readonly:
+        _check_integrity(database)
+    if version < schema_version() and not readonly:
+        back_up(database, version)
+        migrate(database, from_version=version)
+    return database
+
+
+def migrate(database: Database, *, from_version: int) -> None:
+    """Bring a file from ``from_version`` (0 for an empty one) to the current schema, one transaction a version."""
+    for version, sql in _migrations():
+        if version > from_version:
+            with database.transaction():
+                database.write(sql)
+                database.write("REPLACE INTO schema_info (key, value) VALUES ('version', ?)", (str(version),))
+                database.write(f"PRAGMA user_version = {version}")
+
+
+def back_up(database: Database, version: int) -> None:
+    """Copy the file beside itself as ``state.sqlite.v<version>.bak`` before it is changed."""
+    target = database.path.with_name(f"{FILE_NAME}.v{version}.bak")
+    if not target.exists():
+        database.write("VACUUM INTO ?", (str(target),))
+
+
+def schema_version() -> int:
+    """Give the newest schema version this program knows."""
+    return _migrations()[-1][0]
+
+
+@functools.cache
+def _migrations() -> tuple[tuple[int, str], ...]:
+    """List the migrations in order as (version, SQL)."""
+    folder = resources.files("orchestrator.store").joinpath("migrations")
+    names = sorted(entry.name for entry in folder.iterdir() if entry.name.endswith(".sql"))
+    return tuple((int(name.split("_")[0]), folder.joinpath(name).read_text(encoding="utf-8")) for name in names)
+
+
+def _connect(path: Path, flags: int) -> apsw.Connection:
+    connection = apsw.Connection(str(path), flags=flags)
+    connection.setbusytimeout(BUSY_TIMEOUT_MS)
+    writable = flags & apsw.SQLITE_OPEN_READWRITE
+    journal = _NETWORK_PRAGMAS if is_network_path(path) else _LOCAL_PRAGMAS
+    for pragma in (*_PRAGMAS, *(journal if writable else ())):
+        connection.execute(f"PRAGMA {pragma}")
+    return connection
+
+
+def _checked_version(path: Path) -> int:
+    """Read the schema version from the file's header, without opening it as a database."""
+    try:
+        with path.open("rb") as file:
+            header = file.read(_HEADER_SIZE)
+    except FileNotFoundError as error:
+        raise StoreError(f"no state file at {path}", hint="check the run id with 'matterstack runs'") from error
+    except OSError as error:
+        raise StoreError(f"cannot read the state file {path}: {error.strerror}", hint="check permissions") from error
+    if not header:
+        raise StoreError(f"the state file is empty: {path}", hint="restore the run directory from a backup")
+    if len(header) < _HEADER_SIZE or not header.startswith(_MAGIC):
+        raise StoreError(f"not a state file, its header is damaged: {path}", hint="restore it from a backup")
+    version, application = struct.unpack_from(">i", header, 60)[0], struct.unpack_from(">i", header, 68)[0]
+    return _known_version(path, version, application)
+
+
+def _known_version(path: Path, version: int, application: int) -> int:
+    if application != APPLICATION_ID:
+        raise StoreError(f"not a state file of this program: {path}", hint="it lacks our application id")
+    if version > schema_version():
+        raise StoreError(
+            f"{path} has schema {version}; this program knows up to {schema_version()}",
+            hint="use a newer matterstack; the file was not touched",
+            code="MS502",
+        )
+    return version
+
+
+def _check_integrity(database: Database) -> None:
+    rows = database.all("PRAGMA quick_check(1)")
+    if rows != [("ok",)]:
+        raise StoreError(
+            f"the state file is damaged: {database.path}: {rows[0][0]}", hint="restore the run directory from a backup"
+        )
+
+
+def is_network_path(path: Path) -> bool:
+    """Tell whether a path lies on a file system that is shared over a network, as far as the system says."""
+    mounts = Path("/proc/self/mounts")
+    if sys.platform != "linux" or not mounts.exists():
+        return False
+    folder = str(path.resolve().parent)
+    found = [line.split()[1:3] for line in mounts.read_text(encoding="utf-8", errors="replace").splitlines()]
+    above = [(len(point), kind) for point, kind in found if f"{folder}/".startswith(f"{point.rstrip('/')}/")]
+    kind = max(above, default=(0, ""))[1]
+    return kind in _NETWORK_FILE_SYSTEMS or kind.startswith("fuse.")
+
+
+@contextlib.contextmanager
+def _translated(path: Path) -> Iterator[None]:
+    """Turn SQLite's errors into ours, naming the file."""
+    try:
+        yield
+    except (apsw.CorruptError, apsw.NotADBError) as error:
+        raise StoreError(f"the state file is damaged: {path}: {error}", hint="restore it from a backup") from error
+    except apsw.Error as error:
+        raise InfrastructureError(
+            f"the state file {path} cannot be used: {error}", hint="check space and permissions, then run again"
+        ) from error
+
+
+_opened: dict[Path, Database] = {}
+_opened_lock = threading.Lock()
+
+
+def opened(run_root: Path) -> Database:
+    """Give the state file of a run, opened once per process and kept."""
+    path = run_root / FILE_NAME
+    with _opened_lock:
+        if path not in _opened:
+            _opened[path] = open_database(path)
+        return _opened[path]
+
+
+def close_opened(run_root: Path) -> None:
+    """Close the kept state file of a run, if it is open."""
+    with _opened_lock:
+        database = _opened.pop(run_root / FILE_NAME, None)
+    if database is not None:
+        database.close()

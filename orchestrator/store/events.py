@@ -1,0 +1,77 @@
+"""Append to and check the run's history: one row an event, each holding the hash of the one before."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import rfc8785
+
+from orchestrator.clock import utc_now
+from orchestrator.store.database import Database
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One thing that happened; ``payload_json`` is canonical JSON (RFC 8785)."""
+
+    seq: int
+    at_utc: str
+    kind: str
+    payload_json: str
+    prev_hash: str
+    hash: str
+
+
+def append_event(database: Database, kind: str, payload: Mapping[str, Any]) -> int:
+    """Add an event inside the current transaction and return its sequence number.
+
+    Kinds are dotted ASCII words such as ``attempt.ended``.
+    """
+    last = database.one("SELECT seq, hash FROM events ORDER BY seq DESC LIMIT 1")
+    seq, prev = (last[0] + 1, last[1]) if last else (1, _genesis(database))
+    at_utc = utc_now()
+    payload_json = rfc8785.dumps(dict(payload)).decode()
+    database.write(
+        "INSERT INTO events (seq, at_utc, kind, payload_json, prev_hash, hash) VALUES (?, ?, ?, ?, ?, ?)",
+        (seq, at_utc, kind, payload_json, prev, _digest(seq, at_utc, kind, payload_json, prev)),
+    )
+    return seq
+
+
+def iterate_events(database: Database, *, after: int = 0) -> Iterator[Event]:
+    """Give the events after sequence number ``after``, oldest first, in pages."""
+    columns = "seq, at_utc, kind, payload_json, prev_hash, hash"
+    sql = f"SELECT {columns} FROM events WHERE seq > ? ORDER BY seq LIMIT 1000"  # noqa: S608  fixed text
+    while rows := database.all(sql, (after,)):
+        for row in rows:
+            yield Event(**dict(zip(columns.split(", "), row, strict=True)))
+        after = rows[-1][0]
+
+
+def chain_fault(database: Database) -> str:
+    """Check the whole chain; return an empty text, or what is wrong and at which event."""
+    prev, expected_seq = _genesis(database), 1
+    for event in iterate_events(database):
+        if event.seq != expected_seq:
+            return f"event {expected_seq} is missing"
+        if event.prev_hash != prev:
+            return f"event {event.seq} does not follow event {event.seq - 1}"
+        if event.hash != _digest(event.seq, event.at_utc, event.kind, event.payload_json, prev):
+            return f"event {event.seq} was changed after it was written"
+        prev, expected_seq = event.hash, event.seq + 1
+    return ""
+
+
+def _genesis(database: Database) -> str:
+    row = database.one("SELECT run_id FROM runs")
+    run_id = row[0] if row else ""
+    return hashlib.sha256(f"matterstack-events-v1\n{run_id}".encode()).hexdigest()
+
+
+def _digest(seq: int, at_utc: str, kind: str, payload_json: str, prev: str) -> str:
+    """Hash the canonical JSON of the event without its own hash; the parts need no escaping and are in key order."""
+    text = f'{{"at_utc":"{at_utc}","kind":"{kind}","payload":{payload_json},"prev":"{prev}","seq":{seq}}}'
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,131 @@
+"""Let one runner drive a run: a lock the kernel releases on death, and a fence against one that wakes up late."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import math
+import os
+import socket
+import time
+import uuid
+from datetime import UTC, datetime
+from pathlib import Path
+
+from orchestrator.clock import utc_now
+from orchestrator.errors import InfrastructureError, RunLockedError
+from orchestrator.files import open_lock
+from orchestrator.store.database import Database
+
+LOCK_NAME = "run.lock"
+HEARTBEAT_SEC = 10.0
+STALE_SEC = 3 * HEARTBEAT_SEC
+
+_LOOKS = 10
+_LOOK_SEC = 0.02
+
+
+class Lease:
+    """The right to drive one run, held from `take` to `release`.
+
+    The lock file keeps other processes of this host out and is free as soon as this one dies. The fence, a number
+    that only grows, is compared in every write transaction, so that a runner that slept through a take-over cannot
+    write. The heartbeat tells other hosts, for which the lock means nothing, that the runner lives.
+    """
+
+    def __init__(self, database: Database, descriptor: int) -> None:
+        self._database = database
+        self._descriptor = descriptor
+        self._beat = time.monotonic()
+
+    def renew(self) -> None:
+        """Write the heartbeat when the last one is older than ten seconds."""
+        if time.monotonic() - self._beat >= HEARTBEAT_SEC:
+            with self._database.transaction():
+                self._database.write("UPDATE leases SET heartbeat_at = ? WHERE name = 'runner'", (utc_now(),))
+            self._beat = time.monotonic()
+
+    def release(self) -> None:
+        """Give the run free for other runners, here and on other hosts."""
+        with contextlib.suppress(InfrastructureError), self._database.transaction():
+            self._database.write("UPDATE leases SET heartbeat_at = '' WHERE name = 'runner'")
+        self._database.fence = None
+        os.close(self._descriptor)
+
+
+def take(database: Database, *, takeover: bool = False) -> Lease:
+    """Take the lease of a run, or raise `RunLockedError` that says who has it.
+
+    A runner on another host is taken to be alive while its heartbeat is younger than thirty seconds; ``takeover``
+    skips that test.
+    """
+    descriptor = open_lock(database.run_root / LOCK_NAME)
+    try:
+        _lock(descriptor)
+        with database.transaction():
+            database.fence = _next_fence(database, takeover=takeover)
+    except BlockingIOError as error:
+        os.close(descriptor)
+        raise _locked(database, "runs") from error
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return Lease(database, descriptor)
+
+
+def is_driven(run_root: Path) -> bool:
+    """Tell whether a process of this host drives the run right now."""
+    try:
+        descriptor = os.open(run_root / LOCK_NAME, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def _lock(descriptor: int) -> None:
+    """Lock at once or within the moment that a mere look (`is_driven`) holds the file."""
+    for _ in range(_LOOKS):
+        with contextlib.suppress(BlockingIOError):
+            return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        time.sleep(_LOOK_SEC)
+    return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _next_fence(database: Database, *, takeover: bool) -> int:
+    row = database.one("SELECT fence, host, heartbeat_at FROM leases WHERE name = 'runner'")
+    host = socket.gethostname()
+    if row and row[1] != host and not takeover and _age_sec(row[2]) < STALE_SEC:
+        raise _locked(database, "ran a moment ago", " (or add --takeover when that machine is dead)")
+    fence = (row[0] if row else 0) + 1
+    database.write(
+        "REPLACE INTO leases (name, fence, runner_id, host, boot_id, pid, heartbeat_at)"
+        " VALUES ('runner', ?, ?, ?, ?, ?, ?)",
+        (fence, uuid.uuid4().hex[:16], host, _boot_id(), os.getpid(), utc_now()),
+    )
+    return fence
+
+
+def _locked(database: Database, state: str, way_out: str = "") -> RunLockedError:
+    row = database.one("SELECT host, pid FROM leases WHERE name = 'runner'") or ("this host", 0)
+    return RunLockedError(
+        f"run {database.run_root.name} is driven by another runner: process {row[1]} on {row[0]} {state}",
+        hint=f"wait for it to end{way_out}",
+    )
+
+
+def _age_sec(heartbeat_at: str) -> float:
+    if not heartbeat_at:
+        return math.inf
+    beat = datetime.strptime(heartbeat_at, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)
+    return abs((datetime.now(UTC) - beat).total_seconds())
+
+
+def _boot_id() -> str:
+    path = Path("/proc/sys/kernel/random/boot_id")
+    return path.read_text(encoding="ascii").strip() if path.exists() else ""

@@ -1,0 +1,161 @@
+"""Read a run: its state, tasks, attempts and inputs, as frozen values."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from orchestrator.errors import StoreError
+from orchestrator.states import AttemptState, RunState, TaskState
+from orchestrator.store.database import Database
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRow:
+    """The run as a whole."""
+
+    run_id: str
+    workspace_slug: str
+    recipe_name: str
+    status: RunState
+    status_reason: str
+    created_at: str
+    ended_at: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskRow:
+    """One task and where it stands; ``duration_sec`` is that of its latest attempt."""
+
+    position: int
+    task_id: str
+    step: str
+    definition_sha256: str
+    status: TaskState
+    status_reason: str
+    attempt_count: int
+    duration_sec: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptRow:
+    """One attempt with all that came of it; times are UTC, durations seconds, memory MB."""
+
+    attempt_id: str
+    task_id: str
+    attempt_index: int
+    status: AttemptState
+    outcome: str
+    status_reason: str
+    operator_type: str | None
+    operator_key: str | None
+    external_id: str | None
+    relative_path: str | None
+    params: dict[str, Any]
+    envelope: dict[str, Any] | None
+    exit_code: int | None
+    stdout: str
+    stderr: str
+    created_at: str
+    ended_at: str | None
+    duration_sec: float | None
+    cpu_sec: float | None
+    max_rss_mb: float | None
+
+
+def read_run(database: Database) -> RunRow:
+    """Give the file's one run."""
+    row = database.one(
+        "SELECT run_id, workspace_slug, recipe_name, status, status_reason, created_at, ended_at FROM runs"
+    )
+    if row is None:
+        raise StoreError(f"the state file holds no run: {database.path}")
+    return RunRow(
+        run_id=row[0],
+        workspace_slug=row[1],
+        recipe_name=row[2],
+        status=RunState(row[3]),
+        status_reason=row[4],
+        created_at=row[5],
+        ended_at=row[6],
+    )
+
+
+def read_tasks(database: Database) -> tuple[TaskRow, ...]:
+    """Give the tasks in list order."""
+    rows = database.all(
+        "SELECT position, task_id, step, definition_sha256, tasks.status, tasks.status_reason, attempt_count,"
+        " duration_sec FROM tasks LEFT JOIN task_attempts"
+        " ON task_position = position AND attempt_index = attempt_count ORDER BY position"
+    )
+    return tuple(
+        TaskRow(
+            position=row[0],
+            task_id=row[1],
+            step=row[2],
+            definition_sha256=row[3],
+            status=TaskState(row[4]),
+            status_reason=row[5],
+            attempt_count=row[6],
+            duration_sec=row[7],
+        )
+        for row in rows
+    )
+
+
+def read_attempts(database: Database, task_id: str) -> tuple[AttemptRow, ...]:
+    """Give the attempts of a task, oldest first."""
+    return _attempts(database, "WHERE task_id = ? ORDER BY attempt_index", (task_id,))
+
+
+def read_open_attempts(database: Database) -> tuple[AttemptRow, ...]:
+    """Give the attempts that have not ended: after a crash, those whose fate must be settled."""
+    return _attempts(database, "WHERE ended_at IS NULL ORDER BY number", ())
+
+
+def count_tasks(database: Database) -> dict[TaskState, int]:
+    """Count the tasks by state; states without tasks are left out."""
+    rows = database.all("SELECT status, count(*) FROM tasks GROUP BY status ORDER BY status")
+    return {TaskState(status): count for status, count in rows}
+
+
+def read_inputs(database: Database) -> dict[str, Any]:
+    """Give what the run was started with."""
+    return {name: json.loads(text) for name, text in database.all("SELECT name, value_json FROM run_inputs")}
+
+
+def _attempts(database: Database, condition: str, values: tuple[str, ...]) -> tuple[AttemptRow, ...]:
+    rows = database.all(
+        "SELECT attempt_id, task_id, attempt_index, task_attempts.status, outcome, task_attempts.status_reason,"
+        " operator_type, operator_key, external_id, relative_path, params_json, envelope_json, exit_code, stdout,"
+        " stderr, created_at, ended_at, duration_sec, cpu_sec, max_rss_mb"
+        f" FROM task_attempts JOIN tasks ON position = task_position {condition}",  # noqa: S608  fixed conditions
+        values,
+    )
+    return tuple(_attempt(row) for row in rows)
+
+
+def _attempt(row: tuple[Any, ...]) -> AttemptRow:
+    return AttemptRow(
+        attempt_id=row[0],
+        task_id=row[1],
+        attempt_index=row[2],
+        status=AttemptState(row[3]),
+        outcome=row[4],
+        status_reason=row[5],
+        operator_type=row[6],
+        operator_key=row[7],
+        external_id=row[8],
+        relative_path=row[9],
+        params=json.loads(row[10]),
+        envelope=None if row[11] is None else json.loads(row[11]),
+        exit_code=row[12],
+        stdout=row[13],
+        stderr=row[14],
+        created_at=row[15],
+        ended_at=row[16],
+        duration_sec=row[17],
+        cpu_sec=row[18],
+        max_rss_mb=row[19],
+    )

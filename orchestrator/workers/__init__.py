@@ -1,0 +1,1 @@
+"""Run the code of steps: in this process, or in child processes that may crash without harm."""

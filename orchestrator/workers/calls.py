@@ -1,0 +1,63 @@
+"""Say what to run and what came of it: the values that pass between the runner and whatever runs a step."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from orchestrator.context import Change
+from orchestrator.jsonsafe import JsonValue
+
+STDOUT_CAP = 1024 * 1024
+STDERR_CAP = 256 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PythonCall:
+    """A scriptlet class in a file; ``module`` is the name under which it is imported."""
+
+    path: Path
+    module: str
+    class_name: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandCall:
+    """A program and its arguments; ``takes_params`` appends ``--params JSON``."""
+
+    argv: tuple[str, ...]
+    takes_params: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One attempt to be run; the timeout is in seconds, and None is no limit."""
+
+    attempt_id: str
+    step: str
+    target: PythonCall | CommandCall
+    params: Mapping[str, JsonValue] = field(default_factory=dict)
+    env: Mapping[str, str] = field(default_factory=dict)
+    timeout_sec: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Done:
+    """What came of a call.
+
+    ``fault`` is empty when the step ended by itself, else what ended it: ``timeout after 30s``, ``signal SIGSEGV``,
+    ``interrupted``. Output beyond the caps is cut: stdout keeps its head, stderr its tail.
+    """
+
+    attempt_id: str
+    exit_code: int | None
+    stdout: str = ""
+    stderr: str = ""
+    changes: tuple[Change, ...] = ()
+    fault: str = ""
+    duration_sec: float = 0.0
+    cpu_sec: float | None = None
+    max_rss_mb: float | None = None
+    stdout_dropped: int = 0

@@ -1,0 +1,135 @@
+"""Be a worker: take calls from the runner one by one, run each, and report; started by `workers.pool`, never imported.
+
+Descriptors 3 and 4 are the requests and the replies; 1 and 2 are pipes to the runner. The process leads its own
+group, so that one signal reaches everything a step started, and it dies with the runner.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import resource
+import select
+import signal
+import sys
+import threading
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from orchestrator.context import Change, Context
+from orchestrator.scriptlet import max_rss_mb
+from orchestrator.workers.calls import PythonCall
+from orchestrator.workers.commands import CommandRefusedError, run_command
+from orchestrator.workers.frames import encode_frame, read_frame, write_all
+from orchestrator.workers.loading import run_class
+
+REQUESTS, REPLIES = 3, 4
+
+_PR_SET_CHILD_SUBREAPER = 36
+
+
+def serve() -> None:
+    """Run calls until the runner closes the pipe."""
+    for descriptor in (REQUESTS, REPLIES):
+        os.set_inheritable(descriptor, False)  # noqa: FBT003  the call takes no keyword
+    threading.Thread(target=_die_with_runner, daemon=True).start()
+    signal.signal(signal.SIGTERM, _on_terminate)
+    _adopt_orphans()
+    replica = Context()
+    while (request := read_frame(REQUESTS)) is not None:
+        replica.apply(Change(*change) for change in request["context"])
+        for folder in request["path"]:
+            if folder not in sys.path:
+                sys.path.append(folder)
+        write_all(REPLIES, encode_frame(_run(request, replica)))
+
+
+def _run(request: dict[str, Any], replica: Context) -> dict[str, Any]:
+    before = _cpu_sec()
+    fork = replica.fork(who=request["step"])
+    answer = _run_command(request) if "argv" in request else _run_python(request, fork)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    return {
+        **answer,
+        "changes": [[change.key, change.text, change.who] for change in fork.history()],
+        "cpu_sec": _cpu_sec() - before,
+        "leftovers": _end_leftovers(),
+    }
+
+
+def _run_python(request: dict[str, Any], fork: Context) -> dict[str, Any]:
+    target = PythonCall(
+        path=Path(request["path_of_module"]),
+        module=request["module"],
+        class_name=request["class"],
+        sha256=request["sha256"],
+    )
+    exit_code = run_class(target, request["step"], request["params"], request["env"], fork)
+    return {"exit_code": exit_code, "max_rss_mb": max_rss_mb()}
+
+
+def _run_command(request: dict[str, Any]) -> dict[str, Any]:
+    try:
+        status, usage = run_command(request["argv"], request["params"], request["env"], request["takes_params"])
+    except CommandRefusedError as error:
+        return {"exit_code": None, "fault": str(error), "max_rss_mb": None}
+    code = os.waitstatus_to_exitcode(status)
+    fault = f"signal {signal.Signals(-code).name}" if code < 0 else ""
+    scale = 1 if sys.platform == "darwin" else 1024
+    return {"exit_code": code, "fault": fault, "max_rss_mb": usage.ru_maxrss * scale / 1e6}
+
+
+def _end_leftovers() -> bool:
+    """Kill processes that the step left running; tell whether there were any."""
+    try:
+        while os.waitpid(-1, os.WNOHANG) != (0, 0):
+            pass
+    except ChildProcessError:
+        return False
+    while children := _children():
+        for pid in children:
+            os.kill(pid, signal.SIGKILL)
+        os.waitpid(-1, 0)
+    return True
+
+
+def _children() -> list[int]:
+    path = Path(f"/proc/self/task/{os.getpid()}/children")
+    return [int(pid) for pid in path.read_text(encoding="ascii").split()] if path.exists() else []
+
+
+def _cpu_sec() -> float:
+    own, children = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
+    return own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
+
+
+def _die_with_runner() -> None:
+    """Wait until the other end of the request pipe is gone, then end the whole group."""
+    watch = select.poll()
+    watch.register(REQUESTS, 0)
+    watch.poll()
+    os.killpg(0, signal.SIGKILL)
+
+
+def _on_terminate(_number: int, _frame: FrameType | None) -> None:
+    """Let a scriptlet run its own clean-up on the way out; a command got the signal itself."""
+    raise SystemExit(128 + signal.SIGTERM)
+
+
+def _adopt_orphans() -> None:
+    """Become the parent of what a step's programs leave behind, so that it can be seen and ended (Linux)."""
+    if sys.platform != "linux":
+        return
+    import ctypes  # noqa: PLC0415  costs some milliseconds, and only Linux needs it
+
+    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+if __name__ == "__main__":
+    with contextlib.suppress(BrokenPipeError):
+        serve()

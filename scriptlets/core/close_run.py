@@ -1,0 +1,47 @@
+"""Record that a run has settled, and leave its context as a file for people and tools."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+if not __package__:
+    sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from orchestrator import BaseScriptlet, Context
+from orchestrator.files import replace_file
+from orchestrator.scriptlet import Outputs, Params
+from orchestrator.states import RunState
+from orchestrator.store.contexts import read_context
+from orchestrator.store.database import Database, opened
+from orchestrator.store.runs import set_run_state
+
+
+class CloseRun(BaseScriptlet):
+    """Settle a run.
+
+    Params: ``run_root``, ``status`` (COMPLETED, FAILED, CANCELLED, or PENDING for one that was interrupted and can be
+    resumed) and ``reason``.
+    """
+
+    own_keys = True
+
+    def work(self, ctx: Context, params: Params) -> Outputs:
+        """Write context.json first: a settled run always has it."""
+        run_root = Path(params["run_root"])
+        database = opened(run_root)
+        replace_file(run_root / "context.json", context_json(database), mode=0o644)
+        with database.transaction():
+            set_run_state(database, RunState(params["status"]), params.get("reason", ""))
+        return {"_run.closed_v1": {"run_id": run_root.name, "status": params["status"]}}
+
+
+def context_json(database: Database) -> bytes:
+    """Give the present context as an indented JSON object."""
+    items = (f'  "{change.key}": {change.text}' for change in read_context(database))
+    body = ",\n".join(items)
+    return f"{{\n{body}\n}}\n".encode() if body else b"{}\n"
+
+
+if __name__ == "__main__":
+    CloseRun.main()

@@ -1,0 +1,36 @@
+"""Record the intent to attempt a task, before anything of it happens."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+if not __package__:
+    sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from orchestrator import BaseScriptlet, Context
+from orchestrator.scriptlet import Outputs, Params
+from orchestrator.store.attempts import open_attempt
+from orchestrator.store.database import opened
+
+
+class OpenAttempt(BaseScriptlet):
+    """Open the next attempt at a task.
+
+    Params: ``run_root``, ``task_id``, ``params`` (the step's arguments as resolved) and ``operator_key``.
+    """
+
+    own_keys = True
+
+    def work(self, ctx: Context, params: Params) -> Outputs:
+        """Write the attempt and mark its task as running, in one transaction."""
+        database = opened(Path(params["run_root"]))
+        with database.transaction():
+            attempt_id = open_attempt(
+                database, params["task_id"], params.get("params", {}), params.get("operator_key", "local.default")
+            )
+        return {"_attempt.opened_v1": {"task_id": params["task_id"], "attempt_id": attempt_id}}
+
+
+if __name__ == "__main__":
+    OpenAttempt.main()

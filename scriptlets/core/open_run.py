@@ -1,0 +1,64 @@
+"""Make a run directory, whole or not at all: the recipe as started, the state file with the run and its tasks."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+if not __package__:
+    sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from orchestrator import BaseScriptlet, Context
+from orchestrator.files import new_directory, replace_file
+from orchestrator.scriptlet import Outputs, Params
+from orchestrator.states import TaskState
+from orchestrator.store.database import FILE_NAME, create_database
+from orchestrator.store.runs import NewTask, insert_run, insert_tasks, put_inputs
+
+
+class OpenRun(BaseScriptlet):
+    """Record a new run.
+
+    Params: ``run_root`` (must not exist; its name is the run id), ``workspace_slug``, ``recipe_name``,
+    ``recipe_text``, ``inputs`` (an object of what the run was started with) and ``tasks`` (objects with ``task_id``,
+    ``step``, ``definition_sha256`` and, where the task is not to run, ``status`` and ``status_reason``).
+    """
+
+    own_keys = True
+
+    def validate(self, ctx: Context, params: Params) -> None:
+        """Refuse a run directory that exists."""
+        if Path(params["run_root"]).exists():
+            message = f"run directory {params['run_root']} exists already"
+            raise ValueError(message)
+
+    def work(self, ctx: Context, params: Params) -> Outputs:
+        """Build the directory under a temporary name and move it into place."""
+        run_root = Path(params["run_root"])
+        with new_directory(run_root) as folder:
+            replace_file(folder / "recipe.yaml", params["recipe_text"].encode(), mode=0o644)
+            self._fill(folder / FILE_NAME, run_root.name, params)
+        return {"_run.opened_v1": {"run_id": run_root.name, "run_root": str(run_root)}}
+
+    def _fill(self, path: Path, run_id: str, params: Params) -> None:
+        database = create_database(path)
+        with database.transaction():
+            insert_run(database, run_id, params["workspace_slug"], params["recipe_name"])
+            put_inputs(database, params["inputs"])
+            insert_tasks(database, (_task(number, task) for number, task in enumerate(params["tasks"])), seq=1)
+        database.close()
+
+
+def _task(position: int, task: Params) -> NewTask:
+    return NewTask(
+        position=position,
+        task_id=task["task_id"],
+        step=task["step"],
+        definition_sha256=task["definition_sha256"],
+        status=TaskState(task.get("status", TaskState.PENDING)),
+        status_reason=task.get("status_reason", ""),
+    )
+
+
+if __name__ == "__main__":
+    OpenRun.main()

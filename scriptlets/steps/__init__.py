@@ -1,0 +1,1 @@
+"""Steps to use in recipes, to run by hand, and to copy from."""

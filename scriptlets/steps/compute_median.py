@@ -1,0 +1,40 @@
+"""Compute the median of a column of numbers."""
+
+from __future__ import annotations
+
+import statistics
+import sys
+from pathlib import Path
+
+if not __package__:
+    sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from orchestrator import BaseScriptlet, Context, track_resources
+from orchestrator.scriptlet import Outputs, Params
+from scriptlets.steps.load_numbers import read_numbers
+
+
+class ComputeMedian(BaseScriptlet):
+    """Write ``numbers.median_v1``, an object with ``median`` and ``count``.
+
+    Params: ``src``, a text file with one number a line.
+    """
+
+    parallelizable = True
+
+    def validate(self, ctx: Context, params: Params) -> None:
+        """Refuse params without ``src`` and a file that is not there."""
+        if "src" not in params:
+            raise ValueError("missing src")
+        if not Path(params["src"]).is_file():
+            raise ValueError(f"file not found: {params['src']}")
+
+    @track_resources
+    def work(self, ctx: Context, params: Params) -> Outputs:
+        """Read the file and take the middle."""
+        numbers = read_numbers(Path(params["src"]))
+        return {"numbers.median_v1": {"median": statistics.median(numbers), "count": len(numbers)}}
+
+
+if __name__ == "__main__":
+    ComputeMedian.main()

@@ -1,0 +1,59 @@
+"""Read a column of numbers from a text file into the context."""
+
+from __future__ import annotations
+
+import math
+import sys
+from pathlib import Path
+
+if not __package__:
+    sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from orchestrator import BaseScriptlet, Context
+from orchestrator.scriptlet import Outputs, Params
+
+
+class LoadNumbers(BaseScriptlet):
+    """Write ``numbers.values_v1``, the numbers of a file in their order.
+
+    Params: ``src``, a text file with one number a line; blank lines and lines beginning with ``#`` are passed over.
+    """
+
+    parallelizable = True
+
+    def validate(self, ctx: Context, params: Params) -> None:
+        """Refuse params without ``src`` and a file that is not there."""
+        if "src" not in params:
+            raise ValueError("missing src")
+        if not Path(params["src"]).is_file():
+            raise ValueError(f"file not found: {params['src']}")
+
+    def work(self, ctx: Context, params: Params) -> Outputs:
+        """Read the file."""
+        return {"numbers.values_v1": read_numbers(Path(params["src"]))}
+
+
+def read_numbers(path: Path) -> list[float]:
+    """Read one finite number a line; raise `ValueError` naming the line that holds none, or an empty file."""
+    numbers = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        text = line.strip()
+        if text and not text.startswith("#"):
+            numbers.append(_number(text, f"{path}:{number}"))
+    if not numbers:
+        raise ValueError(f"{path} holds no numbers")
+    return numbers
+
+
+def _number(text: str, place: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        raise ValueError(f"{place}: {text!r} is not a number") from None
+    if not math.isfinite(value):
+        raise ValueError(f"{place}: {text!r} is not a finite number")
+    return value
+
+
+if __name__ == "__main__":
+    LoadNumbers.main()

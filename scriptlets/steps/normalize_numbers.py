@@ -1,0 +1,33 @@
+"""Scale the loaded numbers to the range from 0 to 1."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+if not __package__:
+    sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from orchestrator import BaseScriptlet, Context
+from orchestrator.scriptlet import Outputs, Params
+
+
+class NormalizeNumbers(BaseScriptlet):
+    """Read ``numbers.values_v1`` and write ``numbers.normalized_v1``, each value as (x - min) / (max - min).
+
+    Params: none. A constant column becomes zeros.
+    """
+
+    needs = ("numbers.values_v1",)
+
+    def work(self, ctx: Context, params: Params) -> Outputs:
+        """Scale the values."""
+        values = ctx.require("numbers.values_v1")
+        if not isinstance(values, list) or not values:
+            raise ValueError("numbers.values_v1 is not a list of numbers")
+        low, spread = min(values), max(values) - min(values)
+        return {"numbers.normalized_v1": [(value - low) / spread if spread else 0.0 for value in values]}
+
+
+if __name__ == "__main__":
+    NormalizeNumbers.main()
