@@ -102,7 +102,7 @@ class Context:
                 self._texts[change.key] = change.text
                 self._changes.append(change)
 
-    def fork(self, who: str = "") -> "Context":
+    def fork(self, who: str = "") -> Context:
         """Give a context that reads through to this one and keeps its own writes apart."""
         child = Context(who=who)
         child._parent = self
@@ -131,8 +131,9 @@ class Context:
         with self._lock:
             if key in self._texts or self._parent is None:
                 return self._texts.get(key)
-            return self._parent._text(key)
+            return self._parent._text(key)  # noqa: SLF001  another of this class
 
     def _layers(self) -> Dict[str, Optional[str]]:
-        below = self._parent._layers() if self._parent is not None else {}
-        return {**below, **self._texts}
+        with self._lock:
+            below = self._parent._layers() if self._parent is not None else {}  # noqa: SLF001  another of this class
+            return {**below, **self._texts}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +12,7 @@ from orchestrator.checks import SuccessRules
 from orchestrator.clock import monotonic
 from orchestrator.context import Context
 from orchestrator.engine import Board
-from orchestrator.errors import ExpressionError, NotJsonSafeError, Problem
+from orchestrator.errors import ExpressionError, Problem
 from orchestrator.expressions import Scope, evaluate_condition, resolve
 from orchestrator.invoke import happen
 from orchestrator.jsonsafe import JsonValue
@@ -22,7 +23,7 @@ from orchestrator.states import AttemptState, RunState, TaskState
 from orchestrator.store.database import Database
 from orchestrator.store.leases import HEARTBEAT_SEC, Lease
 from orchestrator.store.runs import set_task_states
-from orchestrator.workers.calls import Call, CommandCall, Done, PythonCall
+from orchestrator.workers.calls import Call, Done, PythonCall
 from orchestrator.workers.inline import run_inline
 from orchestrator.workers.pool import WorkerPool
 
@@ -72,21 +73,21 @@ class Driver:
         self._ended: list[Done] = []
         self._news: list[Callable[[], None]] = []
         self._wake_at: float | None = None
-        self._stopping = ""
+        self._stopping: signal.Signals | None = None
 
     def drive(self) -> tuple[RunState, str]:
-        """Tick until the run settles or is stopped; return its state and the reason for it."""
+        """Tick until the run settles or is stopped; return its state and the task whose failure counted first."""
         while True:
             settled = self._tick()
             if self._stopping and not self._running:
-                return RunState.PENDING, self._stopping
+                return RunState.PENDING, ""
             if settled is not None:
                 return settled, self._first_failure()
             self._wait()
 
-    def stop(self, reason: str) -> None:
-        """Start nothing more and end what runs; safe in a signal handler. A second call kills."""
-        self._stopping = reason
+    def stop(self, *, kill: bool = False) -> None:
+        """Start nothing more and ask what runs to end, or kill it; safe in a signal handler."""
+        self._stopping = signal.SIGKILL if kill else signal.SIGTERM
         self._pool.wake()
 
     def _tick(self) -> RunState | None:
@@ -116,7 +117,7 @@ class Driver:
 
     def _wait(self) -> None:
         if self._stopping:
-            self._pool.interrupt("interrupted")
+            self._pool.interrupt("interrupted", number=self._stopping)
         if not self._ended:
             self._ended += self._pool.wait(self._patience())
         self._lease.renew()
@@ -166,8 +167,7 @@ class Driver:
 
     def _run(self, call: Call) -> None:
         """Run a call now, in this process, or hand it to a worker."""
-        task = self._running[call.attempt_id].task
-        if self._inline and isinstance(call.target, PythonCall) and call.timeout_sec is None and not task.needs_process:
+        if self._inline and isinstance(call.target, PythonCall) and call.timeout_sec is None:
             self._ended.append(run_inline(call, call.target, self._context))
         else:
             self._pool.start(call)
@@ -307,7 +307,7 @@ def _ending(
         outputs=tuple(outputs),
         attempt_index=running.attempt_index,
         retry_in_sec=None if at is None else max(0.0, at - monotonic()),
-        allowed=running.task.allow_failure,
+        allowed=running.task.node.allow_failure,
         stderr=done.stderr if problem else "",
         problem=problem,
     )
@@ -320,5 +320,3 @@ def _missing_files(rules: SuccessRules) -> tuple[str, ...]:
 def _as_text(value: JsonValue) -> str:
     return value if isinstance(value, str) else str(value)
 
-
-__all__ = ["CommandCall", "Driver", "NotJsonSafeError"]

@@ -7,10 +7,17 @@ it, and tells the board. Every step costs the same however long the run is.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from orchestrator.states import ENDED_TASKS, SATISFIED_TASKS, RunState, TaskState
+
+
+_GROWTH: dict[str, Callable[[int], float]] = {
+    "fixed": lambda _: 1.0,
+    "linear": float,
+    "exponential": lambda failures: 2.0 ** (failures - 1),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,14 +26,14 @@ class RetryRule:
 
     max: int = 0
     delay_sec: float = 0.0
-    exponential: bool = False
+    backoff: str = "fixed"
     on: frozenset[str] = frozenset({"error", "timeout"})
 
     def delay_after(self, failures: int, cause: str) -> float | None:
         """Give the seconds to wait after the n-th failure, or None when there is no further attempt."""
         if failures > self.max or cause not in self.on:
             return None
-        return self.delay_sec * (2.0 ** (failures - 1) if self.exponential else 1.0)
+        return self.delay_sec * _GROWTH[self.backoff](failures)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,21 +1,21 @@
 """Every error raised on purpose, as one tree with its exit status, and the codes a message can carry.
 
-    MatterStackError                 70  something of ours is broken
-    ├── UsageError                    2  the command asks for what does not exist or is not allowed
-    │   └── NothingSelectedError      4  the selection leaves no step to run
-    ├── InvalidFileError              3  a recipe or a configuration file is wrong; carries every problem found
-    ├── StepFailedError               1  a run ended because a step failed
-    ├── ScriptletError                1  a scriptlet cannot be loaded or refuses its params
-    │   └── EnvelopeError             1  a scriptlet's answer is not one valid JSON line
-    ├── ContextError                  1  a context key or value that cannot be kept
-    │   └── NotJsonSafeError          1  a value JSON cannot carry unchanged
-    ├── ExpressionError               1  an expression that cannot be read or evaluated
-    ├── InfrastructureError           6  the machine said no: disk, database, lock, process
-    │   ├── StoreError                6  the state file cannot be trusted or used
-    │   │   └── FencedError           6  another runner took the run over
-    │   └── RunLockedError            6  another runner drives the run
-    ├── RunTimedOutError            124  the run exceeded its time
-    └── InterruptedRunError         130  the user or the system asked to stop
+MatterStackError                 70  something of ours is broken
+├── UsageError                    2  the command asks for what does not exist or is not allowed
+│   └── NothingSelectedError      4  the selection leaves no step to run
+├── InvalidFileError              3  a recipe or a configuration file is wrong; carries every problem found
+├── StepFailedError               1  a run ended because a step failed
+├── ScriptletError                1  a scriptlet cannot be loaded or refuses its params
+│   └── EnvelopeError             1  a scriptlet's answer is not one valid JSON line
+├── ContextError                  1  a context key or value that cannot be kept
+│   └── NotJsonSafeError          1  a value JSON cannot carry unchanged
+├── ExpressionError               1  an expression that cannot be read or evaluated
+├── InfrastructureError           6  the machine said no: disk, database, lock, process
+│   ├── StoreError                6  the state file cannot be trusted or used
+│   │   └── FencedError           6  another runner took the run over
+│   └── RunLockedError            6  another runner drives the run
+├── RunTimedOutError            124  the run exceeded its time
+└── InterruptedRunError         130  the user or the system asked to stop
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ from orchestrator.errors import NotJsonSafeError
 JsonValue = Union[None, bool, int, float, str, List[Any], Dict[str, Any]]
 
 MAX_DEPTH = 100
+MAX_CONTAINERS = 1_000_000
 MAX_INTEGER = 2**53 - 1
 MAX_TEXT_BYTES = 8 * 1024 * 1024
 
@@ -33,16 +34,14 @@ _HINTS = {
 def check_json_safe(value: object, root: str = "value") -> None:
     """Raise `NotJsonSafeError` naming the first place below ``root`` that JSON cannot carry unchanged."""
     stack: List[Tuple[object, str, int]] = [(value, root, 0)]
+    containers = 0
     while stack:
         item, path, depth = stack.pop()
-        kind = type(item)
-        if item is None or kind is bool:
-            continue
-        if kind is dict or kind is list:
-            if depth >= MAX_DEPTH:
-                raise NotJsonSafeError(f"{path} is nested deeper than {MAX_DEPTH} levels", hint="flatten it")
+        if type(item) is dict or type(item) is list:
+            containers += 1
+            _check_extent(path, depth, containers, root)
             stack.extend(_children(item, path, depth + 1))
-        else:
+        elif item is not None and type(item) is not bool:
             _check_scalar(item, path)
 
 
@@ -50,9 +49,10 @@ def dumps(value: object, root: str = "value") -> str:
     """Give the compact JSON text of a safe value; raise `NotJsonSafeError` for any other or one above 8 MiB."""
     check_json_safe(value, root)
     text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    if len(text) > MAX_TEXT_BYTES:
+    size = len(text) if text.isascii() else len(text.encode())
+    if size > MAX_TEXT_BYTES:
         raise NotJsonSafeError(
-            f"{root} is {len(text)} bytes of JSON, more than {MAX_TEXT_BYTES}",
+            f"{root} is {size} bytes of JSON, more than {MAX_TEXT_BYTES}",
             hint="write it to a file and keep the path",
         )
     return text
@@ -68,7 +68,18 @@ def loads(text: str) -> JsonValue:
     return value
 
 
-def _children(item: Any, path: str, depth: int) -> List[Tuple[object, str, int]]:
+def _check_extent(path: str, depth: int, containers: int, root: str) -> None:
+    """Refuse what would take for ever to go through, such as lists that hold themselves or one another many times."""
+    if depth >= MAX_DEPTH:
+        raise NotJsonSafeError(f"{path} is nested deeper than {MAX_DEPTH} levels", hint="flatten it")
+    if containers > MAX_CONTAINERS:
+        raise NotJsonSafeError(
+            f"{root} holds more than {MAX_CONTAINERS} lists and dicts, counting each as often as it appears",
+            hint="write it to a file and keep the path",
+        )
+
+
+def _children(item: Union[Dict[Any, Any], List[Any]], path: str, depth: int) -> List[Tuple[object, str, int]]:
     """List the parts of a container, last first so that they are visited in order."""
     if isinstance(item, list):
         return [(part, f"{path}[{index}]", depth) for index, part in reversed(list(enumerate(item)))]

@@ -14,5 +14,5 @@ TABLE_NAME = "lifecycle.yaml"
 def lifecycle_table() -> dict[str, tuple[str, ...]]:
     """Give the names of the core scriptlets for each happening, in the order in which they run."""
     text = resources.files("scriptlets.core").joinpath(TABLE_NAME).read_text(encoding="utf-8")
-    table: dict[str, list[str]] = yaml.load(text, Loader=yaml.CSafeLoader)  # noqa: S506  the safe loader, in C
+    table: dict[str, list[str]] = yaml.load(text, Loader=yaml.CSafeLoader)
     return {happening: tuple(names) for happening, names in table.items()}

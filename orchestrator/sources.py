@@ -34,7 +34,8 @@ _UTF8_MARK = b"\xef\xbb\xbf"
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 _LINE_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 _UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-_LONGEST_LINE_SHOWN = 200
+_WIDEST_MARK = 200
+_LAST_COLUMN_SHOWN = 1_000
 _MOST_COLUMNS_DRAWN = 1_000_000
 _MOST_NEIGHBOURS = 1_000
 
@@ -85,13 +86,17 @@ class Source:
         return _outline(self.text).span(path, of_key=of_key)
 
     def at(self, start: int, end: int = 0) -> Place:
-        """Give the place of the characters from ``start`` to ``end``, marked no further than their first line."""
-        begin, stop = _line_around(self.text, start)
-        column = start - begin
-        line = self.text[begin:stop].rstrip()
-        width = max(1, min(end, begin + len(line), start + _LONGEST_LINE_SHOWN) - start)
-        shown = line[: max(column + width, _LONGEST_LINE_SHOWN)]
-        return Place(self.name, _line_number(self.text, start), column + 1, shown, width)
+        """Give the place of the characters from ``start`` to ``end``, marked no further than their first line.
+
+        The line is shown in part when it is long, and not at all around a column that nobody can find by eye.
+        """
+        starts = _line_starts(self.text)
+        number = bisect_right(starts, start)
+        column = start - starts[number - 1]
+        stop = starts[number] if number < len(starts) else len(self.text)
+        shown = self.text[start - column : min(stop, start + _WIDEST_MARK)] if column < _LAST_COLUMN_SHOWN else ""
+        width = max(1, min(end - start, len(shown.rstrip()) - column))
+        return Place(self.name, number, column + 1, shown.rstrip(), width)
 
 
 def read_source(path: Path) -> Source:
@@ -190,20 +195,9 @@ def _decoded(name: str, raw: bytes) -> str:
         raise InvalidFileError([problem]) from error
 
 
-@lru_cache(maxsize=2)
-def _line_starts(text: str) -> list[int]:
-    return [0, *(match.end() for match in _LINE_BREAK.finditer(text))]
-
-
-def _line_number(text: str, offset: int) -> int:
-    return bisect_right(_line_starts(text), offset)
-
-
-def _line_around(text: str, offset: int) -> tuple[int, int]:
-    """Give where the line that holds the offset begins and ends, without its line break."""
-    begin = _line_starts(text)[_line_number(text, offset) - 1]
-    after = _LINE_BREAK.search(text, begin)
-    return begin, after.start() if after else len(text)
+@lru_cache(maxsize=1)
+def _line_starts(text: str) -> array[int]:
+    return array("I", [0]) + array("I", (match.end() for match in _LINE_BREAK.finditer(text)))
 
 
 class _Outline:
@@ -214,8 +208,8 @@ class _Outline:
     """
 
     def __init__(self) -> None:
-        self.starts = array("L")
-        self.ends = array("L")
+        self.starts = array("I")
+        self.ends = array("I")
         self.below: dict[int, dict[str | int, int]] = {}
         self._anchored: dict[str, int] = {}
         self._opened: list[_Opened] = []
@@ -287,7 +281,7 @@ def _offset(mark: _Mark | None) -> int:
     return mark.index if mark else 0
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=1)
 def _outline(text: str) -> _Outline:
     outline = _Outline()
     # A fault further down is reported by whoever reads the values; what stands before it can still be pointed at.

@@ -65,26 +65,32 @@ ENDED_ATTEMPTS = frozenset(
 )
 SATISFIED_TASKS = frozenset({TaskState.COMPLETED, TaskState.SKIPPED})
 
-_OPEN_ATTEMPTS = frozenset(AttemptState) - ENDED_ATTEMPTS
-_FROM: dict[StrEnum, frozenset[StrEnum]] = {
-    RunState.RUNNING: frozenset({RunState.PENDING, RunState.PAUSED, RunState.RUNNING}),
-    RunState.PAUSED: frozenset({RunState.PENDING, RunState.RUNNING}),
-    RunState.PENDING: ENDED_RUNS,
-    RunState.COMPLETED: frozenset({RunState.PENDING, RunState.RUNNING}),
-    RunState.FAILED: frozenset({RunState.PENDING, RunState.RUNNING}),
-    RunState.CANCELLED: frozenset({RunState.PENDING, RunState.RUNNING, RunState.PAUSED}),
-    TaskState.RUNNING: frozenset({TaskState.PENDING}),
-    TaskState.WAITING_EXTERNAL: frozenset({TaskState.RUNNING}),
-    TaskState.PENDING: frozenset(TaskState),
-    TaskState.BLOCKED: frozenset({TaskState.PENDING}),
-    TaskState.SKIPPED: frozenset({TaskState.PENDING}),
-    TaskState.COMPLETED: frozenset({TaskState.RUNNING, TaskState.WAITING_EXTERNAL}),
-    TaskState.FAILED: frozenset({TaskState.PENDING, TaskState.RUNNING, TaskState.WAITING_EXTERNAL}),
-    TaskState.CANCELLED: frozenset({TaskState.PENDING, TaskState.RUNNING, TaskState.WAITING_EXTERNAL}),
-    **dict.fromkeys(frozenset(AttemptState) - {AttemptState.CREATED}, _OPEN_ATTEMPTS),
+# By kind, since members of different kinds with one name are equal; for each state, those it may come from.
+_FROM: dict[type[StrEnum], dict[StrEnum, frozenset[StrEnum]]] = {
+    RunState: {
+        RunState.PENDING: frozenset(RunState) - {RunState.PENDING},
+        RunState.RUNNING: frozenset({RunState.PENDING, RunState.PAUSED}),
+        RunState.PAUSED: frozenset({RunState.PENDING, RunState.RUNNING}),
+        RunState.COMPLETED: frozenset({RunState.PENDING, RunState.RUNNING}),
+        RunState.FAILED: frozenset({RunState.PENDING, RunState.RUNNING}),
+        RunState.CANCELLED: frozenset({RunState.PENDING, RunState.RUNNING, RunState.PAUSED}),
+    },
+    TaskState: {
+        TaskState.PENDING: frozenset(TaskState),
+        TaskState.BLOCKED: frozenset({TaskState.PENDING}),
+        TaskState.RUNNING: frozenset({TaskState.PENDING}),
+        TaskState.WAITING_EXTERNAL: frozenset({TaskState.RUNNING}),
+        TaskState.COMPLETED: frozenset({TaskState.RUNNING, TaskState.WAITING_EXTERNAL}),
+        TaskState.FAILED: frozenset({TaskState.RUNNING, TaskState.WAITING_EXTERNAL}),
+        TaskState.SKIPPED: frozenset({TaskState.PENDING}),
+        TaskState.CANCELLED: frozenset({TaskState.PENDING, TaskState.RUNNING, TaskState.WAITING_EXTERNAL}),
+    },
+    AttemptState: dict.fromkeys(
+        frozenset(AttemptState) - {AttemptState.CREATED}, frozenset(AttemptState) - ENDED_ATTEMPTS
+    ),
 }
 
 
 def may_become(state: StrEnum, target: StrEnum) -> bool:
     """Tell whether the move from ``state`` to ``target`` is legal; both are of one kind."""
-    return type(state) is type(target) and state in _FROM.get(target, frozenset())
+    return type(state) is type(target) and state in _FROM[type(target)].get(target, frozenset())

@@ -128,7 +128,9 @@ def scan(source: Source) -> Reading:
     except yaml.MarkedYAMLError as error:
         problems.append(_syntax_problem(source, error))
     except yaml.reader.ReaderError:
-        problems.append(Problem("MS108", "the file does not look like text", help="check that it is the right file"))
+        problems.append(
+            Problem("MS108", "the file does not look like text", source.at(0), "check that it is the right file")
+        )
     except InvalidFileError as error:
         problems.extend(error.problems)
     else:
@@ -253,7 +255,9 @@ class _Builder:
             raise self._end("MS104", "a second document begins here", "keep one document in a file", event)
 
     def _scalar(self, event: _Event) -> None:
-        self._count(1, event)
+        self._nodes += 1
+        if self._nodes > MAX_NODES:
+            raise self._too_many(event)
         parent = self._opened[-1] if self._opened else None
         if parent is not None and parent.keys is not None and parent.key is None:
             self._take_key(event, parent, parent.keys)
@@ -262,7 +266,7 @@ class _Builder:
         if event.anchor:
             self._declare(event, event.anchor)
             self._anchors[event.anchor] = _Anchored(value, 1, 0)
-        self._put(value)
+        self._put(value, 0)
 
     def _scalar_value(self, event: _Event) -> JsonValue:
         if event.tag is not None:
@@ -288,10 +292,11 @@ class _Builder:
         fault = None if ordinary else _key_fault(event)
         if fault is None and key in keys:
             fault = ("MS102", f"duplicate key {_short(key)} (first at line {keys[key]})", "keep one of them")
-        if fault is not None:
+        if fault is None:
+            keys[key] = event.start_mark.line + 1
+        else:
             self._report(*fault, event)
             parent.dropped = True
-        keys.setdefault(key, event.start_mark.line + 1)
 
     def _open(self, event: _Event) -> None:
         self._count(1, event)
@@ -300,7 +305,7 @@ class _Builder:
             self._report(*_TAGGED, event)
         if event.anchor:
             self._declare(event, event.anchor)
-        self._refuse_as_key(event)
+        self._refused_as_key(event)
         is_mapping = isinstance(event, yaml.MappingStartEvent)
         opened = _Open({}, {}, event.anchor, self._nodes) if is_mapping else _Open([], None, event.anchor, self._nodes)
         self._opened.append(opened)
@@ -316,31 +321,36 @@ class _Builder:
         self._aliases += 1
         if self._aliases > MAX_ALIASES:
             raise self._end("MS109", f"more than {MAX_ALIASES} aliases", "write the values out", event)
-        self._refuse_as_key(event)
         anchored = self._anchors.get(event.anchor or "")
-        if anchored is None:
+        if self._refused_as_key(event):
+            self._put(None, 0)
+        elif anchored is None:
             why = "stands inside what it names" if event.anchor in self._anchors else "names no anchor above it"
             self._report(
                 "MS104", f"alias '*{event.anchor}' {why}", "write the value out, or put the text in quotes", event
             )
-            self._put(None)
+            self._put(None, 0)
         else:
             self._count(anchored.size, event)
             self._check_depth(anchored.height, event)
             self._put(copy.deepcopy(anchored.value), anchored.height)
 
-    def _put(self, value: JsonValue, height: int = 0) -> None:
+    def _put(self, value: JsonValue, height: int) -> None:
         if not self._opened:
             self.value = value
             return
         parent = self._opened[-1]
-        parent.height = max(parent.height, height + 1)
+        if height >= parent.height:
+            parent.height = height + 1
         parent.put(value)
 
     def _count(self, nodes: int, event: _Event) -> None:
         self._nodes += nodes
         if self._nodes > MAX_NODES:
-            raise self._end("MS109", f"more than {MAX_NODES} values", "keep large tables in files of their own", event)
+            raise self._too_many(event)
+
+    def _too_many(self, event: _Event) -> InvalidFileError:
+        return self._end("MS109", f"more than {MAX_NODES} values", "keep large tables in files of their own", event)
 
     def _check_depth(self, height: int, event: _Event) -> None:
         if len(self._opened) + height > MAX_DEPTH:
@@ -353,10 +363,12 @@ class _Builder:
             raise self._end("MS109", f"more than {MAX_ALIASES} anchors", "write the values out", event)
         self._anchors[anchor] = None
 
-    def _refuse_as_key(self, event: _Event) -> None:
+    def _refused_as_key(self, event: _Event) -> bool:
         parent = self._opened[-1] if self._opened else None
-        if parent is not None and parent.keys is not None and parent.key is None:
+        is_key = parent is not None and parent.keys is not None and parent.key is None
+        if is_key:
             self._report("MS104", "a key must be text", "write a name before ':', or put the text in quotes", event)
+        return is_key
 
     def _report(self, code: str, message: str, todo: str, event: _Event) -> None:
         self._problems.append(self._problem(code, message, todo, event))

@@ -114,6 +114,14 @@ def read_open_attempts(database: Database) -> tuple[AttemptRow, ...]:
     return _attempts(database, "WHERE ended_at IS NULL ORDER BY number", ())
 
 
+def count_failures(database: Database) -> dict[int, int]:
+    """Count, by position, the attempts that failed or timed out; lost and cancelled ones are nobody's failure."""
+    rows = database.all(
+        "SELECT task_position, count(*) FROM task_attempts WHERE status IN ('FAILED', 'TIMEOUT') GROUP BY task_position"
+    )
+    return dict((position, count) for position, count in rows)
+
+
 def count_tasks(database: Database) -> dict[TaskState, int]:
     """Count the tasks by state; states without tasks are left out."""
     rows = database.all("SELECT status, count(*) FROM tasks GROUP BY status ORDER BY status")

@@ -9,9 +9,12 @@ if not __package__:
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from orchestrator import BaseScriptlet, Context
+from orchestrator.context import Change
 from orchestrator.files import new_directory, replace_file
+from orchestrator.jsonsafe import dumps
 from orchestrator.scriptlet import Outputs, Params
 from orchestrator.states import TaskState
+from orchestrator.store.contexts import write_changes
 from orchestrator.store.database import FILE_NAME, create_database
 from orchestrator.store.runs import NewTask, insert_run, insert_tasks, put_inputs
 
@@ -21,7 +24,8 @@ class OpenRun(BaseScriptlet):
 
     Params: ``run_root`` (must not exist; its name is the run id), ``workspace_slug``, ``recipe_name``,
     ``recipe_text``, ``inputs`` (an object of what the run was started with) and ``tasks`` (objects with ``task_id``,
-    ``step``, ``definition_sha256`` and, where the task is not to run, ``status`` and ``status_reason``).
+    ``step``, ``definition_sha256`` and, where the task is not to run, ``status`` and ``status_reason``); optional
+    ``context``, the values to start with.
     """
 
     own_keys = True
@@ -46,6 +50,9 @@ class OpenRun(BaseScriptlet):
             insert_run(database, run_id, params["workspace_slug"], params["recipe_name"])
             put_inputs(database, params["inputs"])
             insert_tasks(database, (_task(number, task) for number, task in enumerate(params["tasks"])), seq=1)
+            given = params.get("context", {}).items()
+            writes = [Change(key, dumps(value, key), self.name) for key, value in given]
+            write_changes(database, writes, attempt_id=None, seq=1)
         database.close()
 
 

@@ -1,0 +1,93 @@
+"""Find the command that was asked for, run it, and turn every error into a message and an exit status."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from importlib import import_module
+from pathlib import Path
+
+import click
+
+from orchestrator.clock import run_stamp
+from orchestrator.errors import MatterStackError
+from orchestrator.files import replace_file
+
+COMMANDS = {
+    "run": "run a recipe; an interrupted run of it goes on where it stopped",
+    "resume": "continue an interrupted run",
+    "validate": "check recipes and show every error with its place",
+    "plan": "show what would run, in which order, writing nothing",
+    "status": "show where a run stands",
+    "attempts": "list the attempts at one task",
+    "runs": "list runs, newest first",
+    "ctx": "read the values that steps shared, and their history",
+    "scriptlets": "list the scriptlets that recipes can use",
+    "schema": "print the JSON Schema of recipes, for editors",
+    "self-test": "run a small recipe here and check that everything works",
+}
+
+EPILOG = (
+    "Exit status: 0 ok, 1 a step failed, 2 usage, 3 recipe invalid, 4 nothing selected, 6 infrastructure, "
+    "70 internal error, 130/143 interrupted. RUN is an id, a unique prefix, a path, or @last."
+)
+
+
+class _Commands(click.Group):
+    """The group of commands, each imported when it is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  click's signature
+        """Give the commands in the order of the table."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """Load one command."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = import_module(f"orchestrator.cli.{cmd_name.replace('-', '_')}_command")
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """List the commands without loading them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=_Commands, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="matterstack", message="matterstack %(version)s")
+def cli() -> None:
+    """Run declarative recipes of scientific work: durable, resumable, with evidence."""
+
+
+def run_command_line() -> int:
+    """Run the command in ``sys.argv``; return the exit status. The only boundary for errors nobody expected."""
+    try:
+        status = cli.main(prog_name="matterstack", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        return 130
+    except MatterStackError as error:
+        click.echo(error.explained(), err=True)
+        return error.exit_status
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception:  # noqa: BLE001  the one boundary: what nobody expected becomes a crash file
+        return _crashed()
+    return status if isinstance(status, int) else 0
+
+
+def _crashed() -> int:
+    text = traceback.format_exc()
+    path = Path(f"matterstack-crash-{run_stamp()}.txt").absolute()
+    try:
+        replace_file(path, text.encode())
+    except MatterStackError:
+        click.echo(text, err=True)
+    click.echo(f"error[MS001]: internal error: {text.strip().splitlines()[-1]}", err=True)
+    click.echo(f"  = help: please report it with {path}; runs are safe and can be resumed", err=True)
+    return 70

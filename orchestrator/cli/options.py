@@ -1,0 +1,33 @@
+"""The options and arguments that several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import click
+
+from orchestrator.paths import WORKSPACES_VARIABLE, find_run, workspaces_root
+from orchestrator.store.database import FILE_NAME, Database, open_database
+
+_Command = TypeVar("_Command", bound=Callable[..., object])
+
+
+def workspaces_option(command: _Command) -> _Command:
+    """Add ``--workspaces-dir``."""
+    return click.option(
+        "--workspaces-dir",
+        type=click.Path(path_type=Path, file_okay=False),
+        help=f"Where runs live; else ${WORKSPACES_VARIABLE}, else 'workspaces' of this project.",
+    )(command)
+
+
+def json_option(command: _Command) -> _Command:
+    """Add ``--json``."""
+    return click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")(command)
+
+
+def open_run_for_reading(name: str, workspaces_dir: Path | None) -> Database:
+    """Open the state file of the run that ``name`` stands for, read-only."""
+    return open_database(find_run(name, workspaces_root(workspaces_dir)) / FILE_NAME, readonly=True)

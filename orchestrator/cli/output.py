@@ -1,0 +1,47 @@
+"""Print results: tables for people, TSV and JSON for programs; standard output holds nothing else."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import click
+
+
+def print_json(value: Any) -> None:  # noqa: ANN401  any JSON value
+    """Print one JSON document on one line, or indented on a terminal."""
+    indent = 2 if sys.stdout.isatty() else None
+    click.echo(json.dumps(value, ensure_ascii=False, indent=indent))
+
+
+def print_table(rows: Iterable[Sequence[object]], headers: Sequence[str]) -> None:
+    """Print a table: aligned on a terminal, tab-separated with a header line when piped."""
+    listed = [["" if cell is None else cell for cell in row] for row in rows]
+    if sys.stdout.isatty():
+        click.echo(aligned(listed, headers))
+        return
+    for row in [headers, *listed]:
+        click.echo("\t".join(_flat(str(cell)) for cell in row))
+
+
+def aligned(rows: Sequence[Sequence[object]], headers: Sequence[str]) -> str:
+    """Give a table as aligned text."""
+    from tabulate import tabulate  # noqa: PLC0415  imported when used
+
+    return tabulate(rows, headers=headers, disable_numparse=True)
+
+
+def seconds(duration_sec: float | None) -> str:
+    """Give a duration for people: ``0.12s``, ``3m05s``, ``2h07m``."""
+    if duration_sec is None:
+        return ""
+    if duration_sec < 60:  # noqa: PLR2004  seconds in a minute
+        return f"{duration_sec:.2f}s"
+    minutes, rest = divmod(int(duration_sec), 60)
+    return f"{minutes}m{rest:02d}s" if minutes < 60 else f"{minutes // 60}h{minutes % 60:02d}m"  # noqa: PLR2004
+
+
+def _flat(text: str) -> str:
+    return text.replace("\t", " ").replace("\n", " ")

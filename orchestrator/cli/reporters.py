@@ -1,0 +1,173 @@
+"""Show a run on standard error: one line a step, and on a terminal the running step with its time below them."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import click
+
+from orchestrator.cli.output import seconds
+from orchestrator.clock import monotonic
+from orchestrator.progress import Happening, Reporter, RunBegun, RunSettled, Silence, TaskEnded, TaskStarted
+from orchestrator.states import RunState, TaskState
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.live import Live
+
+SHOWN_STDERR_LINES = 8
+
+_WORDS = {
+    TaskState.COMPLETED: ("ok", "green"),
+    TaskState.FAILED: ("FAIL", "red"),
+    TaskState.SKIPPED: ("skip", "bright_black"),
+    TaskState.BLOCKED: ("block", "yellow"),
+    TaskState.PENDING: ("retry", "yellow"),
+}
+
+
+class PlainReporter:
+    """One line for each thing that happened, with colour where the terminal wants it."""
+
+    def __init__(self) -> None:
+        self._begun: RunBegun | None = None
+        self._began_at = monotonic()
+        self._counts: Counter[str] = Counter()
+        self._failures: list[TaskEnded] = []
+        self._width = 0
+
+    def tell(self, happening: Happening) -> None:
+        """Print what the happening calls for."""
+        if isinstance(happening, RunBegun):
+            self._begin(happening)
+        elif isinstance(happening, TaskEnded):
+            self._end_task(happening)
+        elif isinstance(happening, RunSettled):
+            self._settle(happening)
+
+    def write(self, text: str) -> None:
+        """Put a line on standard error."""
+        click.echo(text, err=True, color=_wants_color())
+
+    def _begin(self, begun: RunBegun) -> None:
+        self._begun = begun
+        self._width = max((len(task_id) for task_id in begun.task_ids[:200]), default=0)
+        count = len(begun.task_ids)
+        again = f", going on after {begun.done_before}" if begun.done_before else ""
+        identity = f"  {begun.test_id}" if begun.test_id else ""
+        steps = f"{count} step{'s' if count != 1 else ''}"
+        self.write(f"{click.style(begun.recipe_name, bold=True)}{identity}  run {begun.run_id}  ({steps}{again})")
+
+    def _end_task(self, ended: TaskEnded) -> None:
+        word, color = _WORDS[ended.status]
+        if ended.status is TaskState.FAILED and ended.allowed:
+            word, color = "allow", "yellow"
+        if ended.status is not TaskState.PENDING:
+            self._counts[word] += 1
+        if ended.problem:
+            self._failures.append(ended)
+        note = ", ".join(ended.outputs) or ended.reason
+        if ended.retry_in_sec is not None:
+            note = f"{ended.reason}; next attempt in {seconds(ended.retry_in_sec)}"
+        duration = seconds(ended.duration_sec)
+        name = ended.task_id.ljust(min(self._width, 40))
+        self.write(f" {click.style(word.ljust(5), fg=color)} {ended.position + 1:>3} {name} {duration:>8}  {note}")
+
+    def _settle(self, settled: RunSettled) -> None:
+        for failure in [failure for failure in self._failures if failure.status is TaskState.FAILED]:
+            self._explain(failure)
+        counts = ", ".join(f"{count} {word.lower()}" for word, count in self._counts.items()) or "nothing to do"
+        took = seconds(monotonic() - self._began_at)
+        color = "green" if settled.status is RunState.COMPLETED else "red"
+        state = "interrupted" if settled.status is RunState.PENDING else settled.status.lower()
+        self.write(f"{click.style(state, fg=color, bold=True)}: {counts} in {took}   {_shown_path(settled)}")
+        if settled.status is RunState.PENDING:
+            self.write(f"  = go on with:  matterstack resume {settled.run_id}")
+
+    def _explain(self, failure: TaskEnded) -> None:
+        self.write(str(failure.problem))
+        lines = failure.stderr.strip().splitlines()
+        if lines:
+            self.write("  = its last lines on standard error:")
+        for line in lines[-SHOWN_STDERR_LINES:]:
+            self.write(f"  |   {_harmless(line)}")
+
+
+class LiveReporter(PlainReporter):
+    """The same lines on a terminal, with the running step and its elapsed time kept below them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._live: Live | None = None
+        self._running: dict[int, tuple[str, float]] = {}
+        self._done = 0
+
+    def tell(self, happening: Happening) -> None:
+        """Update the running step before anything is printed."""
+        if isinstance(happening, TaskStarted):
+            self._running[happening.position] = (happening.task_id, monotonic())
+        elif isinstance(happening, TaskEnded):
+            self._running.pop(happening.position, None)
+            self._done += happening.status is not TaskState.PENDING
+        elif isinstance(happening, RunBegun):
+            self._start(happening)
+        else:
+            self._stop()
+        super().tell(happening)
+
+    def write(self, text: str) -> None:
+        """Print above the live line."""
+        if self._live is None:
+            super().write(text)
+        else:
+            from rich.text import Text  # noqa: PLC0415  imported when used
+
+            self._live.console.print(Text.from_ansi(text), soft_wrap=True)
+
+    def _start(self, begun: RunBegun) -> None:
+        from rich.console import Console  # noqa: PLC0415  imported when used
+        from rich.live import Live  # noqa: PLC0415
+
+        self._done = begun.done_before
+        console = Console(stderr=True, highlight=False, no_color=not _wants_color())
+        self._live = Live(console=console, get_renderable=self._line, transient=True, refresh_per_second=8)
+        self._live.start()
+
+    def _stop(self) -> None:
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+
+    def _line(self) -> RenderableType:
+        from rich.text import Text  # noqa: PLC0415  imported when used
+
+        now = monotonic()
+        running = ", ".join(f"{name} {seconds(now - since)}" for name, since in self._running.values())
+        total = len(self._begun.task_ids) if self._begun else 0
+        return Text(f" …     {self._done}/{total}  {running or 'saving'}", style="cyan", overflow="ellipsis")
+
+
+def choose_reporter(*, quiet: bool) -> Reporter:
+    """Give the reporter that fits standard error: live on a terminal, plain elsewhere, none when quiet."""
+    if quiet:
+        return Silence()
+    live = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+    return LiveReporter() if live else PlainReporter()
+
+
+def _wants_color() -> bool:
+    if os.environ.get("NO_COLOR"):
+        return False
+    return bool(os.environ.get("FORCE_COLOR")) or sys.stderr.isatty()
+
+
+def _harmless(line: str) -> str:
+    """Show control characters instead of sending them to the terminal."""
+    return "".join(letter if letter.isprintable() or letter == "\t" else repr(letter)[1:-1] for letter in line)
+
+
+def _shown_path(settled: RunSettled) -> str:
+    return os.path.relpath(settled.run_root) if settled.run_root.is_relative_to(os.getcwd()) else str(settled.run_root)  # noqa: PTH109

@@ -1,0 +1,38 @@
+"""``matterstack resume RUN``: continue an interrupted run with what it was started with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from orchestrator.cli.options import workspaces_option
+from orchestrator.cli.reporters import choose_reporter
+from orchestrator.cli.run_command import report_result
+from orchestrator.paths import find_run, workspaces_root
+from orchestrator.runner import resume_run
+
+
+@click.command("resume")
+@click.argument("run", default="@last")
+@click.option("--accept-recipe-change", is_flag=True, help="Go on although the recipe or a scriptlet changed.")
+@click.option("--takeover", is_flag=True, help="Drive a run whose other machine is dead.")
+@click.option("-q", "--quiet", is_flag=True, help="Show nothing but the result.")
+@workspaces_option
+def command(
+    run: str,
+    accept_recipe_change: bool,  # noqa: FBT001  a command-line flag
+    takeover: bool,  # noqa: FBT001  a command-line flag
+    quiet: bool,  # noqa: FBT001  a command-line flag
+    workspaces_dir: Path | None,
+) -> int:
+    """Continue RUN: finished steps are not run again, a step that was running is attempted again."""
+    return report_result(
+        lambda: resume_run(
+            find_run(run, workspaces_root(workspaces_dir)),
+            accept_changes=accept_recipe_change,
+            takeover=takeover,
+            reporter=choose_reporter(quiet=quiet),
+        ),
+        table=False,
+    )

@@ -1,0 +1,110 @@
+"""``matterstack run RECIPE``: run a recipe, or go on with an interrupted run of it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from orchestrator.cli.options import workspaces_option
+from orchestrator.cli.output import aligned
+from orchestrator.cli.reporters import choose_reporter
+from orchestrator.context import Context
+from orchestrator.errors import MatterStackError, StepFailedError, UsageError
+from orchestrator.runner import Outcome, RunRequest, run
+from orchestrator.scriptlet import read_context
+
+
+@click.command("run")
+@click.argument("recipe", required=False)
+@click.option("--recipe", "recipe_option", metavar="RECIPE", help="The recipe, as an option.")
+@click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Give an input; VALUE is a YAML scalar.")
+@click.option("--only", metavar="STEP[,STEP]", help="Run these steps and no others.")
+@click.option("--skip", metavar="STEP[,STEP]", help="Leave these steps out.")
+@click.option("--resume-from", "--from", "resume_from", metavar="STEP", help="Start at this step, on the last context.")
+@click.option("--ctx", "ctx_source", metavar="FILE|@last", help="Start with the values of an earlier run.")
+@click.option("--workspace", metavar="SLUG", help="The workspace to run in.")
+@click.option("--isolation", type=click.Choice(["worker", "inline"]), default="worker", show_default=True)
+@click.option("--keep-going", is_flag=True, help="After a failure, still run what does not depend on it.")
+@click.option("--new", is_flag=True, help="Start afresh, also when an interrupted run could go on.")
+@click.option("--takeover", is_flag=True, help="Drive a run whose other machine is dead.")
+@click.option("--allow-network-fs", is_flag=True, help="Keep runs on a file system that is shared over a network.")
+@click.option("--table", is_flag=True, help="Print the results as a table instead of the JSON line.")
+@click.option("-q", "--quiet", is_flag=True, help="Show nothing but the result.")
+@workspaces_option
+def command(recipe: str | None, recipe_option: str | None, **options: Any) -> int:  # noqa: ANN401  click's own types
+    """Run RECIPE ('-' reads it from standard input) and print the result as one JSON line.
+
+    A run of the same recipe with the same inputs that was interrupted is continued, unless --new is given.
+    """
+    if (recipe is None) == (recipe_option is None):
+        raise UsageError("give one recipe", hint="as in: matterstack run recipes/median.yaml")
+    return report_result(lambda: _run(recipe or recipe_option or "", options), table=options["table"])
+
+
+def report_result(call: Any, *, table: bool) -> int:  # noqa: ANN401  a callable without arguments
+    """Print what a run came to, also when it could not begin; return the exit status."""
+    try:
+        outcome: Outcome = call()
+    except MatterStackError as error:
+        if not sys.stdout.isatty():
+            step = error.step if isinstance(error, StepFailedError) else ""
+            _print_line({"status": "error", "reason": error.message, "exit_code": error.exit_status, "step": step})
+        raise
+    if table:
+        _print_results(outcome)
+    elif not sys.stdout.isatty():
+        _print_line(outcome.to_json())
+    return outcome.exit_status
+
+
+def _run(recipe: str, options: dict[str, Any]) -> Outcome:
+    initial = read_context(options["ctx_source"]) if options["ctx_source"] else Context()
+    request = RunRequest(
+        recipe=recipe,
+        inputs=read_settings(options["settings"]),
+        only=read_names(options["only"]),
+        skip=read_names(options["skip"]),
+        resume_from=options["resume_from"],
+        context=initial.to_dict(),
+        workspace=options["workspace"],
+        workspaces_dir=options["workspaces_dir"],
+        inline=options["isolation"] == "inline",
+        fail_fast=not options["keep_going"],
+        fresh=options["new"],
+        takeover=options["takeover"],
+        allow_network_fs=options["allow_network_fs"],
+        reporter=choose_reporter(quiet=options["quiet"]),
+    )
+    return run(request)
+
+
+def read_settings(settings: tuple[str, ...]) -> dict[str, str]:
+    """Read ``NAME=VALUE`` settings; raise `UsageError` for one without an equals sign."""
+    pairs = [setting.partition("=") for setting in settings]
+    for name, equals, _ in pairs:
+        if not equals:
+            raise UsageError(f"--set {name!r} has no '='", hint="as in: --set limit=3")
+    return {name.removeprefix("inputs."): value for name, _, value in pairs}
+
+
+def read_names(text: str | None) -> tuple[str, ...]:
+    """Read a list of names between commas."""
+    return tuple(name.strip() for name in text.split(",") if name.strip()) if text else ()
+
+
+def _print_line(document: dict[str, Any]) -> None:
+    click.echo(json.dumps(document, ensure_ascii=False))
+
+
+def _print_results(outcome: Outcome) -> None:
+    rows = [
+        (key if field is None else f"{key}.{field}", value)
+        for key, whole in outcome.context.to_dict().items()
+        for field, value in (whole.items() if isinstance(whole, dict) else [(None, whole)])
+    ]
+    click.echo(aligned([(name, json.dumps(value, ensure_ascii=False)) for name, value in rows], ["result", "value"]))
+    click.echo(f"run: {outcome.run_root}")

@@ -1,0 +1,69 @@
+"""``matterstack self-test``: run a small recipe in a temporary folder and check that everything works here."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+
+from orchestrator.errors import MatterStackError
+from orchestrator.runner import Outcome, RunRequest, run
+from orchestrator.states import RunState
+from orchestrator.store.database import FILE_NAME, open_database
+from orchestrator.store.events import chain_fault
+
+_RECIPE = """\
+schema: matterstack/recipe/v1
+steps:
+  - name: measure
+    type: shell
+    run: [sh, -c, 'printf "3\\n1\\n2\\n" > numbers.txt; echo "{\\"status\\": \\"ok\\", \\"outputs\\": {\\"self.file_v1\\": \\"numbers.txt\\"}}"']
+  - name: describe
+    type: python
+    module: scriptlets.steps.compute_numbers
+    args: { src: "${{ ctx.self.file_v1 }}" }
+    success: { expect: ["ctx.numbers.stats_v1.mean == 2", "ctx.numbers.stats_v1.count == 3"] }
+"""
+
+
+@click.command("self-test")
+def command() -> int:
+    """Run a shell step and a Python step in worker processes and in this one, then check the records."""
+    with tempfile.TemporaryDirectory(prefix="matterstack-self-test-") as folder, _inside(Path(folder)):
+        Path("recipe.yaml").write_text(_RECIPE, encoding="utf-8")
+        results = [_check(f"{word} steps", inline=inline) for word, inline in (("worker", False), ("inline", True))]
+    return 0 if all(results) else 1
+
+
+def _check(name: str, *, inline: bool) -> bool:
+    request = RunRequest(recipe="recipe.yaml", workspaces_dir=Path("workspaces"), inline=inline, fresh=True)
+    try:
+        fault = _fault(run(request))
+    except MatterStackError as error:
+        fault = error.explained()
+    click.echo(f" {'FAIL' if fault else 'ok  '} {name}{': ' + fault if fault else ''}", err=True)
+    return not fault
+
+
+def _fault(outcome: Outcome) -> str:
+    if outcome.status is not RunState.COMPLETED:
+        return f"{outcome.step}: {outcome.reason}"
+    database = open_database(outcome.run_root / FILE_NAME, readonly=True)
+    try:
+        return chain_fault(database)
+    finally:
+        database.close()
+
+
+@contextmanager
+def _inside(folder: Path) -> Iterator[None]:
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        yield
+    finally:
+        os.chdir(before)

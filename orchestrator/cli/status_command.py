@@ -1,0 +1,71 @@
+"""``matterstack status RUN``: where a run stands, task by task."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from orchestrator.cli.options import json_option, open_run_for_reading, workspaces_option
+from orchestrator.cli.output import print_json, print_table, seconds
+from orchestrator.states import RunState
+from orchestrator.store.database import Database
+from orchestrator.store.leases import is_driven
+from orchestrator.store.queries import RunRow, TaskRow, count_tasks, read_run, read_tasks
+
+
+@click.command("status")
+@click.argument("run", default="@last")
+@workspaces_option
+@json_option
+def command(run: str, workspaces_dir: Path | None, as_json: bool) -> None:  # noqa: FBT001  a command-line flag
+    """Show where RUN stands: its state, its tasks, how often and how long each ran."""
+    database = open_run_for_reading(run, workspaces_dir)
+    row, tasks = read_run(database), read_tasks(database)
+    if as_json:
+        print_json(_document(database, row, tasks))
+        return
+    click.echo(f"{row.run_id}  {row.recipe_name}  {_headline(database, row)}", err=True)
+    print_table(
+        (
+            [task.task_id, task.status, task.attempt_count, seconds(task.duration_sec), task.status_reason]
+            for task in tasks
+        ),
+        ["task", "status", "attempts", "duration", "reason"],
+    )
+    counts = ", ".join(f"{count} {state.lower()}" for state, count in count_tasks(database).items())
+    click.echo(f"{counts}   {database.run_root}", err=True)
+
+
+def _headline(database: Database, row: RunRow) -> str:
+    reason = f" ({row.status_reason})" if row.status_reason else ""
+    if row.status in (RunState.PENDING, RunState.RUNNING) and not is_driven(database.run_root):
+        return f"{row.status}{reason}, runner stopped; go on with: matterstack resume {row.run_id}"
+    return f"{row.status}{reason}"
+
+
+def _document(database: Database, row: RunRow, tasks: tuple[TaskRow, ...]) -> dict[str, Any]:
+    return {
+        "run_id": row.run_id,
+        "run_root": str(database.run_root),
+        "workspace_slug": row.workspace_slug,
+        "recipe": row.recipe_name,
+        "status": row.status,
+        "status_reason": row.status_reason,
+        "created_at": row.created_at,
+        "ended_at": row.ended_at,
+        "driven": is_driven(database.run_root),
+        "task_counts": count_tasks(database),
+        "tasks": [
+            {
+                "task_id": task.task_id,
+                "step": task.step,
+                "status": task.status,
+                "status_reason": task.status_reason,
+                "attempts": task.attempt_count,
+                "duration_sec": task.duration_sec,
+            }
+            for task in tasks
+        ],
+    }

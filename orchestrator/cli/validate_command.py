@@ -1,0 +1,45 @@
+"""``matterstack validate RECIPE...``: read and plan recipes without running them, and show every error."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from orchestrator.cli.output import print_json
+from orchestrator.errors import InvalidFileError, MatterStackError, Problem
+from orchestrator.runner import plan_recipe
+
+
+@click.command("validate")
+@click.argument("recipes", nargs=-1, required=True, metavar="RECIPE...")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def command(recipes: tuple[str, ...], as_json: bool) -> int:  # noqa: FBT001  a command-line flag
+    """Check recipes; nothing is run or imported. Exits with 3 when one is invalid."""
+    reports = [_check(recipe) for recipe in recipes]
+    if as_json:
+        print_json([report for report, _ in reports])
+    return max(status for _, status in reports)
+
+
+def _check(recipe: str) -> tuple[dict[str, Any], int]:
+    try:
+        plan = plan_recipe(recipe)
+    except InvalidFileError as error:
+        click.echo(error.explained(), err=True)
+        return {"recipe": recipe, "valid": False, "problems": [_document(p) for p in error.problems]}, error.exit_status
+    except MatterStackError as error:
+        click.echo(f"{recipe}: {error.explained()}", err=True)
+        problem = Problem(error.code, error.message, None, error.hint)
+        return {"recipe": recipe, "valid": False, "problems": [_document(problem)]}, error.exit_status
+    for warning in plan.warnings:
+        click.echo(str(warning).replace("error[", "warning[", 1), err=True)
+    click.echo(f"{recipe}: ok, {len(plan.tasks)} step{'s' if len(plan.tasks) != 1 else ''}", err=True)
+    warnings = [_document(warning) for warning in plan.warnings]
+    return {"recipe": recipe, "valid": True, "steps": len(plan.tasks), "problems": [], "warnings": warnings}, 0
+
+
+def _document(problem: Problem) -> dict[str, Any]:
+    place = problem.place
+    where = {"file": place.file, "line": place.line, "column": place.column} if place else {}
+    return {"code": problem.code, "message": problem.message, "help": problem.help, **where}

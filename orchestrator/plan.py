@@ -1,0 +1,262 @@
+"""Plan a run: turn a recipe, the given inputs and a selection into the tasks to run, or into all that is wrong.
+
+Nothing is written, imported or started here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import rfc8785
+
+from orchestrator.catalog import Project, ScriptletFile, find_module, find_script
+from orchestrator.checks import SuccessRules
+from orchestrator.engine import Node, RetryRule
+from orchestrator.errors import InvalidFileError, NothingSelectedError, Problem, ScriptletError, UsageError
+from orchestrator.inputs import settle_inputs
+from orchestrator.jsonsafe import JsonValue
+from orchestrator.keys import did_you_mean
+from orchestrator.recipe.load import LoadedRecipe
+from orchestrator.recipe.model import PythonStep, Recipe, Retry, ShellStep, Step, Success
+from orchestrator.sources import Source
+from orchestrator.states import TaskState
+from orchestrator.support import unsupported
+from orchestrator.workers.calls import CommandCall, PythonCall
+from orchestrator.workers.commands import command_for
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """Which steps to run; all empty means every step. ``resume_from`` holds one name or none."""
+
+    only: tuple[str, ...] = ()
+    skip: tuple[str, ...] = ()
+    resume_from: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, list[str]]:
+        """Give the selection as it is recorded with a run."""
+        return {"only": list(self.only), "skip": list(self.skip), "resume_from": list(self.resume_from)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedTask:
+    """One task, ready to run once its arguments are evaluated; ``path`` is its step's place in the recipe."""
+
+    position: int
+    task_id: str
+    step: str
+    kind: str
+    target: PythonCall | CommandCall
+    definition_sha256: str
+    path: tuple[str | int, ...]
+    node: Node
+    rules: SuccessRules
+    args: dict[str, JsonValue] = field(default_factory=dict)
+    env: dict[str, JsonValue] = field(default_factory=dict)
+    when: str = ""
+    timeout_sec: float | None = None
+    free_stdout: bool = False
+    left_out: str = ""
+
+    @property
+    def runs(self) -> str:
+        """Give what the task runs, for people."""
+        if isinstance(self.target, PythonCall):
+            return f"{self.target.path.name}:{self.target.class_name}"
+        return " ".join(self.target.argv)
+
+    def to_json(self) -> dict[str, str]:
+        """Give the task as it is recorded with a new run."""
+        state = {"status": TaskState.SKIPPED.value, "status_reason": self.left_out} if self.left_out else {}
+        return {
+            "task_id": self.task_id,
+            "step": self.step,
+            "definition_sha256": self.definition_sha256,
+            **state,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """All that a run needs to know before it begins."""
+
+    source: Source
+    recipe: Recipe
+    project: Project
+    selection: Selection
+    inputs: dict[str, JsonValue]
+    tasks: tuple[PlannedTask, ...]
+    warnings: tuple[Problem, ...] = ()
+
+    @property
+    def test_id(self) -> str:
+        """Give the recipe's test id, or nothing."""
+        return self.recipe.test_meta.test_id
+
+
+def make_plan(
+    loaded: LoadedRecipe, project: Project, given: Mapping[str, JsonValue], selection: Selection | None = None
+) -> Plan:
+    """Plan the run of a recipe.
+
+    Raises `InvalidFileError` with every problem of the recipe that only a plan can see, `UsageError` for inputs and
+    step names that do not exist, and `NothingSelectedError` when no step is left.
+    """
+    selection = selection or Selection()
+    problems = [*unsupported(loaded)]
+    files = _find_files(loaded, project, problems)
+    if problems:
+        raise InvalidFileError(sorted(problems, key=_order))
+    inputs = settle_inputs(loaded.recipe.inputs, given, project)
+    left_out = _left_out([step.name for step in loaded.recipe.steps], selection)
+    tasks = tuple(_tasks(loaded, files, left_out))
+    return Plan(
+        source=loaded.source,
+        recipe=loaded.recipe,
+        project=project,
+        selection=selection,
+        inputs=inputs,
+        tasks=tasks,
+        warnings=loaded.warnings,
+    )
+
+
+def _find_files(loaded: LoadedRecipe, project: Project, problems: list[Problem]) -> list[ScriptletFile | None]:
+    """Find the file of every step; note what is not there or not allowed."""
+    files: list[ScriptletFile | None] = []
+    for index, step in enumerate(loaded.recipe.steps):
+        try:
+            files.append(_find_file(project, step))
+        except ScriptletError as error:
+            files.append(None)
+            key = (
+                "function"
+                if "has no class" in error.message
+                else "module"
+                if isinstance(step, PythonStep)
+                else "script"
+            )
+            place = loaded.source.place((*loaded.step_path(index), key))
+            problems.append(Problem(error.code, error.message, place, error.hint))
+    return files
+
+
+def _find_file(project: Project, step: Step) -> ScriptletFile | None:
+    if isinstance(step, PythonStep):
+        return find_module(project, step.module, step.class_name)
+    if isinstance(step, ShellStep) and step.script:
+        return find_script(project, step.script)
+    return None
+
+
+def _tasks(
+    loaded: LoadedRecipe, files: Sequence[ScriptletFile | None], left_out: Mapping[str, str]
+) -> Iterator[PlannedTask]:
+    steps = loaded.recipe.steps
+    positions = {step.name: position for position, step in enumerate(steps)}
+    for position, (step, file) in enumerate(zip(steps, files, strict=True)):
+        if not isinstance(step, PythonStep | ShellStep):  # refused by `unsupported` before
+            continue
+        after = [position - 1] if position else []
+        if step.depends_on is not None:
+            after = [positions[name] for name in step.depends_on]
+        node = Node(
+            task_id=step.name,
+            after=tuple(after),
+            allow_failure=step.allow_failure,
+            retry=_retry_rule(step.retry or loaded.recipe.defaults.retry),
+        )
+        yield _task(loaded, position, step, file, node, left_out.get(step.name, ""))
+
+
+def _task(  # noqa: PLR0917  one for each thing that is known of a step
+    loaded: LoadedRecipe,
+    position: int,
+    step: PythonStep | ShellStep,
+    file: ScriptletFile | None,
+    node: Node,
+    left_out: str,
+) -> PlannedTask:
+    defaults = loaded.recipe.defaults
+    env: dict[str, JsonValue] = {**defaults.env, **step.env}
+    timeout_sec = step.timeout or defaults.timeout
+    return PlannedTask(
+        position=position,
+        task_id=step.name,
+        step=step.name,
+        kind=step.type,
+        target=_target(step, file),
+        definition_sha256=_definition(step, file, env, timeout_sec, node),
+        path=loaded.step_path(position),
+        node=node,
+        rules=_rules(step.success),
+        args=step.args,
+        env=env,
+        when=step.when or "",
+        timeout_sec=timeout_sec,
+        free_stdout=isinstance(step, ShellStep) and step.stdout == "free",
+        left_out=left_out,
+    )
+
+
+def _target(step: PythonStep | ShellStep, file: ScriptletFile | None) -> PythonCall | CommandCall:
+    if isinstance(step, PythonStep) and file is not None:
+        module = step.module
+        if module.endswith(".py"):
+            module = f"matterstack_step_{hashlib.sha256(str(file.path).encode()).hexdigest()[:12]}"
+        return PythonCall(path=file.path, module=module, class_name=file.class_name, sha256=file.sha256)
+    if file is not None:
+        return CommandCall(argv=command_for(file.path), takes_params=True)
+    run = step.run if isinstance(step, ShellStep) else None
+    return CommandCall(argv=("sh", "-c", run) if isinstance(run, str) else tuple(run or ()))
+
+
+def _rules(success: Success) -> SuccessRules:
+    return SuccessRules(
+        ctx_has_keys=success.ctx_has_keys,
+        expect=success.expect,
+        json_schema=success.json_schema,
+        files_exist=success.files_exist,
+        exit_code=success.exit_code,
+    )
+
+
+def _retry_rule(retry: Retry | None) -> RetryRule:
+    if retry is None:
+        return RetryRule()
+    return RetryRule(max=retry.max, delay_sec=retry.delay_sec, backoff=retry.backoff, on=frozenset(retry.on))
+
+
+def _definition(
+    step: PythonStep | ShellStep,
+    file: ScriptletFile | None,
+    env: Mapping[str, JsonValue],
+    timeout_sec: float | None,
+    node: Node,
+) -> str:
+    """Hash what a task does, so that a change of its step, its defaults or its scriptlet's file shows."""
+    document = step.model_dump(mode="json", exclude_unset=True, warnings=False, exclude={"idx", "description", "tags"})
+    settled = {"env": dict(env), "timeout": timeout_sec, "after": list(node.after), "retries": node.retry.max}
+    whole = {**document, **settled, "file_sha256": file.sha256 if file else ""}
+    return hashlib.sha256(rfc8785.dumps(whole)).hexdigest()
+
+
+def _left_out(names: Sequence[str], selection: Selection) -> dict[str, str]:
+    """Give, by step, why the selection leaves it out."""
+    for option in (selection.only, selection.skip, selection.resume_from):
+        for name in option:
+            if name not in names:
+                raise UsageError(f"the recipe has no step {name!r}", hint=did_you_mean(name, names), code="MS203")
+    left_out = {name: "not in --only" for name in names if selection.only and name not in selection.only}
+    left_out.update(dict.fromkeys(selection.skip, "left out by --skip"))
+    for start in selection.resume_from:
+        left_out.update(dict.fromkeys(names[: names.index(start)], f"before --resume-from {start}"))
+    if len(left_out) == len(names):
+        raise NothingSelectedError("the selection leaves no step to run", hint=f"the steps are: {', '.join(names)}")
+    return left_out
+
+
+def _order(problem: Problem) -> tuple[int, int]:
+    return (problem.place.line, problem.place.column) if problem.place else (0, 0)

@@ -1,0 +1,77 @@
+"""Name what the recipe language can say and this program does not do yet, so that nothing is ever silently ignored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pydantic import BaseModel
+
+from orchestrator.errors import Problem
+from orchestrator.recipe.load import LoadedRecipe
+from orchestrator.recipe.model import ExperimentStep, HumanStep, RecipeStep
+
+CODE = "MS208"
+
+_RECIPE_KEYS = {
+    "secrets": "give the value to the step's environment from outside",
+    "timeout": "give each step a timeout",
+    "max_parallel": "leave it out; steps run one after the other",
+    "isolation": "choose it with --isolation",
+    "on_conflict": "leave it out; steps run one after the other",
+    "budget": "leave it out",
+    "on_failure": "move its steps into a recipe of their own",
+    "finally_": "move its steps into a recipe of their own",
+    "outputs": "read the context with 'matterstack ctx get'",
+    "repeat": "run the recipe again",
+}
+_DEFAULTS_KEYS = {"resources": "leave it out", "isolation": "choose it with --isolation"}
+_STEP_KEYS = {
+    "parallel": "leave it out; steps run one after the other",
+    "operator_key": "leave it out; the step then runs on this machine",
+    "foreach": "write one step for each item",
+    "matrix": "write one step for each combination",
+    "save": "write context keys from the step: outputs of its envelope, or ctx.set",
+    "locks": "leave it out; steps run one after the other",
+    "needs": "leave it out; a step on this machine sees the whole context",
+    "files": "put the files where the step looks for them",
+    "resources": "leave it out",
+    "fetch": "leave it out; a step on this machine works in the directory the run was started from",
+    "on_walltime": "leave it out",
+    "cache": "leave it out",
+    "cache_key": "leave it out",
+    "isolation": "choose it with --isolation",
+}
+_TYPES = {HumanStep: "human", ExperimentStep: "experiment", RecipeStep: "recipe"}
+
+
+def unsupported(loaded: LoadedRecipe) -> Iterator[Problem]:
+    """Give a problem, with its place, for every construct of a recipe that is not executed yet."""
+    recipe = loaded.recipe
+    yield from _keys(loaded, recipe, (), _RECIPE_KEYS)
+    yield from _keys(loaded, recipe.defaults, ("defaults",), _DEFAULTS_KEYS)
+    for index, step in enumerate(recipe.steps):
+        path = loaded.step_path(index)
+        if type(step) in _TYPES:
+            message = f"steps of type {_TYPES[type(step)]!r} are not executed yet"
+            yield Problem(CODE, message, loaded.source.place((*path, "type")), "use type 'python' or 'shell'")
+        else:
+            yield from _keys(loaded, step, path, _STEP_KEYS)
+            yield from _growth(loaded, step, path)
+
+
+def _keys(
+    loaded: LoadedRecipe, part: BaseModel, path: tuple[str | int, ...], ways_out: dict[str, str]
+) -> Iterator[Problem]:
+    for name in part.model_fields_set & ways_out.keys():
+        default = type(part).model_fields[name].get_default(call_default_factory=True)
+        if getattr(part, name) != default:
+            key = name.rstrip("_")
+            place = loaded.source.place((*path, key), of_key=True)
+            yield Problem(CODE, f"{key!r} is not executed yet", place, ways_out[name])
+
+
+def _growth(loaded: LoadedRecipe, step: BaseModel, path: tuple[str | int, ...]) -> Iterator[Problem]:
+    retry = getattr(step, "retry", None)
+    if retry is not None and "grow" in retry.model_fields_set:
+        place = loaded.source.place((*path, "retry", "grow"), of_key=True)
+        yield Problem(CODE, "'grow' is not executed yet", place, "leave it out")
