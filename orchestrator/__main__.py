@@ -10,7 +10,7 @@ def main() -> None:
     if sys.argv[1:] in (["--version"], ["-V"]):
         from orchestrator import __version__  # noqa: PLC0415  answers before anything else is loaded
 
-        print(f"matterstack {__version__}")
+        sys.stdout.write(f"matterstack {__version__}\n")
         return
     from orchestrator.cli.main import run_command_line  # noqa: PLC0415  the version needs none of it
 

@@ -9,7 +9,6 @@ import ast
 import functools
 import hashlib
 import re
-import tomllib
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -46,11 +45,14 @@ def read_project(recipe_folder: Path, root: Path) -> Project:
     path = root / SETTINGS_NAME
     if not path.is_file():
         return Project(recipe_folder=recipe_folder, root=root)
+    import tomllib
+
     try:
         settings = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise InvalidFileError([Problem("MS108", f"{path}: {error}", help="mend the file")]) from error
-    modules = settings.get("allow", {}).get("modules", list(DEFAULT_MODULES))
+    allow = settings.get("allow", {})
+    modules = allow.get("modules", list(DEFAULT_MODULES)) if isinstance(allow, dict) else None
     if not isinstance(modules, list) or not all(isinstance(name, str) for name in modules):
         raise InvalidFileError([Problem("MS106", f"{path}: [allow] modules is not a list of names")])
     return Project(recipe_folder=recipe_folder, root=root, allowed_modules=tuple(modules))
@@ -145,6 +147,6 @@ def _digest(path: Path, _stamp: tuple[int, int, int]) -> str:
 def _classes(path: Path, _stamp: tuple[int, int, int]) -> tuple[str, ...]:
     try:
         tree = ast.parse(path.read_bytes(), filename=str(path))
-    except (SyntaxError, ValueError) as error:
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise ScriptletError(f"{path} is not valid Python: {error}", code="MS206") from error
     return tuple(node.name for node in tree.body if isinstance(node, ast.ClassDef))

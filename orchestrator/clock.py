@@ -10,7 +10,7 @@ monotonic = time.monotonic
 
 def utc_now() -> str:
     """Give the present in UTC, ISO-8601 with microseconds and ``Z``."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return f"{datetime.now(UTC).replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
 
 
 def run_stamp() -> str:

@@ -23,7 +23,7 @@ class Change:
     @property
     def value(self) -> JsonValue:
         """Give the written value; a deletion reads as None."""
-        return None if self.text is None else json.loads(self.text)  # type: ignore[no-any-return]
+        return None if self.text is None else json.loads(self.text)
 
 
 class Context:
@@ -46,7 +46,7 @@ class Context:
     def get(self, key: str, default: JsonValue = None) -> JsonValue:
         """Return a copy of the value under ``key``, or ``default`` where there is none."""
         text = self._text(key)
-        return default if text is None else json.loads(text)  # type: ignore[no-any-return]
+        return default if text is None else json.loads(text)
 
     def require(self, key: str) -> JsonValue:
         """Return a copy of the value under ``key``; raise `ContextError` with a suggestion where there is none."""

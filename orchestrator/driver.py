@@ -15,7 +15,7 @@ from orchestrator.engine import Board
 from orchestrator.errors import ExpressionError, Problem
 from orchestrator.expressions import Scope, evaluate_condition, resolve
 from orchestrator.invoke import happen
-from orchestrator.jsonsafe import JsonValue
+from orchestrator.jsonsafe import JsonValue, dumps
 from orchestrator.outcomes import Failing, Verdict, judge_done
 from orchestrator.plan import Plan, PlannedTask
 from orchestrator.progress import Reporter, TaskEnded, TaskStarted
@@ -132,10 +132,12 @@ class Driver:
         scope = Scope(names=self._names, ctx=self._context)
         try:
             if task.when and not evaluate_condition(task.when, scope):
-                return self._skip(task, f"when: {task.when} is false")
+                self._skip(task, f"when: {task.when} is false")
+                return None
             params, env = resolve(task.args, scope), resolve(task.env, scope)
         except ExpressionError as error:
-            return self._refuse(task, error)
+            self._refuse(task, error)
+            return None
         attempt_id = self._open_attempt(task, params)
         environment = {name: _as_text(value) for name, value in dict(env).items()}  # type: ignore[arg-type]
         return Call(
@@ -263,8 +265,8 @@ class Driver:
         """Point at the line of the recipe that a failure belongs to."""
         if failing is None:
             return None
-        within: tuple[str | int, ...] = ("success", failing.rule, failing.index) if failing.code == "MS302" else ()
-        place = self._plan.source.place((*task.path, *within) if within else (*task.path, "name"))
+        within = ("success", failing.rule, failing.index) if failing.code == "MS302" else ("name",)
+        place = self._plan.loaded.place(task.step, *within)
         return Problem(failing.code, f"{task.task_id}: {failing.reason}", place, failing.detail)
 
     def _report(self, ending: TaskEnded) -> None:
@@ -318,5 +320,5 @@ def _missing_files(rules: SuccessRules) -> tuple[str, ...]:
 
 
 def _as_text(value: JsonValue) -> str:
-    return value if isinstance(value, str) else str(value)
+    return value if isinstance(value, str) else dumps(value)
 

@@ -7,43 +7,11 @@ it, and tells the board. Every step costs the same however long the run is.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
+from orchestrator.nodes import Node
 from orchestrator.states import ENDED_TASKS, SATISFIED_TASKS, RunState, TaskState
-
-
-_GROWTH: dict[str, Callable[[int], float]] = {
-    "fixed": lambda _: 1.0,
-    "linear": float,
-    "exponential": lambda failures: 2.0 ** (failures - 1),
-}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RetryRule:
-    """How often and after how many seconds a failed task is attempted again; ``on`` names the faults that count."""
-
-    max: int = 0
-    delay_sec: float = 0.0
-    backoff: str = "fixed"
-    on: frozenset[str] = frozenset({"error", "timeout"})
-
-    def delay_after(self, failures: int, cause: str) -> float | None:
-        """Give the seconds to wait after the n-th failure, or None when there is no further attempt."""
-        if failures > self.max or cause not in self.on:
-            return None
-        return self.delay_sec * _GROWTH[self.backoff](failures)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Node:
-    """One task as the board sees it: what it waits for, by position, and whether its failure counts."""
-
-    task_id: str
-    after: tuple[int, ...] = ()
-    allow_failure: bool = False
-    retry: RetryRule = field(default_factory=RetryRule)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,7 +107,7 @@ class Board:
         for position, state in enumerate(self._states):
             if state is TaskState.PENDING and not self._missing[position]:
                 self._ready.append(position)
-            elif state is TaskState.FAILED and not self._nodes[position].allow_failure:
+            elif state in ENDED_TASKS and not self._satisfies(position):
                 self._fail(position, state)
 
     def _satisfies(self, position: int) -> bool:

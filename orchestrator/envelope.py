@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import Any, Dict, List, Tuple, Union
+from typing import Any, Dict, Tuple
 
 from orchestrator.errors import ContextError, EnvelopeError, NotJsonSafeError
 from orchestrator.jsonsafe import JsonValue, dumps, loads
@@ -44,8 +44,9 @@ class Envelope:
         return {**failure, **self.extra}
 
     def line(self) -> str:
-        """Give the envelope as one line of JSON without its newline."""
-        return json.dumps(self.to_json(), ensure_ascii=False, allow_nan=False)
+        """Give the envelope as one line of JSON without its newline; what UTF-8 cannot write becomes ``?``."""
+        text = json.dumps(self.to_json(), ensure_ascii=False, allow_nan=False)
+        return text.encode("utf-8", "replace").decode()
 
 
 def failure(reason: str, *, step: str = "", exit_code: int = 1) -> Envelope:
@@ -53,12 +54,14 @@ def failure(reason: str, *, step: str = "", exit_code: int = 1) -> Envelope:
     return Envelope(status="error", reason=reason, exit_code=exit_code, step=step)
 
 
-def parse_envelope(stdout: str) -> Envelope:
+def parse_envelope(stdout: str, *, own: bool = False) -> Envelope:
     """Read the envelope from all that a scriptlet wrote to standard output.
 
-    Raises `EnvelopeError` that shows the first line which is not the envelope.
+    Keys that begin with ``_`` pass only with ``own``. Raises `EnvelopeError` that shows the first line which is not
+    the envelope.
     """
-    lines = [line for line in stdout.splitlines() if line.strip()]
+    # A JSON string may hold U+2028 and other characters at which `str.splitlines` would cut.
+    lines = [line for line in stdout.split("\n") if line.strip()]
     if not lines:
         raise EnvelopeError(
             "standard output is empty; expected one JSON line",
@@ -70,7 +73,7 @@ def parse_envelope(stdout: str) -> Envelope:
             f"standard output has {len(lines)} lines; the first after the envelope is {_short(lines[1])}",
             hint="print logs to standard error, or set 'stdout: free'",
         )
-    return _from_object(body)
+    return _from_object(body, own=own)
 
 
 def _read_object(line: str) -> Dict[str, Any]:
@@ -86,8 +89,8 @@ def _read_object(line: str) -> Dict[str, Any]:
     return body
 
 
-def _from_object(body: Dict[str, Any]) -> Envelope:
-    names, values = _outputs(body.get("outputs", []))
+def _from_object(body: Dict[str, Any], *, own: bool) -> Envelope:
+    names, values = _outputs(body.get("outputs", []), own=own)
     exit_code = body.get("exit_code", 0 if body["status"] == "ok" else 1)
     if type(exit_code) is not int:
         raise EnvelopeError(f"the envelope's exit_code is {exit_code!r}, not an integer")
@@ -102,11 +105,11 @@ def _from_object(body: Dict[str, Any]) -> Envelope:
     )
 
 
-def _outputs(outputs: Union[List[Any], Dict[str, Any], Any]) -> Tuple[Tuple[str, ...], Dict[str, JsonValue]]:
+def _outputs(outputs: JsonValue, *, own: bool) -> Tuple[Tuple[str, ...], Dict[str, JsonValue]]:
     if not isinstance(outputs, (list, dict)):
         raise EnvelopeError(f"the envelope's outputs are {_short(dumps(outputs))}, not a list of keys or a map")
     try:
-        names = tuple(check_context_key(key) for key in outputs)
+        names = tuple(check_context_key(key, own=own) for key in outputs)
     except ContextError as error:
         raise EnvelopeError(f"the envelope's outputs: {error.message}", hint=error.hint) from error
     return names, (dict(outputs) if isinstance(outputs, dict) else {})

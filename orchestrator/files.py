@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
-import secrets
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
+from typing import Iterator, Tuple
 
 from orchestrator.errors import InfrastructureError
 
 TEMPORARY = ".ms-tmp-"
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _NEW = os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_WRONLY
 
 
@@ -20,14 +21,27 @@ def replace_file(path: Path, content: bytes, mode: int = 0o600) -> None:
 
     Raises `InfrastructureError` naming the path and the size when the disk refuses.
     """
-    temporary = path.with_name(f"{TEMPORARY}{secrets.token_hex(6)}")
+    temporary = path.with_name(f"{TEMPORARY}{os.urandom(6).hex()}")
     try:
         _write_synced(temporary, content, mode)
         os.replace(temporary, path)  # noqa: PTH105  the same call as in the crash sweep's traces
         sync_directory(path.parent)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        _drop(temporary)
         raise refused(error, f"write {len(content)} bytes to {path}") from error
+
+
+def move_into_place(temporary: Path, path: Path) -> None:
+    """Give a file that another library wrote its final name, once its content is durable; errors as in `replace_file`.
+
+    The temporary name begins with `TEMPORARY`, so that an interrupted write is swept away.
+    """
+    try:
+        _sync(temporary, os.O_RDONLY)
+        temporary.replace(path)
+        sync_directory(path.parent)
+    except OSError as error:
+        raise refused(error, f"put a file in place as {path}") from error
 
 
 def make_directory(path: Path) -> None:
@@ -43,11 +57,16 @@ def make_directory(path: Path) -> None:
 
 @contextlib.contextmanager
 def new_directory(path: Path) -> Iterator[Path]:
-    """Fill a directory under a temporary name; it appears as ``path``, whole, when the block ends without an error."""
+    """Fill a directory under a temporary name; it appears as ``path``, whole, when the block ends without an error.
+
+    It is locked meanwhile, which keeps `sweep_temporaries` of another process away from it.
+    """
     make_directory(path.parent)
-    temporary = path.with_name(f"{TEMPORARY}{secrets.token_hex(6)}")
     try:
-        temporary.mkdir()
+        temporary, descriptor = _locked_directory(path.parent)
+    except OSError as error:
+        raise refused(error, f"make the directory {path}") from error
+    try:
         yield temporary
         sync_directory(temporary)
         temporary.rename(path)
@@ -56,15 +75,19 @@ def new_directory(path: Path) -> Iterator[Path]:
         raise refused(error, f"make the directory {path}") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+        os.close(descriptor)
 
 
 def sweep_temporaries(folder: Path) -> None:
-    """Remove what an interrupted write left in ``folder``; call it only where no other process writes."""
+    """Remove what interrupted writes left in ``folder``, except directories that a living process is filling.
+
+    Files are not locked while they are written: call it only where no other process writes files.
+    """
     for leftover in folder.glob(f"{TEMPORARY}*"):
         if leftover.is_dir() and not leftover.is_symlink():
-            shutil.rmtree(leftover, ignore_errors=True)
+            _sweep_directory(leftover)
         else:
-            leftover.unlink(missing_ok=True)
+            _drop(leftover)
 
 
 def open_lock(path: Path) -> int:
@@ -77,11 +100,7 @@ def open_lock(path: Path) -> int:
 
 def sync_directory(path: Path) -> None:
     """Make the names in a directory durable."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    _sync(path, _DIRECTORY)
 
 
 def refused(error: OSError, deed: str) -> InfrastructureError:
@@ -99,3 +118,47 @@ def _write_synced(path: Path, content: bytes, mode: int) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _sync(path: Path, flags: int) -> None:
+    descriptor = os.open(path, flags | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _drop(path: Path) -> None:
+    """Remove a file that is of no use to anybody; one that cannot be removed does no harm."""
+    with contextlib.suppress(OSError):
+        path.unlink()
+
+
+def _locked_directory(parent: Path) -> Tuple[Path, int]:
+    """Make a directory under a temporary name and lock it; return it with the descriptor that holds the lock."""
+    while True:
+        temporary = parent / f"{TEMPORARY}{os.urandom(6).hex()}"
+        temporary.mkdir()
+        with contextlib.suppress(FileNotFoundError):  # swept in the moment before it was locked: make another
+            descriptor = os.open(temporary, _DIRECTORY | os.O_NOFOLLOW)
+            _lock(descriptor)
+            if temporary.exists():
+                return temporary, descriptor
+            os.close(descriptor)
+
+
+def _sweep_directory(path: Path) -> None:
+    """Remove a directory unless another process holds its lock, or one cannot tell."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(path, _DIRECTORY | os.O_NOFOLLOW)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(path, ignore_errors=True)
+        finally:
+            os.close(descriptor)
+
+
+def _lock(descriptor: int) -> None:
+    """Lock where the file system knows locks; where it does not, a sweep cannot lock either and leaves all alone."""
+    with contextlib.suppress(OSError):
+        fcntl.flock(descriptor, fcntl.LOCK_EX)

@@ -43,7 +43,8 @@ def _settle(name: str, entry: Input, given: Mapping[str, JsonValue], project: Pr
         value = _typed(name, value)
     check_json_safe(value, f"input {name}")
     if complaint := entry.complaint(value):
-        raise UsageError(f"input {name!r}: {complaint}", hint=entry.description or f"its type is {entry.type}", code="MS209")
+        hint = entry.description or f"its type is {entry.type}"
+        raise UsageError(f"input {name!r}: {complaint}", hint=hint, code="MS209")
     return value
 
 

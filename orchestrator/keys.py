@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from typing import Iterable
 
@@ -60,6 +59,8 @@ def snake_case(name: str) -> str:
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Give ``did you mean 'x'?`` for the closest known name, else the list of a few known ones, else nothing."""
+    import difflib
+
     names = sorted(known)
     close = difflib.get_close_matches(name, names, n=1)
     if close:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,13 +74,18 @@ def workspace_slug(recipe_path: Path, workspaces: Path, declared: str | None) ->
 
 def new_run_id() -> str:
     """Make a run id: UTC time to the second and eight random hexadecimal digits."""
-    return f"{run_stamp()}_{secrets.token_hex(4)}"
+    return f"{run_stamp()}_{os.urandom(4).hex()}"
 
 
 def iterate_runs(workspaces: Path) -> Iterator[Path]:
     """Give the run directories below the workspaces, newest first."""
     found = (path.parent for path in workspaces.glob(f"**/runs/*/{STATE_NAME}") if is_run_id(path.parent.name))
-    return iter(sorted(found, key=lambda path: path.name, reverse=True))
+    return iter(sorted(found, key=_age, reverse=True))
+
+
+def _age(run_root: Path) -> tuple[str, int]:
+    """Order runs by the second in their id, and within it by when they were made."""
+    return run_root.name[:15], (run_root / "recipe.yaml").stat().st_mtime_ns
 
 
 def find_run(name: str, workspaces: Path) -> Path:

@@ -5,26 +5,32 @@ Nothing is written, imported or started here.
 
 from __future__ import annotations
 
+import functools
 import hashlib
+import json
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
-import rfc8785
-
-from orchestrator.catalog import Project, ScriptletFile, find_module, find_script
+from orchestrator.catalog import Project, ScriptletFile, find_module, find_script, read_project
 from orchestrator.checks import SuccessRules
-from orchestrator.engine import Node, RetryRule
 from orchestrator.errors import InvalidFileError, NothingSelectedError, Problem, ScriptletError, UsageError
 from orchestrator.inputs import settle_inputs
 from orchestrator.jsonsafe import JsonValue
 from orchestrator.keys import did_you_mean
-from orchestrator.recipe.load import LoadedRecipe
+from orchestrator.nodes import Node, RetryRule
+from orchestrator.paths import project_root
+from orchestrator.recipe.load import LoadedRecipe, load_recipe
 from orchestrator.recipe.model import PythonStep, Recipe, Retry, ShellStep, Step, Success
-from orchestrator.sources import Source
+from orchestrator.sources import Source, read_source
 from orchestrator.states import TaskState
 from orchestrator.support import unsupported
 from orchestrator.workers.calls import CommandCall, PythonCall
 from orchestrator.workers.commands import command_for
+
+
+STDIN_NAME = "<stdin>"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +48,7 @@ class Selection:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedTask:
-    """One task, ready to run once its arguments are evaluated; ``path`` is its step's place in the recipe."""
+    """One task, ready to run once its arguments are evaluated."""
 
     position: int
     task_id: str
@@ -50,7 +56,6 @@ class PlannedTask:
     kind: str
     target: PythonCall | CommandCall
     definition_sha256: str
-    path: tuple[str | int, ...]
     node: Node
     rules: SuccessRules
     args: dict[str, JsonValue] = field(default_factory=dict)
@@ -82,18 +87,40 @@ class PlannedTask:
 class Plan:
     """All that a run needs to know before it begins."""
 
-    source: Source
-    recipe: Recipe
+    loaded: LoadedRecipe
     project: Project
     selection: Selection
     inputs: dict[str, JsonValue]
     tasks: tuple[PlannedTask, ...]
-    warnings: tuple[Problem, ...] = ()
+
+    @property
+    def source(self) -> Source:
+        """Give the recipe's text, name and digest."""
+        return self.loaded.source
+
+    @property
+    def recipe(self) -> Recipe:
+        """Give the recipe's model."""
+        return self.loaded.recipe
 
     @property
     def test_id(self) -> str:
         """Give the recipe's test id, or nothing."""
         return self.recipe.test_meta.test_id
+
+
+def plan_recipe(recipe: str, given: Mapping[str, JsonValue], selection: Selection | None = None) -> Plan:
+    """Plan the recipe at a path, or on standard input for ``-``; errors as in `make_plan`."""
+    if recipe == "-":
+        return plan_source(Source.from_text(STDIN_NAME, sys.stdin.read()), Path.cwd(), given, selection)
+    return plan_source(read_source(Path(recipe)), Path(recipe).absolute().parent, given, selection)
+
+
+def plan_source(
+    source: Source, folder: Path, given: Mapping[str, JsonValue], selection: Selection | None = None
+) -> Plan:
+    """Plan a recipe whose relative paths start from ``folder``; errors as in `make_plan`."""
+    return make_plan(load_recipe(source), read_project(folder, project_root(folder)), given, selection)
 
 
 def make_plan(
@@ -113,22 +140,21 @@ def make_plan(
     left_out = _left_out([step.name for step in loaded.recipe.steps], selection)
     tasks = tuple(_tasks(loaded, files, left_out))
     return Plan(
-        source=loaded.source,
-        recipe=loaded.recipe,
+        loaded=loaded,
         project=project,
         selection=selection,
         inputs=inputs,
         tasks=tasks,
-        warnings=loaded.warnings,
     )
 
 
 def _find_files(loaded: LoadedRecipe, project: Project, problems: list[Problem]) -> list[ScriptletFile | None]:
     """Find the file of every step; note what is not there or not allowed."""
     files: list[ScriptletFile | None] = []
-    for index, step in enumerate(loaded.recipe.steps):
+    find = functools.cache(functools.partial(_find_file, project))
+    for step in loaded.recipe.steps:
         try:
-            files.append(_find_file(project, step))
+            files.append(find(*_names_file(step)))
         except ScriptletError as error:
             files.append(None)
             key = (
@@ -138,17 +164,21 @@ def _find_files(loaded: LoadedRecipe, project: Project, problems: list[Problem])
                 if isinstance(step, PythonStep)
                 else "script"
             )
-            place = loaded.source.place((*loaded.step_path(index), key))
-            problems.append(Problem(error.code, error.message, place, error.hint))
+            problems.append(Problem(error.code, error.message, loaded.place(step.name, key), error.hint))
     return files
 
 
-def _find_file(project: Project, step: Step) -> ScriptletFile | None:
+def _names_file(step: Step) -> tuple[str, str, str]:
+    """Give the module, class and script that a step names; the same for all steps that run the same code."""
     if isinstance(step, PythonStep):
-        return find_module(project, step.module, step.class_name)
-    if isinstance(step, ShellStep) and step.script:
-        return find_script(project, step.script)
-    return None
+        return step.module, step.class_name, ""
+    return "", "", (step.script or "") if isinstance(step, ShellStep) else ""
+
+
+def _find_file(project: Project, module: str, class_name: str, script: str) -> ScriptletFile | None:
+    if module:
+        return find_module(project, module, class_name)
+    return find_script(project, script) if script else None
 
 
 def _tasks(
@@ -171,7 +201,7 @@ def _tasks(
         yield _task(loaded, position, step, file, node, left_out.get(step.name, ""))
 
 
-def _task(  # noqa: PLR0917  one for each thing that is known of a step
+def _task(
     loaded: LoadedRecipe,
     position: int,
     step: PythonStep | ShellStep,
@@ -189,7 +219,6 @@ def _task(  # noqa: PLR0917  one for each thing that is known of a step
         kind=step.type,
         target=_target(step, file),
         definition_sha256=_definition(step, file, env, timeout_sec, node),
-        path=loaded.step_path(position),
         node=node,
         rules=_rules(step.success),
         args=step.args,
@@ -240,7 +269,7 @@ def _definition(
     document = step.model_dump(mode="json", exclude_unset=True, warnings=False, exclude={"idx", "description", "tags"})
     settled = {"env": dict(env), "timeout": timeout_sec, "after": list(node.after), "retries": node.retry.max}
     whole = {**document, **settled, "file_sha256": file.sha256 if file else ""}
-    return hashlib.sha256(rfc8785.dumps(whole)).hexdigest()
+    return hashlib.sha256(json.dumps(whole, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 def _left_out(names: Sequence[str], selection: Selection) -> dict[str, str]:

@@ -28,8 +28,7 @@ from types import FrameType
 from typing import Any
 
 from orchestrator import __version__
-from orchestrator.catalog import read_project
-from orchestrator.context import Change, Context
+from orchestrator.context import Context
 from orchestrator.driver import Driver
 from orchestrator.engine import Board
 from orchestrator.errors import InfrastructureError, RunLockedError, StepFailedError, StoreError, UsageError
@@ -40,13 +39,11 @@ from orchestrator.paths import (
     RunPlace,
     iterate_runs,
     new_run_id,
-    project_root,
     workspace_slug,
     workspaces_root,
 )
-from orchestrator.plan import Plan, Selection, make_plan
+from orchestrator.plan import Plan, Selection, plan_recipe, plan_source
 from orchestrator.progress import Reporter, RunBegun, RunSettled, Silence
-from orchestrator.recipe.load import load_recipe
 from orchestrator.sources import Source, read_source
 from orchestrator.states import ENDED_RUNS, ENDED_TASKS, AttemptState, RunState, TaskState
 from orchestrator.store.contexts import read_context
@@ -56,8 +53,6 @@ from orchestrator.store.leases import Lease, take
 from orchestrator.store.queries import TaskRow, count_failures, read_inputs, read_open_attempts, read_run, read_tasks
 from orchestrator.store.runs import put_inputs, redefine_tasks, set_run_state
 from orchestrator.workers.pool import WorkerPool
-
-STDIN_NAME = "<stdin>"
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -96,7 +91,7 @@ class Outcome:
 
     def to_json(self) -> dict[str, Any]:
         """Give the one line that `run` prints."""
-        keys = [key for key in self.context.keys() if not key.startswith("_")]
+        keys = [key for key in self.context if not key.startswith("_")]
         place = {"run_id": self.run_root.name, "run_root": str(self.run_root)}
         if self.status is RunState.COMPLETED:
             return {"status": "ok", "ctx_keys": keys, **place}
@@ -135,11 +130,10 @@ def run_recipe(
 
 def run(request: RunRequest) -> Outcome:
     """Run a recipe: go on with an interrupted run of it that was started the same way, or begin a new one."""
-    source = _read(request.recipe)
-    folder = _folder(request.recipe)
-    plan = _plan(source, folder, request.inputs, _selection(request))
+    plan = plan_recipe(request.recipe, request.inputs, _selection(request))
+    folder = plan.project.recipe_folder
     workspaces = workspaces_root(request.workspaces_dir)
-    slug = workspace_slug(folder / Path(source.name).name, workspaces, request.workspace or plan.recipe.workspace)
+    slug = workspace_slug(folder / Path(plan.source.name).name, workspaces, request.workspace or plan.recipe.workspace)
     if not request.fresh and (waiting := _interrupted_run(workspaces / slug, _started_with(plan, folder, request))):
         try:
             return resume_run(
@@ -181,7 +175,7 @@ def resume_run(
     _return_to(inputs["working_directory"])
     source = _resumed_source(run_root, inputs, accept_changes=accept_changes)
     selection = Selection(**{name: tuple(names) for name, names in inputs["selection"].items()})
-    plan = _plan(source, Path(inputs["recipe_folder"]), inputs["inputs"], selection)
+    plan = plan_source(source, Path(inputs["recipe_folder"]), inputs["inputs"], selection)
     request = RunRequest(
         recipe=inputs["recipe_path"],
         takeover=takeover,
@@ -191,33 +185,6 @@ def resume_run(
         reporter=reporter or Silence(),
     )
     return _drive(run_root, plan, request, accept_changes=accept_changes)
-
-
-def plan_recipe(
-    recipe: str,
-    *,
-    inputs: Mapping[str, JsonValue] | None = None,
-    only: tuple[str, ...] = (),
-    skip: tuple[str, ...] = (),
-    resume_from: str | None = None,
-) -> Plan:
-    """Plan a recipe without running, importing or writing anything; errors as in `make_plan`."""
-    request = RunRequest(recipe=recipe, inputs=inputs or {}, only=only, skip=skip, resume_from=resume_from)
-    return _plan(_read(recipe), _folder(recipe), request.inputs, _selection(request))
-
-
-def _read(recipe: str) -> Source:
-    return Source.from_text(STDIN_NAME, sys.stdin.read()) if recipe == "-" else read_source(Path(recipe))
-
-
-def _folder(recipe: str) -> Path:
-    """Give the folder that a recipe's relative paths start from."""
-    return Path.cwd() if recipe == "-" else Path(recipe).absolute().parent
-
-
-def _plan(source: Source, folder: Path, inputs: Mapping[str, JsonValue], selection: Selection) -> Plan:
-    project = read_project(folder, project_root(folder))
-    return make_plan(load_recipe(source), project, inputs, selection)
 
 
 def _selection(request: RunRequest) -> Selection:
@@ -250,7 +217,7 @@ def _interrupted_run(workspace: Path, started_with: Mapping[str, Any]) -> Path |
 
 
 def _open_run(place: RunPlace, plan: Plan, folder: Path, request: RunRequest) -> None:
-    context = {**_inherited(place, plan, request), **request.context}
+    context = {**_inherited(place, request), **request.context}
     happen(
         "run.new",
         {
@@ -270,7 +237,7 @@ def _open_run(place: RunPlace, plan: Plan, folder: Path, request: RunRequest) ->
     )
 
 
-def _inherited(place: RunPlace, plan: Plan, request: RunRequest) -> dict[str, JsonValue]:
+def _inherited(place: RunPlace, request: RunRequest) -> dict[str, JsonValue]:
     """Give the context of the workspace's last run where the start is in the middle of the recipe."""
     if request.resume_from is None or request.context:
         return {}

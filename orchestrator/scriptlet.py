@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import functools
 import json
 import os
@@ -13,11 +12,11 @@ import traceback
 from contextlib import redirect_stdout
 from io import StringIO
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, TypeVar
+from typing import Any, Callable, Dict, Mapping, Optional, Sequence, TypeVar
 
 from orchestrator.context import Context
 from orchestrator.envelope import Envelope, failure, parse_envelope
-from orchestrator.errors import MatterStackError, ScriptletError, UsageError
+from orchestrator.errors import EnvelopeError, MatterStackError, ScriptletError, UsageError
 from orchestrator.jsonsafe import JsonValue, loads
 from orchestrator.keys import snake_case
 
@@ -48,7 +47,7 @@ class BaseScriptlet:
     def validate(self, ctx: Context, params: Params) -> None:
         """Raise `ValueError` where the params cannot work; called before `work`."""
 
-    def work(self, ctx: Context, params: Params) -> Outputs:
+    def work(self, ctx: Context, params: Params) -> Outputs:  # noqa: ARG002  for those who override it
         """Do the work and return what to write to the context, by key."""
         raise ScriptletError(f"{type(self).__name__} defines neither work() nor run()", hint="define work(ctx, params)")
 
@@ -61,7 +60,7 @@ class BaseScriptlet:
         for key, value in (self.work(ctx, params) or {}).items():
             ctx.set(key, value, who=self.name, own=self.own_keys)
         written = dict.fromkeys(change.key for change in ctx.since(before))
-        return Envelope(outputs=tuple(written), step=self.name)
+        return Envelope(outputs=tuple(key for key in written if key in ctx), step=self.name)
 
     def run(self, ctx: Context, params: Params) -> int:
         """Print the envelope as one JSON line and return 0, or 1 when validation or work failed."""
@@ -87,6 +86,11 @@ def guarded(step: str, call: Callable[[], int]) -> int:
         return 1
 
 
+def exit_code_of(value: object) -> int:
+    """Give the exit code that `sys.exit` makes of a value: 0 for None, an integer as it is, 1 for the rest."""
+    return int(value) if isinstance(value, int) else int(value is not None)
+
+
 def reason_of(error: BaseException) -> str:
     """Give an exception as the text of an envelope's reason."""
     text = str(error)
@@ -99,7 +103,7 @@ def track_resources(call: _Call) -> _Call:
     """Decorate a scriptlet's `run` or `work`: report its seconds and peak memory in MB on standard error."""
 
     @functools.wraps(call)
-    def tracked(*args: Any, **kwargs: Any) -> Any:
+    def tracked(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401  whatever the decorated method takes
         began = time.perf_counter()
         try:
             return call(*args, **kwargs)
@@ -123,7 +127,7 @@ def read_params(text: str) -> Params:
     """
     try:
         value = loads(_params_text(text))
-    except (OSError, MatterStackError) as error:
+    except (OSError, ValueError, MatterStackError) as error:
         raise UsageError(f"--params: {error}", hint="give a JSON object, @file or -") from error
     if not isinstance(value, dict):
         raise UsageError(f"--params is {type(value).__name__}, not a JSON object", hint='as in {"src": "data.csv"}')
@@ -135,7 +139,7 @@ def read_context(text: str) -> Context:
     path = last_context_file() if text == "@last" else Path(text)
     try:
         values = loads(path.read_text(encoding="utf-8"))
-    except (OSError, MatterStackError) as error:
+    except (OSError, ValueError, MatterStackError) as error:
         raise UsageError(f"--ctx: {error}", hint="give the context.json of a run, or @last") from error
     if not isinstance(values, dict):
         raise UsageError(f"--ctx: {path} holds no JSON object")
@@ -157,6 +161,8 @@ def _print_answer(envelope: Envelope) -> int:
 
 
 def _command(scriptlet: BaseScriptlet, argv: Optional[Sequence[str]]) -> int:
+    import argparse
+
     summary = (type(scriptlet).__doc__ or "").strip() or scriptlet.name
     parser = argparse.ArgumentParser(prog=scriptlet.name, description=summary)
     parser.add_argument("--params", default="{}", metavar="JSON|@FILE|-", help="the step's arguments, a JSON object")
@@ -168,19 +174,24 @@ def _command(scriptlet: BaseScriptlet, argv: Optional[Sequence[str]]) -> int:
         ctx = read_context(options.ctx) if options.ctx else Context()
     except UsageError as error:
         print(f"{scriptlet.name}: {error.explained()}", file=sys.stderr)
-        return error.exit_status
+        return _print_answer(failure(error.message, step=scriptlet.name))
     return _run_pretty(scriptlet, ctx, params) if options.pretty else _run_plain(scriptlet, ctx, params)
 
 
 def _run_plain(scriptlet: BaseScriptlet, ctx: Context, params: Params) -> int:
-    return guarded(scriptlet.name, lambda: scriptlet.run(ctx, params))
+    return guarded(scriptlet.name, lambda: exit_code_of(scriptlet.run(ctx, params)))
 
 
 def _run_pretty(scriptlet: BaseScriptlet, ctx: Context, params: Params) -> int:
     captured = StringIO()
     with redirect_stdout(captured):
         status = _run_plain(scriptlet, ctx, params)
-    envelope = parse_envelope(captured.getvalue())
+    try:
+        envelope = parse_envelope(captured.getvalue(), own=scriptlet.own_keys)
+    except EnvelopeError as error:
+        print(captured.getvalue(), end="")
+        print(f"{scriptlet.name}: {error.explained()}", file=sys.stderr)
+        return status or error.exit_status
     values: Dict[str, JsonValue] = {key: ctx.get(key) for key in envelope.outputs}
     shown = {**envelope.to_json(), **({"outputs": values} if envelope.is_ok else {})}
     print(json.dumps(shown, indent=2, ensure_ascii=False))
@@ -191,6 +202,3 @@ def _params_text(text: str) -> str:
     if text == "-":
         return sys.stdin.read()
     return Path(text[1:]).read_text(encoding="utf-8") if text.startswith("@") else text
-
-
-__all__: List[str] = ["BaseScriptlet", "Params", "guarded", "max_rss_mb", "read_params", "track_resources"]

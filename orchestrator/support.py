@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 from pydantic import BaseModel
 
-from orchestrator.errors import Problem
+from orchestrator.errors import Place, Problem
 from orchestrator.recipe.load import LoadedRecipe
-from orchestrator.recipe.model import ExperimentStep, HumanStep, RecipeStep
+from orchestrator.recipe.model import ExperimentStep, HumanStep, PythonStep, RecipeStep, ShellStep
 
 CODE = "MS208"
 
@@ -41,37 +42,34 @@ _STEP_KEYS = {
     "cache_key": "leave it out",
     "isolation": "choose it with --isolation",
 }
-_TYPES = {HumanStep: "human", ExperimentStep: "experiment", RecipeStep: "recipe"}
+_TYPES = (HumanStep, ExperimentStep, RecipeStep)
 
 
 def unsupported(loaded: LoadedRecipe) -> Iterator[Problem]:
     """Give a problem, with its place, for every construct of a recipe that is not executed yet."""
     recipe = loaded.recipe
-    yield from _keys(loaded, recipe, (), _RECIPE_KEYS)
-    yield from _keys(loaded, recipe.defaults, ("defaults",), _DEFAULTS_KEYS)
-    for index, step in enumerate(recipe.steps):
-        path = loaded.step_path(index)
-        if type(step) in _TYPES:
-            message = f"steps of type {_TYPES[type(step)]!r} are not executed yet"
-            yield Problem(CODE, message, loaded.source.place((*path, "type")), "use type 'python' or 'shell'")
+    yield from _keys(recipe, lambda key: loaded.source.place((key,), of_key=True), _RECIPE_KEYS)
+    yield from _keys(
+        recipe.defaults, lambda key: loaded.source.place(("defaults", key), of_key=True), _DEFAULTS_KEYS
+    )
+    for step in recipe.steps:
+        if isinstance(step, _TYPES):
+            message = f"steps of type {step.type!r} are not executed yet"
+            yield Problem(CODE, message, loaded.place(step.name, "type"), "use type 'python' or 'shell'")
         else:
-            yield from _keys(loaded, step, path, _STEP_KEYS)
-            yield from _growth(loaded, step, path)
+            yield from _keys(step, partial(loaded.place, step.name, of_key=True), _STEP_KEYS)
+            yield from _growth(loaded, step)
 
 
-def _keys(
-    loaded: LoadedRecipe, part: BaseModel, path: tuple[str | int, ...], ways_out: dict[str, str]
-) -> Iterator[Problem]:
-    for name in part.model_fields_set & ways_out.keys():
+def _keys(part: BaseModel, place: Callable[[str], Place], ways_out: dict[str, str]) -> Iterator[Problem]:
+    for name in sorted(part.model_fields_set & ways_out.keys()):
         default = type(part).model_fields[name].get_default(call_default_factory=True)
         if getattr(part, name) != default:
             key = name.rstrip("_")
-            place = loaded.source.place((*path, key), of_key=True)
-            yield Problem(CODE, f"{key!r} is not executed yet", place, ways_out[name])
+            yield Problem(CODE, f"{key!r} is not executed yet", place(key), ways_out[name])
 
 
-def _growth(loaded: LoadedRecipe, step: BaseModel, path: tuple[str | int, ...]) -> Iterator[Problem]:
-    retry = getattr(step, "retry", None)
-    if retry is not None and "grow" in retry.model_fields_set:
-        place = loaded.source.place((*path, "retry", "grow"), of_key=True)
+def _growth(loaded: LoadedRecipe, step: PythonStep | ShellStep) -> Iterator[Problem]:
+    if step.retry is not None and "grow" in step.retry.model_fields_set:
+        place = loaded.place(step.name, "retry", "grow", of_key=True)
         yield Problem(CODE, "'grow' is not executed yet", place, "leave it out")

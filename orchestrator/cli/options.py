@@ -8,6 +8,7 @@ from typing import TypeVar
 
 import click
 
+from orchestrator.errors import UsageError
 from orchestrator.paths import WORKSPACES_VARIABLE, find_run, workspaces_root
 from orchestrator.store.database import FILE_NAME, Database, open_database
 
@@ -31,3 +32,17 @@ def json_option(command: _Command) -> _Command:
 def open_run_for_reading(name: str, workspaces_dir: Path | None) -> Database:
     """Open the state file of the run that ``name`` stands for, read-only."""
     return open_database(find_run(name, workspaces_root(workspaces_dir)) / FILE_NAME, readonly=True)
+
+
+def read_settings(settings: tuple[str, ...]) -> dict[str, str]:
+    """Read ``NAME=VALUE`` settings; raise `UsageError` for one without an equals sign."""
+    pairs = [setting.partition("=") for setting in settings]
+    for name, equals, _ in pairs:
+        if not equals:
+            raise UsageError(f"--set {name!r} has no '='", hint="as in: --set limit=3")
+    return {name.removeprefix("inputs."): value for name, _, value in pairs}
+
+
+def read_names(text: str | None) -> tuple[str, ...]:
+    """Read a list of names between commas."""
+    return tuple(name.strip() for name in text.split(",") if name.strip()) if text else ()

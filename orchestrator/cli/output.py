@@ -28,7 +28,7 @@ def print_table(rows: Iterable[Sequence[object]], headers: Sequence[str]) -> Non
 
 def aligned(rows: Sequence[Sequence[object]], headers: Sequence[str]) -> str:
     """Give a table as aligned text."""
-    from tabulate import tabulate  # noqa: PLC0415  imported when used
+    from tabulate import tabulate
 
     return tabulate(rows, headers=headers, disable_numparse=True)
 

@@ -6,11 +6,9 @@ from typing import Any
 
 import click
 
-from orchestrator.cli.options import json_option
 from orchestrator.cli.output import print_json, print_table
-from orchestrator.cli.run_command import read_names, read_settings
-from orchestrator.plan import Plan, PlannedTask
-from orchestrator.runner import plan_recipe
+from orchestrator.cli.options import json_option, read_names, read_settings
+from orchestrator.plan import Plan, PlannedTask, Selection, plan_recipe
 
 HEADERS = ["#", "step", "type", "runs", "after", "when", "note"]
 
@@ -22,7 +20,7 @@ HEADERS = ["#", "step", "type", "runs", "after", "when", "note"]
 @click.option("--skip", metavar="STEP[,STEP]", help="Leave these steps out.")
 @click.option("--resume-from", "--from", "resume_from", metavar="STEP", help="Start at this step.")
 @json_option
-def command(  # noqa: PLR0913  one parameter an option
+def command(
     recipe: str,
     settings: tuple[str, ...],
     only: str | None,
@@ -31,13 +29,9 @@ def command(  # noqa: PLR0913  one parameter an option
     as_json: bool,  # noqa: FBT001  a command-line flag
 ) -> None:
     """Show the steps of RECIPE in the order in which they would run."""
-    plan = plan_recipe(
-        recipe,
-        inputs=read_settings(settings),
-        only=read_names(only),
-        skip=read_names(skip),
-        resume_from=resume_from,
-    )
+    starts = () if resume_from is None else (resume_from,)
+    selection = Selection(only=read_names(only), skip=read_names(skip), resume_from=starts)
+    plan = plan_recipe(recipe, read_settings(settings), selection)
     if as_json:
         print_json(_document(plan))
     else:

@@ -123,13 +123,13 @@ class LiveReporter(PlainReporter):
         if self._live is None:
             super().write(text)
         else:
-            from rich.text import Text  # noqa: PLC0415  imported when used
+            from rich.text import Text
 
             self._live.console.print(Text.from_ansi(text), soft_wrap=True)
 
     def _start(self, begun: RunBegun) -> None:
-        from rich.console import Console  # noqa: PLC0415  imported when used
-        from rich.live import Live  # noqa: PLC0415
+        from rich.console import Console
+        from rich.live import Live
 
         self._done = begun.done_before
         console = Console(stderr=True, highlight=False, no_color=not _wants_color())
@@ -142,7 +142,7 @@ class LiveReporter(PlainReporter):
             self._live = None
 
     def _line(self) -> RenderableType:
-        from rich.text import Text  # noqa: PLC0415  imported when used
+        from rich.text import Text
 
         now = monotonic()
         running = ", ".join(f"{name} {seconds(now - since)}" for name, since in self._running.values())

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import sys
-from pathlib import Path
 from typing import Any
 
 import click
 
-from orchestrator.cli.options import workspaces_option
+from orchestrator.cli.options import read_names, read_settings, workspaces_option
 from orchestrator.cli.output import aligned
 from orchestrator.cli.reporters import choose_reporter
 from orchestrator.context import Context
@@ -80,20 +79,6 @@ def _run(recipe: str, options: dict[str, Any]) -> Outcome:
         reporter=choose_reporter(quiet=options["quiet"]),
     )
     return run(request)
-
-
-def read_settings(settings: tuple[str, ...]) -> dict[str, str]:
-    """Read ``NAME=VALUE`` settings; raise `UsageError` for one without an equals sign."""
-    pairs = [setting.partition("=") for setting in settings]
-    for name, equals, _ in pairs:
-        if not equals:
-            raise UsageError(f"--set {name!r} has no '='", hint="as in: --set limit=3")
-    return {name.removeprefix("inputs."): value for name, _, value in pairs}
-
-
-def read_names(text: str | None) -> tuple[str, ...]:
-    """Read a list of names between commas."""
-    return tuple(name.strip() for name in text.split(",") if name.strip()) if text else ()
 
 
 def _print_line(document: dict[str, Any]) -> None:

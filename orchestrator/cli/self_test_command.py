@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 import click
 
 from orchestrator.errors import MatterStackError
+from orchestrator.files import replace_file
 from orchestrator.runner import Outcome, RunRequest, run
 from orchestrator.states import RunState
 from orchestrator.store.database import FILE_NAME, open_database
@@ -21,7 +21,9 @@ schema: matterstack/recipe/v1
 steps:
   - name: measure
     type: shell
-    run: [sh, -c, 'printf "3\\n1\\n2\\n" > numbers.txt; echo "{\\"status\\": \\"ok\\", \\"outputs\\": {\\"self.file_v1\\": \\"numbers.txt\\"}}"']
+    run: |
+      printf '3\\n1\\n2\\n' > numbers.txt
+      echo '{"status": "ok", "outputs": {"self.file_v1": "numbers.txt"}}'
   - name: describe
     type: python
     module: scriptlets.steps.compute_numbers
@@ -33,8 +35,10 @@ steps:
 @click.command("self-test")
 def command() -> int:
     """Run a shell step and a Python step in worker processes and in this one, then check the records."""
+    import tempfile
+
     with tempfile.TemporaryDirectory(prefix="matterstack-self-test-") as folder, _inside(Path(folder)):
-        Path("recipe.yaml").write_text(_RECIPE, encoding="utf-8")
+        replace_file(Path("recipe.yaml"), _RECIPE.encode())
         results = [_check(f"{word} steps", inline=inline) for word, inline in (("worker", False), ("inline", True))]
     return 0 if all(results) else 1
 

@@ -13,15 +13,16 @@ from orchestrator.recipe.words import (
     Command,
     ContextKey,
     Factor,
-    Filled,
     Identifier,
     InnerPath,
     Items,
     Listed,
+    Many,
     Mark,
     Maybe,
     Module,
     OperatorKey,
+    Scalar,
     Seconds,
     StepName,
     Switchable,
@@ -34,6 +35,7 @@ from orchestrator.recipe.words import (
 )
 
 SCHEMA_ID = "matterstack/recipe/v1"
+STEP_LISTS = ("steps", "on_failure", "finally")
 
 _INPUT_KINDS: dict[str, tuple[type, ...]] = {
     "string": (str,),
@@ -242,7 +244,7 @@ class _Code(_Timed):
     args: dict[str, Any] = Field(
         default_factory=dict, description="Arguments, given as JSON in --params and $MATTERSTACK_PARAMS."
     )
-    env: dict[Variable, str | int | float | bool] = Field(
+    env: dict[Variable, Scalar] = Field(
         default_factory=dict, description="Environment variables; numbers and booleans become their JSON text."
     )
     needs: Listed[ContextKey] = Field((), description="Context keys that travel with a step that runs elsewhere.")
@@ -330,7 +332,7 @@ class Defaults(_Part):
 
     timeout: Maybe[Seconds] = Field(None, description="How long one attempt may take.")
     retry: Maybe[Retry] = Field(None, description="Whether a failed attempt is repeated.")
-    env: dict[Variable, str | int | float | bool] = Field(
+    env: dict[Variable, Scalar] = Field(
         default_factory=dict, description="Environment variables; those of a step are added."
     )
     resources: Maybe[Resources] = Field(None, description="What a step needs of a machine.")
@@ -396,11 +398,11 @@ class Recipe(_Part):
         "fail", description="What happens when two steps at once write one context key."
     )
     budget: Maybe[Budget] = Field(None, description="What the whole run may use.")
-    steps: Filled[Step] = Field(
+    steps: Many[Step] = Field(
         json_schema_extra={"minItems": 1}, description="The steps, in the order in which they run."
     )
-    on_failure: Listed[Step] = Field((), description="Steps that run when one of the steps has failed.")
-    finally_: Listed[Step] = Field((), alias="finally", description="Steps that run last, whatever happened.")
+    on_failure: Many[Step] = Field((), description="Steps that run when one of the steps has failed.")
+    finally_: Many[Step] = Field((), alias="finally", description="Steps that run last, whatever happened.")
     outputs: dict[Identifier, Text] = Field(
         default_factory=dict, description="Results of the recipe, as bare expressions."
     )

@@ -156,6 +156,12 @@ def _factor(value: Any) -> float:  # noqa: ANN401  whatever stands in the file
     return float(match[1])
 
 
+def _scalar(value: Any) -> str | float | bool:  # noqa: ANN401  whatever stands in the file
+    if isinstance(value, str | int | float | bool):
+        return value
+    raise fault("MS106", f"expected text, a number or a boolean, got {shown(value)}", "give larger values by 'args'")
+
+
 def _items(value: Any) -> str | list[Any]:  # noqa: ANN401  whatever stands in the file
     if isinstance(value, str | list):
         return value
@@ -211,12 +217,13 @@ def _from_list(schema: CoreSchema) -> CoreSchema:
     return {**schema, "strict": False}
 
 
-def _filled(schema: CoreSchema) -> CoreSchema:
+def _first_fault_only(schema: CoreSchema) -> CoreSchema:
+    """Stop at the first item that is wrong; whoever wants the faults of all asks again, item by item."""
+    return {**_from_list(schema), "fail_fast": True}
+
+
+def _filled(values: tuple[T, ...]) -> tuple[T, ...]:
     # Not a minimum length, which would be reported once more wherever an item is wrong.
-    return core_schema.no_info_after_validator_function(_check_filled, _from_list(schema))
-
-
-def _check_filled(values: tuple[T, ...]) -> tuple[T, ...]:
     if values:
         return values
     raise fault("MS106", "expected at least one item, got an empty list", "add one, or remove the key")
@@ -234,9 +241,9 @@ def _switch(value: Any) -> Any:  # noqa: ANN401  whatever stands in the file
 
 def _command(_: CoreSchema) -> CoreSchema:
     """Take a list of texts or one text, and complain about the form that was meant."""
-    parts = core_schema.tuple_variable_schema(core_schema.str_schema())
-    forms = {
-        "list": _filled(parts),
+    parts = core_schema.tuple_variable_schema(core_schema.str_schema(), strict=False)
+    forms: dict[Any, CoreSchema] = {
+        "list": core_schema.no_info_after_validator_function(_filled, parts),
         "text": core_schema.no_info_after_validator_function(_text, core_schema.str_schema()),
     }
     return core_schema.tagged_union_schema(forms, lambda value: "list" if isinstance(value, list) else "text")
@@ -248,6 +255,7 @@ def _like(pattern: re.Pattern[str]) -> dict[str, JsonValue]:
 
 _TEXT: dict[str, JsonValue] = {"type": "string", "minLength": 1}
 _DURATIONS: dict[str, JsonValue] = {"anyOf": [{"type": "number", "exclusiveMinimum": 0}, _like(_DURATION)]}
+_SCALARS: dict[str, JsonValue] = {"type": ["string", "number", "boolean"]}
 _ITEMS: dict[str, JsonValue] = {"anyOf": [{"type": "array"}, {"type": "string", "pattern": r"^\$\{\{.*\}\}$"}]}
 _MARKS: dict[str, JsonValue] = {
     "anyOf": [{"type": "string"}, {"type": "object", "minProperties": 1, "maxProperties": 1}]
@@ -255,7 +263,7 @@ _MARKS: dict[str, JsonValue] = {
 
 Maybe = Annotated[T | None, _Adjusted(_not_null)]
 Listed = Annotated[tuple[T, ...], _Adjusted(_from_list)]
-Filled = Annotated[tuple[T, ...], _Adjusted(_filled)]
+Many = Annotated[tuple[T, ...], _Adjusted(_first_fault_only)]
 Switchable = Annotated[T | None, _Adjusted(_switchable)]
 Text = Annotated[str, _Word(_text, _TEXT)]
 StepName = Annotated[str, _Word(_step_name, _like(_STEP_NAME))]
@@ -269,6 +277,7 @@ Module = Annotated[str, _Word(_module, _TEXT)]
 InnerPath = Annotated[str, _Word(_path_inside, _TEXT)]
 Seconds = Annotated[float, _Word(_seconds, _DURATIONS, takes_any=True)]
 Factor = Annotated[float, _Word(_factor, _like(_FACTOR), takes_any=True)]
+Scalar = Annotated[str | int | float | bool, _Word(_scalar, _SCALARS, takes_any=True)]
 Items = Annotated[str | list[Any], _Word(_items, _ITEMS, takes_any=True)]
 Mark = Annotated[str | dict[str, Any], _Word(_mark, _MARKS, takes_any=True)]
 Command = Annotated[str | tuple[str, ...], _Adjusted(_command)]

@@ -8,7 +8,6 @@ import struct
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -51,23 +50,33 @@ class Database:
 
     def all(self, sql: str, values: Sequence[Any] = ()) -> list[Row]:
         """Run one statement and return its rows."""
-        with self._lock, _translated(self.path):
-            return self._connection.execute(sql, values).fetchall()
+        with self._lock:
+            try:
+                return self._connection.execute(sql, values).fetchall()
+            except apsw.Error as error:
+                raise _ours(self.path, error) from error
 
     def one(self, sql: str, values: Sequence[Any] = ()) -> Row | None:
         """Run one statement and return its first row, or None."""
-        with self._lock, _translated(self.path):
-            return self._connection.execute(sql, values).fetchone()
+        with self._lock:
+            try:
+                return self._connection.execute(sql, values).fetchone()
+            except apsw.Error as error:
+                raise _ours(self.path, error) from error
 
     def write(self, sql: str, values: Sequence[Any] = ()) -> None:
         """Run one statement that changes rows; only inside `transaction`."""
-        with _translated(self.path):
+        try:
             self._connection.execute(sql, values)
+        except apsw.Error as error:
+            raise _ours(self.path, error) from error
 
     def write_many(self, sql: str, rows: Iterator[Sequence[Any]]) -> None:
         """Run one statement for each row of values; only inside `transaction`."""
-        with _translated(self.path):
+        try:
             self._connection.executemany(sql, rows)
+        except apsw.Error as error:
+            raise _ours(self.path, error) from error
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
@@ -110,9 +119,7 @@ class Database:
 
 def create_database(path: Path) -> Database:
     """Make a state file with the current schema; ``path`` must not exist."""
-    flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
-    with _translated(path):
-        database = Database(path, _connect(path, flags))
+    database = Database(path, _connect(path, apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE))
     database.write(f"PRAGMA application_id = {APPLICATION_ID}")
     migrate(database, from_version=0)
     return database
@@ -125,8 +132,7 @@ def open_database(path: Path, *, readonly: bool = False) -> Database:
     """
     version = _checked_version(path)
     flags = apsw.SQLITE_OPEN_READONLY if readonly else apsw.SQLITE_OPEN_READWRITE
-    with _translated(path):
-        database = Database(path, _connect(path, flags))
+    database = Database(path, _connect(path, flags))
     if not readonly:
         _check_integrity(database)
     if version < schema_version() and not readonly:
@@ -160,18 +166,19 @@ def schema_version() -> int:
 @functools.cache
 def _migrations() -> tuple[tuple[int, str], ...]:
     """List the migrations in order as (version, SQL)."""
-    folder = resources.files("orchestrator.store").joinpath("migrations")
-    names = sorted(entry.name for entry in folder.iterdir() if entry.name.endswith(".sql"))
-    return tuple((int(name.split("_")[0]), folder.joinpath(name).read_text(encoding="utf-8")) for name in names)
+    files = sorted((Path(__file__).parent / "migrations").glob("*.sql"))
+    return tuple((int(file.name.split("_")[0]), file.read_text(encoding="utf-8")) for file in files)
 
 
 def _connect(path: Path, flags: int) -> apsw.Connection:
-    connection = apsw.Connection(str(path), flags=flags)
-    connection.setbusytimeout(BUSY_TIMEOUT_MS)
-    writable = flags & apsw.SQLITE_OPEN_READWRITE
     journal = _NETWORK_PRAGMAS if is_network_path(path) else _LOCAL_PRAGMAS
-    for pragma in (*_PRAGMAS, *(journal if writable else ())):
-        connection.execute(f"PRAGMA {pragma}")
+    try:
+        connection = apsw.Connection(str(path), flags=flags)
+        connection.setbusytimeout(BUSY_TIMEOUT_MS)
+        for pragma in (*_PRAGMAS, *(journal if flags & apsw.SQLITE_OPEN_READWRITE else ())):
+            connection.execute(f"PRAGMA {pragma}")
+    except apsw.Error as error:
+        raise _ours(path, error) from error
     return connection
 
 
@@ -224,35 +231,31 @@ def is_network_path(path: Path) -> bool:
     return kind in _NETWORK_FILE_SYSTEMS or kind.startswith("fuse.")
 
 
-@contextlib.contextmanager
-def _translated(path: Path) -> Iterator[None]:
-    """Turn SQLite's errors into ours, naming the file."""
-    try:
-        yield
-    except (apsw.CorruptError, apsw.NotADBError) as error:
-        raise StoreError(f"the state file is damaged: {path}: {error}", hint="restore it from a backup") from error
-    except apsw.Error as error:
-        raise InfrastructureError(
-            f"the state file {path} cannot be used: {error}", hint="check space and permissions, then run again"
-        ) from error
+def _ours(path: Path, error: apsw.Error) -> InfrastructureError:
+    """Turn SQLite's error into ours, naming the file."""
+    if isinstance(error, apsw.CorruptError | apsw.NotADBError):
+        return StoreError(f"the state file is damaged: {path}: {error}", hint="restore it from a backup")
+    return InfrastructureError(
+        f"the state file {path} cannot be used: {error}", hint="check space and permissions, then run again"
+    )
 
 
-_opened: dict[Path, Database] = {}
+_opened: dict[str, Database] = {}
 _opened_lock = threading.Lock()
 
 
-def opened(run_root: Path) -> Database:
+def opened(run_root: str | Path) -> Database:
     """Give the state file of a run, opened once per process and kept."""
-    path = run_root / FILE_NAME
+    name = str(run_root)
     with _opened_lock:
-        if path not in _opened:
-            _opened[path] = open_database(path)
-        return _opened[path]
+        if name not in _opened:
+            _opened[name] = open_database(Path(name) / FILE_NAME)
+        return _opened[name]
 
 
-def close_opened(run_root: Path) -> None:
+def close_opened(run_root: str | Path) -> None:
     """Close the kept state file of a run, if it is open."""
     with _opened_lock:
-        database = _opened.pop(run_root / FILE_NAME, None)
+        database = _opened.pop(str(run_root), None)
     if database is not None:
         database.close()

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
-
-import rfc8785
 
 from orchestrator.clock import utc_now
 from orchestrator.store.database import Database
@@ -33,7 +32,7 @@ def append_event(database: Database, kind: str, payload: Mapping[str, Any]) -> i
     last = database.one("SELECT seq, hash FROM events ORDER BY seq DESC LIMIT 1")
     seq, prev = (last[0] + 1, last[1]) if last else (1, _genesis(database))
     at_utc = utc_now()
-    payload_json = rfc8785.dumps(dict(payload)).decode()
+    payload_json = canonical(payload)
     database.write(
         "INSERT INTO events (seq, at_utc, kind, payload_json, prev_hash, hash) VALUES (?, ?, ?, ?, ?, ?)",
         (seq, at_utc, kind, payload_json, prev, _digest(seq, at_utc, kind, payload_json, prev)),
@@ -63,6 +62,11 @@ def chain_fault(database: Database) -> str:
             return f"event {event.seq} was changed after it was written"
         prev, expected_seq = event.hash, event.seq + 1
     return ""
+
+
+def canonical(payload: Mapping[str, Any]) -> str:
+    """Give the canonical JSON (RFC 8785) of a payload; payloads hold no floats, whose form differs from Python's."""
+    return json.dumps(payload, sort_keys=True, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
 def _genesis(database: Database) -> str:

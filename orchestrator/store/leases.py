@@ -6,9 +6,7 @@ import contextlib
 import fcntl
 import math
 import os
-import socket
 import time
-import uuid
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -99,14 +97,14 @@ def _lock(descriptor: int) -> None:
 
 def _next_fence(database: Database, *, takeover: bool) -> int:
     row = database.one("SELECT fence, host, heartbeat_at FROM leases WHERE name = 'runner'")
-    host = socket.gethostname()
+    host = os.uname().nodename
     if row and row[1] != host and not takeover and _age_sec(row[2]) < STALE_SEC:
         raise _locked(database, "ran a moment ago", " (or add --takeover when that machine is dead)")
     fence = (row[0] if row else 0) + 1
     database.write(
         "REPLACE INTO leases (name, fence, runner_id, host, boot_id, pid, heartbeat_at)"
         " VALUES ('runner', ?, ?, ?, ?, ?, ?)",
-        (fence, uuid.uuid4().hex[:16], host, _boot_id(), os.getpid(), utc_now()),
+        (fence, os.urandom(8).hex(), host, _boot_id(), os.getpid(), utc_now()),
     )
     return fence
 

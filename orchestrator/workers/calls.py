@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -61,3 +62,11 @@ class Done:
     cpu_sec: float | None = None
     max_rss_mb: float | None = None
     stdout_dropped: int = 0
+
+
+def signal_fault(exit_code: int) -> str:
+    """Give the fault of a process that a signal ended, such as ``signal SIGSEGV``; empty for one that exited."""
+    if exit_code >= 0:
+        return ""
+    known = {number.value: number.name for number in signal.Signals}
+    return f"signal {known.get(-exit_code, -exit_code)}"

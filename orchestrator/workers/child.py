@@ -13,6 +13,7 @@ import select
 import signal
 import sys
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -22,10 +23,11 @@ if __name__ == "__main__":
 
 from orchestrator.context import Change, Context
 from orchestrator.scriptlet import max_rss_mb
-from orchestrator.workers.calls import PythonCall
+from orchestrator.workers.calls import PythonCall, signal_fault
 from orchestrator.workers.commands import CommandRefusedError, run_command
 from orchestrator.workers.frames import encode_frame, read_frame, write_all
 from orchestrator.workers.loading import run_class
+from orchestrator.workers.tree import end_descendants
 
 REQUESTS, REPLIES = 3, 4
 
@@ -37,28 +39,28 @@ def serve() -> None:
     for descriptor in (REQUESTS, REPLIES):
         os.set_inheritable(descriptor, False)  # noqa: FBT003  the call takes no keyword
     threading.Thread(target=_die_with_runner, daemon=True).start()
-    signal.signal(signal.SIGTERM, _on_terminate)
     _adopt_orphans()
-    replica = Context()
+    replica, environment = Context(), dict(os.environ)
     while (request := read_frame(REQUESTS)) is not None:
         replica.apply(Change(*change) for change in request["context"])
         for folder in request["path"]:
             if folder not in sys.path:
                 sys.path.append(folder)
         write_all(REPLIES, encode_frame(_run(request, replica)))
+        _restore_environment(environment)
 
 
 def _run(request: dict[str, Any], replica: Context) -> dict[str, Any]:
-    before = _cpu_sec()
+    signal.signal(signal.SIGTERM, _on_terminate)
+    cpu_before, threads_before = _cpu_sec(), threading.active_count()
     fork = replica.fork(who=request["step"])
     answer = _run_command(request) if "argv" in request else _run_python(request, fork)
-    sys.stdout.flush()
-    sys.stderr.flush()
+    _restore_streams()
     return {
         **answer,
         "changes": [[change.key, change.text, change.who] for change in fork.history()],
-        "cpu_sec": _cpu_sec() - before,
-        "leftovers": _end_leftovers(),
+        "cpu_sec": _cpu_sec() - cpu_before,
+        "spent": _end_leftovers() or threading.active_count() > threads_before,
     }
 
 
@@ -79,9 +81,8 @@ def _run_command(request: dict[str, Any]) -> dict[str, Any]:
     except CommandRefusedError as error:
         return {"exit_code": None, "fault": str(error), "max_rss_mb": None}
     code = os.waitstatus_to_exitcode(status)
-    fault = f"signal {signal.Signals(-code).name}" if code < 0 else ""
     scale = 1 if sys.platform == "darwin" else 1024
-    return {"exit_code": code, "fault": fault, "max_rss_mb": usage.ru_maxrss * scale / 1e6}
+    return {"exit_code": code, "fault": signal_fault(code), "max_rss_mb": usage.ru_maxrss * scale / 1e6}
 
 
 def _end_leftovers() -> bool:
@@ -91,16 +92,15 @@ def _end_leftovers() -> bool:
             pass
     except ChildProcessError:
         return False
-    while children := _children():
-        for pid in children:
-            os.kill(pid, signal.SIGKILL)
-        os.waitpid(-1, 0)
+    end_descendants(os.getpid())
     return True
 
 
-def _children() -> list[int]:
-    path = Path(f"/proc/self/task/{os.getpid()}/children")
-    return [int(pid) for pid in path.read_text(encoding="ascii").split()] if path.exists() else []
+def _restore_streams() -> None:
+    """Write out what the step printed and undo what it put in the place of the streams."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__
 
 
 def _cpu_sec() -> float:
@@ -108,11 +108,19 @@ def _cpu_sec() -> float:
     return own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
 
 
+def _restore_environment(environment: Mapping[str, str]) -> None:
+    """Undo what the step changed, so that the next one sees what it would see in a new process."""
+    if dict(os.environ) != environment:
+        os.environ.clear()
+        os.environ.update(environment)
+
+
 def _die_with_runner() -> None:
-    """Wait until the other end of the request pipe is gone, then end the whole group."""
+    """Wait until the other end of the request pipe is gone, then end all that was started here, and this process."""
     watch = select.poll()
     watch.register(REQUESTS, 0)
     watch.poll()
+    end_descendants(os.getpid())
     os.killpg(0, signal.SIGKILL)
 
 

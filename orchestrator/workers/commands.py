@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from resource import struct_rusage
@@ -33,8 +32,10 @@ def run_command(
     ``@file`` in both. Raises `CommandRefusedError` when the program cannot be started.
     """
     text = json.dumps(params, ensure_ascii=False)
-    if len(text) <= INLINE_PARAMS_MAX:
+    if len(text.encode()) <= INLINE_PARAMS_MAX:
         return _spawn(argv, text, env, takes_params=takes_params)
+    import tempfile
+
     with tempfile.NamedTemporaryFile("w", suffix=".json", encoding="utf-8") as file:
         file.write(text)
         file.flush()

@@ -51,4 +51,5 @@ def _wanted(buffer: bytearray) -> int:
     """Ask for no byte beyond the message, since the next one belongs to the next call."""
     if len(buffer) < _HEAD.size:
         return _HEAD.size - len(buffer)
-    return min(_CHUNK, _HEAD.size + _HEAD.unpack_from(buffer)[0] - len(buffer))
+    length: int = _HEAD.unpack_from(buffer)[0]
+    return min(_CHUNK, _HEAD.size + length - len(buffer))

@@ -13,7 +13,7 @@ from typing import Any
 
 from orchestrator.context import Context
 from orchestrator.errors import ScriptletError
-from orchestrator.scriptlet import BaseScriptlet, guarded, reason_of
+from orchestrator.scriptlet import BaseScriptlet, exit_code_of, guarded, reason_of
 from orchestrator.workers.calls import PythonCall
 
 _loaded: dict[str, tuple[str, ModuleType]] = {}
@@ -36,23 +36,26 @@ def run_class(target: PythonCall, step: str, params: Mapping[str, Any], env: Map
     """Run a scriptlet with extra environment variables; return its exit code, also where it calls `sys.exit`."""
 
     def call() -> int:
-        scriptlet = load_class(target.path, target.module, target.class_name, target.sha256)
-        try:
-            return int(scriptlet().run(ctx, dict(params)))
-        except SystemExit as error:
-            return error.code if isinstance(error.code, int) else int(error.code is not None)
+        with _surroundings(env):
+            try:
+                scriptlet = load_class(target.path, target.module, target.class_name, target.sha256)
+                return exit_code_of(scriptlet().run(ctx, dict(params)))
+            except SystemExit as error:
+                return exit_code_of(error.code)
 
-    with _environment(env):
-        return guarded(step, call)
+    return guarded(step, call)
 
 
 @contextmanager
-def _environment(changes: Mapping[str, str]) -> Iterator[None]:
+def _surroundings(changes: Mapping[str, str]) -> Iterator[None]:
+    """Set environment variables for a step; undo them, and any change of directory, when it has ended."""
+    directory = os.getcwd()  # noqa: PTH109  a Path costs more and is not needed
     before = dict(os.environ) if changes else {}
     os.environ.update(changes)
     try:
         yield
     finally:
+        os.chdir(directory)
         if changes:
             os.environ.clear()
             os.environ.update(before)
@@ -79,6 +82,9 @@ def _import(path: Path, module: str) -> ModuleType:
     sys.modules[module] = loaded
     try:
         spec.loader.exec_module(loaded)
+    except SystemExit:
+        sys.modules.pop(module, None)
+        raise
     except Exception as error:
         sys.modules.pop(module, None)
         raise ScriptletError(f"importing {path} failed: {reason_of(error)}") from error

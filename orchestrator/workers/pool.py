@@ -9,6 +9,7 @@ import os
 import selectors
 import signal
 import sys
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,11 +18,15 @@ from orchestrator.clock import monotonic
 from orchestrator.context import Change, Context
 from orchestrator.errors import InfrastructureError
 from orchestrator.files import refused
-from orchestrator.workers.calls import STDERR_CAP, STDOUT_CAP, Call, CommandCall, Done
+from orchestrator.workers.calls import STDERR_CAP, STDOUT_CAP, Call, CommandCall, Done, signal_fault
+from orchestrator.workers.capture import Capture
 from orchestrator.workers.frames import decode_frame, encode_frame
+from orchestrator.workers.tree import end_descendants
 
 GRACE_SEC = 5.0
 
+_EXIT_SEC = 1.0
+_EXIT_LOOK_SEC = 0.001
 _CHUNK = 1 << 16
 _CHUNKS_AT_ONCE = 64
 _CHILD = Path(__file__).with_name("child.py")
@@ -38,36 +43,6 @@ def step_environment(source: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-class _Output:
-    """What a step wrote to one stream, capped: the head is kept, or the tail."""
-
-    def __init__(self, *, cap: int, keep_tail: bool) -> None:
-        self.dropped = 0
-        self._kept = bytearray()
-        self._cap = cap
-        self._keep_tail = keep_tail
-
-    def add(self, chunk: bytes) -> None:
-        """Take more of the stream."""
-        self._kept += chunk
-        excess = len(self._kept) - self._cap
-        if excess <= 0:
-            return
-        self.dropped += excess
-        if self._keep_tail:
-            del self._kept[:excess]
-        else:
-            del self._kept[self._cap :]
-
-    def text(self) -> str:
-        """Give what was kept as text, with a mark where something was cut."""
-        text = self._kept.decode("utf-8", "replace")
-        mark = f"[… {self.dropped} bytes cut …]"
-        if not self.dropped:
-            return text
-        return f"{mark}\n{text}" if self._keep_tail else f"{text}\n{mark}"
-
-
 class _Worker:
     """One child process, its pipes, and the call it is busy with."""
 
@@ -77,8 +52,8 @@ class _Worker:
         self.began = 0.0
         self.deadline: float | None = None
         self.fault = ""
-        self.stdout = _Output(cap=STDOUT_CAP, keep_tail=False)
-        self.stderr = _Output(cap=STDERR_CAP, keep_tail=True)
+        self.stdout = Capture(cap=STDOUT_CAP, keep_tail=False)
+        self.stderr = Capture(cap=STDERR_CAP, keep_tail=True)
         self._inbox = bytearray()
         self._start(environment)
 
@@ -90,18 +65,17 @@ class _Worker:
         high = [fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, 10) for end in ends]
         moves = [(os.POSIX_SPAWN_DUP2, end, wanted) for end, wanted in zip(high, (3, 4, 1, 2), strict=True)]
         null = (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)
-        command = [sys.executable, "-E", "-P", str(_CHILD)]
+        command = [sys.executable, "-E", "-P", "-X", "utf8", str(_CHILD)]
         try:
-            self.pid = os.posix_spawn(
-                sys.executable, command, environment, file_actions=[null, *moves], setsid=True
-            )
+            self.pid = os.posix_spawn(sys.executable, command, environment, file_actions=[null, *moves], setsid=True)
         except OSError as error:
+            self._close_pipes()
             raise refused(error, "start a worker process") from error
         finally:
             for end in (*ends, *high):
                 os.close(end)
         for end in (self.replies, self.out, self.err):
-            os.set_blocking(end, False)  # noqa: FBT003  the call takes no keyword
+            os.set_blocking(end, False)
 
     def send(self, call: Call, context: Context, folders: list[str]) -> None:
         """Hand over a call together with the context writes the child has not seen."""
@@ -150,44 +124,65 @@ class _Worker:
             duration_sec=monotonic() - self.began,
         )
         self.call, self.deadline = None, None
-        self.stdout = _Output(cap=STDOUT_CAP, keep_tail=False)
-        self.stderr = _Output(cap=STDERR_CAP, keep_tail=True)
+        self.stdout = Capture(cap=STDOUT_CAP, keep_tail=False)
+        self.stderr = Capture(cap=STDERR_CAP, keep_tail=True)
         return full
 
     def lives(self) -> bool:
         """Tell whether the process has not ended."""
         return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is None
 
+    def ends(self) -> bool:
+        """Tell whether the process is at its end, or comes to it in a moment."""
+        until = monotonic() + _EXIT_SEC
+        while self.lives() and monotonic() < until:
+            time.sleep(_EXIT_LOOK_SEC)
+        return not self.lives()
+
     def signal(self, number: signal.Signals) -> None:
-        """Send a signal to the process and everything in its group."""
+        """Send a signal to the process and everything in its group; a kill reaches those that left the group too."""
+        if number is signal.SIGKILL:
+            end_descendants(self.pid)
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, number)
 
-    def reap(self) -> int:
-        """Kill the group, close the pipes and return the wait status."""
+    def reap(self) -> None:
+        """Kill the process and all that it started, and close the pipes."""
         self.signal(signal.SIGKILL)
-        status = os.waitpid(self.pid, 0)[1]
+        os.waitpid(self.pid, 0)
+        self._close_pipes()
+
+    def _close_pipes(self) -> None:
         for end in (self.requests, self.replies, self.out, self.err):
             os.close(end)
-        return status
 
 
 class WorkerPool:
     """Run calls in up to ``size`` child processes, which are started when needed and kept warm.
 
     A step that crashes, hangs, leaves programs behind or exits ends its own process only; the next call gets a new one.
+    A step that is asked to end and does not is killed ``grace_sec`` later.
     """
 
-    def __init__(self, context: Context, *, size: int = 1, folders: list[str] | None = None) -> None:
+    def __init__(
+        self,
+        context: Context,
+        *,
+        size: int = 1,
+        folders: list[str] | None = None,
+        grace_sec: float = GRACE_SEC,
+    ) -> None:
         self._context = context
         self._size = size
+        self._grace_sec = grace_sec
         self._folders = folders or []
         self._environment = step_environment(os.environ)
         self._selector = selectors.DefaultSelector()
         self._idle: list[_Worker] = []
         self._busy: list[_Worker] = []
         self._woken, self._waker = os.pipe()
-        os.set_blocking(self._woken, False)  # noqa: FBT003  the call takes no keyword
+        for end in (self._woken, self._waker):
+            os.set_blocking(end, False)
         self._selector.register(self._woken, selectors.EVENT_READ)
 
     def warm(self) -> None:
@@ -219,12 +214,17 @@ class WorkerPool:
 
     def wake(self) -> None:
         """Make `wait` return now; safe in a signal handler."""
-        os.write(self._waker, b"!")
+        with contextlib.suppress(BlockingIOError):  # full of wakes
+            os.write(self._waker, b"!")
 
     def interrupt(self, fault: str, *, number: signal.Signals = signal.SIGTERM) -> None:
-        """Ask every running step to end, or kill it; each is reported by `wait` with this fault."""
+        """Ask every running step to end, or kill it; each is reported by `wait` with this fault.
+
+        A step that was asked before is not asked again, since that would end its cleaning up.
+        """
         for worker in self._busy:
-            self._stop(worker, fault, number)
+            if not worker.fault or number is signal.SIGKILL:
+                self._stop(worker, fault, number)
 
     def close(self) -> None:
         """End all processes."""
@@ -272,7 +272,7 @@ class WorkerPool:
             )
         )
         self._busy.remove(worker)
-        if done.fault or reply["leftovers"] or worker.drain():
+        if done.fault or reply["spent"] or worker.drain():
             self._forget(worker)
         else:
             self._idle.append(worker)
@@ -285,8 +285,11 @@ class WorkerPool:
         if call is None:
             self._forget(worker)
             return None
-        code = os.waitstatus_to_exitcode(_wait_ended(worker.pid))
-        fault = f"signal {signal.Signals(-code).name}" if code < 0 else f"the process exited with {code} and no answer"
+        if not worker.ends():
+            worker.fault = worker.fault or "the step closed the pipe to its runner"
+            worker.signal(signal.SIGKILL)
+        code = _exit_code(worker.pid)
+        fault = signal_fault(code) or f"the process exited with {code} and no answer"
         done = worker.finish(Done(attempt_id=call.attempt_id, exit_code=code, fault=fault))
         self._forget(worker)
         return done
@@ -301,7 +304,7 @@ class WorkerPool:
 
     def _stop(self, worker: _Worker, fault: str, number: signal.Signals) -> None:
         worker.fault = worker.fault or fault
-        worker.deadline = monotonic() + GRACE_SEC
+        worker.deadline = monotonic() + self._grace_sec
         worker.signal(number)
 
     def _patience(self, timeout_sec: float | None) -> float | None:
@@ -343,10 +346,9 @@ def _read_into(descriptor: int, add: Callable[[bytes], None]) -> bool:
     return False
 
 
-def _wait_ended(pid: int) -> int:
-    """Give the wait status of a process that is at its end, without reaping it."""
+def _exit_code(pid: int) -> int:
+    """Give the exit code of a process that is at its end, negative for a signal, without reaping it."""
     ended = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
     if ended is None:
         raise InfrastructureError(f"worker process {pid} vanished")
-    code = int(ended.si_status)
-    return code << 8 if ended.si_code == os.CLD_EXITED else code
+    return int(ended.si_status) if ended.si_code == os.CLD_EXITED else -int(ended.si_status)

@@ -28,7 +28,7 @@ class CloseAttempt(BaseScriptlet):
 
     def work(self, ctx: Context, params: Params) -> Outputs:
         """Write everything in one transaction."""
-        database = opened(Path(params["run_root"]))
+        database = opened(params["run_root"])
         with database.transaction():
             seq = close_attempt(database, params["attempt_id"], _result(params))
         return {"_attempt.closed_v1": {"attempt_id": params["attempt_id"], "seq": seq}}

@@ -24,7 +24,7 @@ class OpenAttempt(BaseScriptlet):
 
     def work(self, ctx: Context, params: Params) -> Outputs:
         """Write the attempt and mark its task as running, in one transaction."""
-        database = opened(Path(params["run_root"]))
+        database = opened(params["run_root"])
         with database.transaction():
             attempt_id = open_attempt(
                 database, params["task_id"], params.get("params", {}), params.get("operator_key", "local.default")

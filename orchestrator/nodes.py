@@ -1,0 +1,38 @@
+"""Describe a task as the engine sees it: what it waits for, and when a failure is tried again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+_GROWTH: dict[str, Callable[[int], float]] = {
+    "fixed": lambda _: 1.0,
+    "linear": float,
+    "exponential": lambda failures: 2.0 ** (failures - 1),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryRule:
+    """How often and after how many seconds a failed task is attempted again; ``on`` names the faults that count."""
+
+    max: int = 0
+    delay_sec: float = 0.0
+    backoff: str = "fixed"
+    on: frozenset[str] = frozenset({"error", "timeout"})
+
+    def delay_after(self, failures: int, cause: str) -> float | None:
+        """Give the seconds to wait after the n-th failure, or None when there is no further attempt."""
+        if failures > self.max or cause not in self.on:
+            return None
+        return self.delay_sec * _GROWTH[self.backoff](failures)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node:
+    """One task as the board sees it: what it waits for, by position, and whether its failure counts."""
+
+    task_id: str
+    after: tuple[int, ...] = ()
+    allow_failure: bool = False
+    retry: RetryRule = field(default_factory=RetryRule)

@@ -1,0 +1,126 @@
+"""Check every expression of a recipe where it stands, and refuse one where none is evaluated."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
+
+from orchestrator.errors import ExpressionError, Place, Problem
+from orchestrator.expressions import check_syntax, check_template
+from orchestrator.jsonsafe import JsonValue
+from orchestrator.recipe.model import STEP_LISTS
+from orchestrator.sources import MAX_PROBLEMS, DocPath, Source
+
+Check = Callable[[str], None]
+Rules = Mapping[str, "Check | Rules"]
+
+ANY_KEY = "*"
+
+_OPENING = "${{"
+_SELECTOR = re.compile(r"[\w./-]+\.json:[\w.\[\]-]+")
+
+
+def _free(_: str) -> None:
+    """Take any text: it is for people."""
+
+
+def _literal(text: str) -> None:
+    if _OPENING in text:
+        hint = "write the value itself; a step's values go in by 'args' or 'env'"
+        raise ExpressionError("no expression is evaluated here", hint=hint, offset=text.index(_OPENING))
+
+
+def _whole(text: str) -> None:
+    stripped = text.strip()
+    if not (stripped.startswith(_OPENING) and stripped.endswith("}}")):
+        raise ExpressionError(f"expected one expression, got {text!r}", hint="write '${{ … }}', or a list")
+    check_template(text)
+
+
+def _bare_or_selector(text: str) -> None:
+    if not _SELECTOR.fullmatch(text):
+        check_syntax(text)
+
+
+STEP_RULES: Rules = {
+    **dict.fromkeys(("idx", "name", "type", "tags", "depends_on", "parallel", "operator_key"), _literal),
+    **dict.fromkeys(("allow_failure", "locks", "timeout", "retry", "needs", "resources", "on_walltime"), _literal),
+    **dict.fromkeys(("module", "function", "isolation", "run", "script", "stdout", "uses"), _literal),
+    **dict.fromkeys(("response_schema", "approvals", "deadline", "result_schema"), _literal),
+    **dict.fromkeys(("args", "env", "files", "fetch", "cache_key", "instructions", "config"), check_template),
+    "description": _free,
+    "when": check_syntax,
+    "foreach": _whole,
+    "matrix": _whole,
+    "save": _bare_or_selector,
+    "success": {
+        **dict.fromkeys(("ctx_has_keys", "json_schema", "exit_code"), _literal),
+        "expect": check_syntax,
+        "files_exist": check_template,
+    },
+    "cache": {"files": check_template, "ctx": _literal, "env": _literal},
+}
+RULES: Rules = {
+    **dict.fromkeys(("schema", "workspace", "tags", "secrets", "timeout", "max_parallel", "isolation"), _literal),
+    **dict.fromkeys(("on_conflict", "budget", "pytest"), _literal),
+    **dict.fromkeys(("description", "license", "test_meta"), _free),
+    **dict.fromkeys(STEP_LISTS, STEP_RULES),
+    "inputs": {
+        ANY_KEY: {
+            **dict.fromkeys(("type", "default", "minimum", "maximum", "choices"), _literal),
+            "description": _free,
+        }
+    },
+    "vars": check_template,
+    "defaults": {
+        **dict.fromkeys(("timeout", "retry", "resources", "isolation"), _literal),
+        "env": check_template,
+    },
+    "outputs": check_syntax,
+    "repeat": {"until": check_syntax, "max": _literal},
+}
+
+
+def expression_problems(document: JsonValue, source: Source) -> list[Problem]:
+    """Give the problems of all expressions in the value of a recipe file, at the character where each goes wrong."""
+    found = (_problem(text, path, check, source) for text, path, check in _texts(document))
+    return list(islice((problem for problem in found if problem is not None), MAX_PROBLEMS))
+
+
+def _texts(document: JsonValue) -> Iterator[tuple[str, DocPath, Check | None]]:
+    """Give each text of the document with its path and what checks it; a key that holds an expression has no check."""
+    stack: list[tuple[JsonValue, DocPath, Check | Rules]] = [(document, (), RULES)]
+    while stack:
+        value, path, rule = stack.pop()
+        if isinstance(value, str) and callable(rule):
+            yield value, path, rule
+        elif isinstance(value, list):
+            inner = check_template if rule is _whole else rule
+            stack.extend((item, (*path, index), inner) for index, item in enumerate(value))
+        elif isinstance(value, dict):
+            yield from ((key, (*path, key), None) for key in value if _OPENING in key)
+            stack.extend((part, (*path, key), _below(rule, key)) for key, part in value.items())
+
+
+def _below(rule: Check | Rules, key: str) -> Check | Rules:
+    """Give what checks the value of a key; nothing that the language does not know, which the model reports."""
+    return rule if callable(rule) else rule.get(key, rule.get(ANY_KEY, _free))
+
+
+def _problem(text: str, path: DocPath, check: Check | None, source: Source) -> Problem | None:
+    if check is None:
+        place = source.place(path, of_key=True)
+        return Problem("MS207", "no expression is evaluated in a key", place, "put the expression in the value")
+    try:
+        check(text)
+    except ExpressionError as error:
+        return Problem("MS207", error.message, _place(text, path, error.offset, source), error.hint)
+    return None
+
+
+def _place(text: str, path: DocPath, offset: int, source: Source) -> Place:
+    """Give the place of one character of a value; of the whole value when quotes or folding changed its text."""
+    start, end = source.span(path)
+    inside = source.text[start:end].find(text)
+    return source.at(start, end) if inside < 0 else source.at(start + inside + offset, start + inside + offset + 1)

@@ -1,0 +1,151 @@
+"""Run the program as people do: as a process of its own, started in the folder of a project."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+COMMAND = (sys.executable, "-P", "-m", "orchestrator")
+
+_PATIENCE_SEC = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """A process that has ended: its exit status, negative for a signal, all that it said, and how long it took."""
+
+    status: int
+    stdout: str
+    stderr: str
+    seconds: float
+
+    @property
+    def answer(self) -> Any:  # noqa: ANN401  any JSON value
+        """Give the JSON value of standard output, which holds one line and nothing else."""
+        assert self.stdout.endswith("\n"), self.stdout
+        assert self.stdout.count("\n") == 1, self.stdout
+        return json.loads(self.stdout)
+
+    @property
+    def table(self) -> list[dict[str, str]]:
+        """Give the rows of a table of tab-separated values by the names in its head."""
+        head, *rows = (line.split("\t") for line in self.stdout.splitlines())
+        return [dict(zip(head, row, strict=True)) for row in rows]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Project:
+    """A folder with a project's settings in which the program is started."""
+
+    folder: Path
+
+    def write(self, name: str, text: str) -> Path:
+        """Write a file of the project, with the folders above it."""
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    def call(
+        self,
+        *words: str,
+        command: Sequence[str] = COMMAND,
+        stdin: str = "",
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+    ) -> Ended:
+        """Run the program with these words and wait for its end."""
+        began = time.monotonic()
+        ended = subprocess.run(
+            [*command, *words],
+            input=stdin.encode(),
+            capture_output=True,
+            check=False,
+            cwd=cwd or self.folder,
+            env=environment(env),
+            timeout=_PATIENCE_SEC,
+        )
+        seconds = time.monotonic() - began
+        stdout, stderr = ended.stdout.decode(), ended.stderr.decode()
+        return Ended(status=ended.returncode, stdout=stdout, stderr=stderr, seconds=seconds)
+
+    def start(self, *words: str, env: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
+        """Start the program with these words; `finish` waits for its end."""
+        return subprocess.Popen(
+            [*COMMAND, *words],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=self.folder,
+            env=environment(env),
+        )
+
+    def run_folders(self) -> list[Path]:
+        """Give the run directories of all workspaces, oldest first."""
+        return sorted(path.parent for path in self.folder.glob("workspaces/**/runs/*/state.sqlite"))
+
+
+def finish(process: subprocess.Popen[str]) -> Ended:
+    """Wait for the end of a process that was started."""
+    began = time.monotonic()
+    stdout, stderr = process.communicate(timeout=_PATIENCE_SEC)
+    return Ended(status=process.returncode, stdout=stdout, stderr=stderr, seconds=time.monotonic() - began)
+
+
+def environment(changes: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Give an environment in which the checkout is the program and no setting of the outer one counts."""
+    fixed = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "PYTHONPATH": str(ROOT)}
+    return {**fixed, **(changes or {})}
+
+
+def processes_with(text: str) -> Iterator[int]:
+    """Give the processes, other than zombies, whose environment holds a text."""
+    wanted = text.encode()
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdecimal() and wanted in _bytes_of(entry / "environ"):
+            yield int(entry.name)
+
+
+def await_line(process: subprocess.Popen[str], text: str) -> str:
+    """Read the standard error of a process up to the first line that holds a text."""
+    assert process.stderr is not None
+    lines = []
+    for line in process.stderr:
+        lines.append(line)
+        if text in line:
+            return "".join(lines)
+    message = f"the process ended without {text!r}: {''.join(lines)}"
+    raise AssertionError(message)
+
+
+def outlive(text: str, seconds: float = 5.0) -> list[int]:
+    """Give the processes whose environment holds a text and which have not ended after some seconds."""
+    return [pid for pid in processes_with(text) if not _ends_within(pid, seconds)]
+
+
+def _ends_within(pid: int, seconds: float) -> bool:
+    try:
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    try:
+        return bool(select.select([descriptor], [], [], seconds)[0])
+    finally:
+        os.close(descriptor)
+
+
+def _bytes_of(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
