@@ -63,7 +63,8 @@ def _first_step_sec(folder: Path) -> float:
     """Give the seconds from the launch until the step's own code notes the time in a file."""
     mark, path = folder / "began", folder / "first.yaml"
     path.write_text(
-        f"schema: matterstack/recipe/v1\nsteps:\n  - {{ name: s, type: python, module: ./mark.py, args: {{ to: {mark} }} }}\n",
+        "schema: matterstack/recipe/v1\nsteps:\n"
+        f"  - {{ name: s, type: python, module: ./mark.py, args: {{ to: {mark} }} }}\n",
         encoding="utf-8",
     )
     (folder / "mark.py").write_text(_MARK, encoding="utf-8")

@@ -6,6 +6,8 @@ import os
 import signal
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 from orchestrator.checks import SuccessRules
@@ -16,7 +18,7 @@ from orchestrator.errors import ExpressionError, Problem
 from orchestrator.expressions import Scope, evaluate_condition, resolve
 from orchestrator.invoke import happen
 from orchestrator.jsonsafe import JsonValue, dumps
-from orchestrator.outcomes import Failing, Verdict, judge_done
+from orchestrator.outcomes import INTERRUPTED, Failing, Verdict, judge_done
 from orchestrator.plan import Plan, PlannedTask
 from orchestrator.progress import Reporter, TaskEnded, TaskStarted
 from orchestrator.states import AttemptState, RunState, TaskState
@@ -74,6 +76,7 @@ class Driver:
         self._news: list[Callable[[], None]] = []
         self._wake_at: float | None = None
         self._stopping: signal.Signals | None = None
+        self._in_step = False
 
     def drive(self) -> tuple[RunState, str]:
         """Tick until the run settles or is stopped; return its state and the task whose failure counted first."""
@@ -89,6 +92,8 @@ class Driver:
         """Start nothing more and ask what runs to end, or kill it; safe in a signal handler."""
         self._stopping = signal.SIGKILL if kill else signal.SIGTERM
         self._pool.wake()
+        if self._in_step:
+            raise KeyboardInterrupt
 
     def _tick(self) -> RunState | None:
         calls: list[Call] = []
@@ -117,7 +122,7 @@ class Driver:
 
     def _wait(self) -> None:
         if self._stopping:
-            self._pool.interrupt("interrupted", number=self._stopping)
+            self._pool.interrupt(INTERRUPTED, number=self._stopping)
         if not self._ended:
             self._ended += self._pool.wait(self._patience())
         self._lease.renew()
@@ -169,10 +174,17 @@ class Driver:
 
     def _run(self, call: Call) -> None:
         """Run a call now, in this process, or hand it to a worker."""
-        if self._inline and isinstance(call.target, PythonCall) and call.timeout_sec is None:
-            self._ended.append(run_inline(call, call.target, self._context))
-        else:
+        if not (self._inline and isinstance(call.target, PythonCall) and call.timeout_sec is None):
             self._pool.start(call)
+            return
+        self._in_step = True
+        try:
+            self._ended.append(run_inline(call, call.target, self._context))
+        except KeyboardInterrupt:
+            self._stopping = signal.SIGINT
+            self._ended.append(Done(attempt_id=call.attempt_id, exit_code=None, fault=INTERRUPTED))
+        finally:
+            self._in_step = False
 
     def _skip(self, task: PlannedTask, reason: str) -> None:
         set_task_states(self._database, [task.task_id], TaskState.SKIPPED, reason)
@@ -180,10 +192,13 @@ class Driver:
         self._report(TaskEnded(position=task.position, task_id=task.task_id, status=TaskState.SKIPPED, reason=reason))
 
     def _block(self, blocked: tuple[tuple[int, str], ...]) -> None:
-        for position, reason in blocked:
-            task = self._plan.tasks[position]
-            set_task_states(self._database, [task.task_id], TaskState.BLOCKED, reason)
-            self._report(TaskEnded(position=position, task_id=task.task_id, status=TaskState.BLOCKED, reason=reason))
+        for reason, group in groupby(blocked, key=itemgetter(1)):
+            tasks = [self._plan.tasks[position] for position, _ in group]
+            set_task_states(self._database, [task.task_id for task in tasks], TaskState.BLOCKED, reason)
+            for task in tasks:
+                self._report(
+                    TaskEnded(position=task.position, task_id=task.task_id, status=TaskState.BLOCKED, reason=reason)
+                )
 
     def _refuse(self, task: PlannedTask, error: ExpressionError) -> None:
         """Record an attempt that could not even be made, because an expression has no value."""
@@ -254,7 +269,7 @@ class Driver:
             self._board.again(running.task.position, monotonic() if at is None else at)
         else:
             self._settle_task(running.task, state)
-        self._report(_ending(running, done, state, verdict, self._problem(running.task, failing), at))
+        self._report(_ending(running, done, state, verdict, failing, self._problem(running.task, failing), at))
 
     def _settle_task(self, task: PlannedTask, state: TaskState) -> None:
         self._board.ended(task.position, state)
@@ -267,7 +282,8 @@ class Driver:
             return None
         within = ("success", failing.rule, failing.index) if failing.code == "MS302" else ("name",)
         place = self._plan.loaded.place(task.step, *within)
-        return Problem(failing.code, f"{task.task_id}: {failing.reason}", place, failing.detail)
+        detail = "" if failing.detail in failing.reason or failing.rule == "exit_code" else failing.detail
+        return Problem(failing.code, f"{task.task_id}: {failing.reason}", place, detail)
 
     def _report(self, ending: TaskEnded) -> None:
         self._news.append(lambda: self._reporter.tell(ending))
@@ -297,16 +313,22 @@ def _recorded(done: Done, verdict: Verdict | None, *, keep_stdout: bool) -> dict
 
 
 def _ending(
-    running: _Running, done: Done, state: TaskState, verdict: Verdict | None, problem: Problem | None, at: float | None
+    running: _Running,
+    done: Done,
+    state: TaskState,
+    verdict: Verdict | None,
+    failing: Failing | None,
+    problem: Problem | None,
+    at: float | None,
 ) -> TaskEnded:
-    outputs = dict.fromkeys(change.key for change in verdict.changes) if verdict and not problem else {}
+    kept = verdict.changes if verdict and state is TaskState.COMPLETED else ()
     return TaskEnded(
         position=running.task.position,
         task_id=running.task.task_id,
         status=state,
-        reason=problem.message if problem else (verdict.outcome if verdict and state is TaskState.PENDING else ""),
+        reason=failing.reason if failing else (INTERRUPTED if done.fault == INTERRUPTED else ""),
         duration_sec=done.duration_sec,
-        outputs=tuple(outputs),
+        outputs=tuple(dict.fromkeys(change.key for change in kept)),
         attempt_index=running.attempt_index,
         retry_in_sec=None if at is None else max(0.0, at - monotonic()),
         allowed=running.task.node.allow_failure,
@@ -321,4 +343,3 @@ def _missing_files(rules: SuccessRules) -> tuple[str, ...]:
 
 def _as_text(value: JsonValue) -> str:
     return value if isinstance(value, str) else dumps(value)
-

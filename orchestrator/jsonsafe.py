@@ -19,6 +19,9 @@ MAX_CONTAINERS = 1_000_000
 MAX_INTEGER = 2**53 - 1
 MAX_TEXT_BYTES = 8 * 1024 * 1024
 
+# Made once: `json.dumps` with options makes a new encoder at each call.
+encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+
 _HINTS = {
     "tuple": "use a list",
     "set": "use a sorted list",
@@ -48,7 +51,7 @@ def check_json_safe(value: object, root: str = "value") -> None:
 def dumps(value: object, root: str = "value") -> str:
     """Give the compact JSON text of a safe value; raise `NotJsonSafeError` for any other or one above 8 MiB."""
     check_json_safe(value, root)
-    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    text = encode(value)
     size = len(text) if text.isascii() else len(text.encode())
     if size > MAX_TEXT_BYTES:
         raise NotJsonSafeError(

@@ -15,6 +15,8 @@ from orchestrator.jsonsafe import JsonValue, dumps
 from orchestrator.states import AttemptState
 from orchestrator.workers.calls import Done
 
+INTERRUPTED = "interrupted"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failing:
@@ -100,7 +102,7 @@ def _result(envelope: Envelope) -> dict[str, Any]:
 
 def _faulted(done: Done) -> Verdict:
     timed_out = done.fault.startswith("timeout")
-    interrupted = done.fault == "interrupted"
+    interrupted = done.fault == INTERRUPTED
     return Verdict(
         status=AttemptState.TIMEOUT if timed_out else AttemptState.CANCELLED if interrupted else AttemptState.FAILED,
         outcome=done.fault,

@@ -79,8 +79,24 @@ def new_run_id() -> str:
 
 def iterate_runs(workspaces: Path) -> Iterator[Path]:
     """Give the run directories below the workspaces, newest first."""
-    found = (path.parent for path in workspaces.glob(f"**/runs/*/{STATE_NAME}") if is_run_id(path.parent.name))
-    return iter(sorted(found, key=_age, reverse=True))
+    folders = (Path(folder) / "runs" for folder, below, _ in _walk(workspaces) if "runs" in below)
+    return iter(sorted((run for runs in folders for run in _runs_in(runs)), key=_age, reverse=True))
+
+
+def runs_of_workspace(workspace: Path) -> Iterator[Path]:
+    """Give the run directories of one workspace, newest first."""
+    return iter(sorted(_runs_in(workspace / "runs"), key=_age, reverse=True))
+
+
+def _walk(workspaces: Path) -> Iterator[tuple[str, list[str], list[str]]]:
+    """Walk the workspaces without going into their runs, which may hold very many files."""
+    for folder, below, files in os.walk(workspaces):
+        yield folder, below, files
+        below[:] = [name for name in below if name != "runs"]
+
+
+def _runs_in(folder: Path) -> Iterator[Path]:
+    return (path.parent for path in folder.glob(f"*/{STATE_NAME}") if is_run_id(path.parent.name))
 
 
 def _age(run_root: Path) -> tuple[str, int]:

@@ -29,7 +29,6 @@ from orchestrator.support import unsupported
 from orchestrator.workers.calls import CommandCall, PythonCall
 from orchestrator.workers.commands import command_for
 
-
 STDIN_NAME = "<stdin>"
 
 

@@ -21,7 +21,7 @@ import platform
 import signal
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -37,8 +37,8 @@ from orchestrator.invoke import happen
 from orchestrator.jsonsafe import JsonValue
 from orchestrator.paths import (
     RunPlace,
-    iterate_runs,
     new_run_id,
+    runs_of_workspace,
     workspace_slug,
     workspaces_root,
 )
@@ -47,7 +47,7 @@ from orchestrator.progress import Reporter, RunBegun, RunSettled, Silence
 from orchestrator.sources import Source, read_source
 from orchestrator.states import ENDED_RUNS, ENDED_TASKS, AttemptState, RunState, TaskState
 from orchestrator.store.contexts import read_context
-from orchestrator.store.database import FILE_NAME, Database, close_opened, is_network_path, open_database, opened
+from orchestrator.store.database import Database, close_opened, is_network_path, opened, reading
 from orchestrator.store.events import append_event, chain_fault
 from orchestrator.store.leases import Lease, take
 from orchestrator.store.queries import TaskRow, count_failures, read_inputs, read_open_attempts, read_run, read_tasks
@@ -123,6 +123,8 @@ def run_recipe(
         handle_signals=False,
     )
     outcome = run(request)
+    if outcome.status is RunState.PENDING:
+        raise KeyboardInterrupt
     if outcome.status is not RunState.COMPLETED:
         raise StepFailedError(f"{outcome.step}: {outcome.reason}", step=outcome.step, hint=f"see {outcome.run_root}")
     return outcome.context
@@ -165,11 +167,8 @@ def resume_run(
 
     A recipe or scriptlet that changed since is refused unless ``accept_changes``; then the changed steps run again.
     """
-    database = open_database(run_root / FILE_NAME, readonly=True)
-    try:
+    with reading(run_root) as database:
         row, inputs = read_run(database), read_inputs(database)
-    finally:
-        database.close()
     if row.status in ENDED_RUNS:
         raise UsageError(f"run {row.run_id} is {row.status}; there is nothing to resume", hint="start a new run")
     _return_to(inputs["working_directory"])
@@ -205,14 +204,10 @@ def _started_with(plan: Plan, folder: Path, request: RunRequest) -> dict[str, An
 
 def _interrupted_run(workspace: Path, started_with: Mapping[str, Any]) -> Path | None:
     """Find the newest run of a workspace that has not ended and was started the same way."""
-    for root in iterate_runs(workspace):
-        database = open_database(root / FILE_NAME, readonly=True)
-        try:
+    for root in runs_of_workspace(workspace):
+        with suppress(StoreError), reading(root) as database:
             if read_run(database).status not in ENDED_RUNS:
-                inputs = read_inputs(database)
-                return root if started_with.items() <= inputs.items() else None
-        finally:
-            database.close()
+                return root if started_with.items() <= read_inputs(database).items() else None
     return None
 
 
@@ -241,17 +236,14 @@ def _inherited(place: RunPlace, request: RunRequest) -> dict[str, JsonValue]:
     """Give the context of the workspace's last run where the start is in the middle of the recipe."""
     if request.resume_from is None or request.context:
         return {}
-    last = next(iterate_runs(place.workspaces / place.slug), None)
+    last = next(runs_of_workspace(place.workspaces / place.slug), None)
     if last is None:
         raise UsageError(
             f"--resume-from {request.resume_from}: {place.slug!r} has no earlier run to take values from",
             hint="run the recipe from its beginning, or give --ctx FILE",
         )
-    database = open_database(last / FILE_NAME, readonly=True)
-    try:
+    with reading(last) as database:
         return {change.key: change.value for change in read_context(database)}
-    finally:
-        database.close()
 
 
 def _drive(run_root: Path, plan: Plan, request: RunRequest, *, accept_changes: bool = False) -> Outcome:

@@ -16,7 +16,7 @@ from typing import Any, Callable, Dict, Mapping, Optional, Sequence, TypeVar
 
 from orchestrator.context import Context
 from orchestrator.envelope import Envelope, failure, parse_envelope
-from orchestrator.errors import EnvelopeError, MatterStackError, ScriptletError, UsageError
+from orchestrator.errors import ContextError, EnvelopeError, MatterStackError, ScriptletError, UsageError
 from orchestrator.jsonsafe import JsonValue, loads
 from orchestrator.keys import snake_case
 
@@ -138,12 +138,9 @@ def read_context(text: str) -> Context:
     """Read a context from a JSON file, or from the newest run below the workspaces with ``@last``."""
     path = last_context_file() if text == "@last" else Path(text)
     try:
-        values = loads(path.read_text(encoding="utf-8"))
+        return _context_in(path)
     except (OSError, ValueError, MatterStackError) as error:
         raise UsageError(f"--ctx: {error}", hint="give the context.json of a run, or @last") from error
-    if not isinstance(values, dict):
-        raise UsageError(f"--ctx: {path} holds no JSON object")
-    return Context(values)
 
 
 def last_context_file() -> Path:
@@ -153,6 +150,13 @@ def last_context_file() -> Path:
     if not found:
         raise UsageError(f"@last: no run with a context.json below {str(root)!r}", hint="run a recipe first")
     return found[-1]
+
+
+def _context_in(path: Path) -> Context:
+    values = loads(path.read_text(encoding="utf-8"))
+    if not isinstance(values, dict):
+        raise ContextError(f"{path} holds no JSON object")
+    return Context(values)
 
 
 def _print_answer(envelope: Envelope) -> int:

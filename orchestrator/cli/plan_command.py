@@ -6,8 +6,8 @@ from typing import Any
 
 import click
 
-from orchestrator.cli.output import print_json, print_table
 from orchestrator.cli.options import json_option, read_names, read_settings
+from orchestrator.cli.output import print_json, print_table
 from orchestrator.plan import Plan, PlannedTask, Selection, plan_recipe
 
 HEADERS = ["#", "step", "type", "runs", "after", "when", "note"]

@@ -63,6 +63,8 @@ class PlainReporter:
 
     def _end_task(self, ended: TaskEnded) -> None:
         word, color = _WORDS[ended.status]
+        if ended.status is TaskState.PENDING and ended.retry_in_sec is None:
+            word = "stop"
         if ended.status is TaskState.FAILED and ended.allowed:
             word, color = "allow", "yellow"
         if ended.status is not TaskState.PENDING:
@@ -77,8 +79,9 @@ class PlainReporter:
         self.write(f" {click.style(word.ljust(5), fg=color)} {ended.position + 1:>3} {name} {duration:>8}  {note}")
 
     def _settle(self, settled: RunSettled) -> None:
-        for failure in [failure for failure in self._failures if failure.status is TaskState.FAILED]:
-            self._explain(failure)
+        for failure in self._failures:
+            if failure.status is TaskState.FAILED and not failure.allowed:
+                self._explain(failure)
         counts = ", ".join(f"{count} {word.lower()}" for word, count in self._counts.items()) or "nothing to do"
         took = seconds(monotonic() - self._began_at)
         color = "green" if settled.status is RunState.COMPLETED else "red"

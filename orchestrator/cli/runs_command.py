@@ -11,7 +11,7 @@ from orchestrator.cli.options import json_option, workspaces_option
 from orchestrator.cli.output import print_json, print_table
 from orchestrator.errors import StoreError
 from orchestrator.paths import iterate_runs, workspaces_root
-from orchestrator.store.database import FILE_NAME, open_database
+from orchestrator.store.database import reading
 from orchestrator.store.queries import count_tasks, read_run
 
 HEADERS = ["run_id", "status", "recipe", "workspace", "tasks", "created_at", "ended_at"]
@@ -34,11 +34,10 @@ def command(limit: int, workspaces_dir: Path | None, as_json: bool) -> None:  # 
 def _row(root: Path) -> list[str]:
     """Describe one run; one whose state file cannot be read is listed all the same."""
     try:
-        database = open_database(root / FILE_NAME, readonly=True)
-        run, counts = read_run(database), count_tasks(database)
+        with reading(root) as database:
+            run, counts = read_run(database), count_tasks(database)
     except StoreError as error:
         return [root.name, f"unreadable: {error.message}", "", "", "", "", ""]
     done = sum(count for state, count in counts.items() if state in ("COMPLETED", "SKIPPED"))
-    database.close()
     progress = f"{done}/{sum(counts.values())}"
     return [run.run_id, run.status, run.recipe_name, run.workspace_slug, progress, run.created_at, run.ended_at or ""]

@@ -13,7 +13,7 @@ from orchestrator.errors import MatterStackError
 from orchestrator.files import replace_file
 from orchestrator.runner import Outcome, RunRequest, run
 from orchestrator.states import RunState
-from orchestrator.store.database import FILE_NAME, open_database
+from orchestrator.store.database import reading
 from orchestrator.store.events import chain_fault
 
 _RECIPE = """\
@@ -56,11 +56,8 @@ def _check(name: str, *, inline: bool) -> bool:
 def _fault(outcome: Outcome) -> str:
     if outcome.status is not RunState.COMPLETED:
         return f"{outcome.step}: {outcome.reason}"
-    database = open_database(outcome.run_root / FILE_NAME, readonly=True)
-    try:
+    with reading(outcome.run_root) as database:
         return chain_fault(database)
-    finally:
-        database.close()
 
 
 @contextmanager

@@ -113,7 +113,9 @@ class Secret(_Part):
     @model_validator(mode="after")
     def _has_one_home(self) -> Self:
         if len(self.model_fields_set) != 1:
-            raise fault("MS106", "a secret is read from exactly one of 'env', 'file' and 'keyring'", "keep one of them")
+            raise fault(
+                "MS106", "a secret has exactly one of 'env', 'file' and 'keyring'", "name one place to read it from"
+            )
         return self
 
 
@@ -286,8 +288,11 @@ class ShellStep(_Code):
 
     @model_validator(mode="after")
     def _has_one_command(self) -> Self:
-        if (self.run is None) == (self.script is None):
-            raise fault("MS106", "a shell step has either 'run' or 'script'", "keep one of them")
+        if self.run is None and self.script is None:
+            todo = "add 'run: [program, argument]' or 'script: path'"
+            raise fault("MS107", f"step {self.name!r} has neither 'run' nor 'script'", todo)
+        if self.run is not None and self.script is not None:
+            raise fault("MS106", f"step {self.name!r} has both 'run' and 'script'", "keep one of them", "script")
         return self
 
 

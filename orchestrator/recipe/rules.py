@@ -148,7 +148,8 @@ def _circles(steps: Sequence[StepEntry], source: Source) -> Iterator[Problem]:
         if not circle:
             return
         yield _circle_problem(circle, entries, source)
-        waits = {name: [o for o in others if o not in circle] for name, others in waits.items() if name not in circle}
+        gone = frozenset(circle)
+        waits = {name: [o for o in others if o not in gone] for name, others in waits.items() if name not in gone}
 
 
 def _circle(waits: Mapping[str, Iterable[str]]) -> list[str]:

@@ -97,10 +97,10 @@ def _texts(document: JsonValue) -> Iterator[tuple[str, DocPath, Check | None]]:
             yield value, path, rule
         elif isinstance(value, list):
             inner = check_template if rule is _whole else rule
-            stack.extend((item, (*path, index), inner) for index, item in enumerate(value))
+            stack.extend((value[index], (*path, index), inner) for index in reversed(range(len(value))))
         elif isinstance(value, dict):
             yield from ((key, (*path, key), None) for key in value if _OPENING in key)
-            stack.extend((part, (*path, key), _below(rule, key)) for key, part in value.items())
+            stack.extend((part, (*path, key), _below(rule, key)) for key, part in reversed(value.items()))
 
 
 def _below(rule: Check | Rules, key: str) -> Check | Rules:

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from itertools import islice
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Annotated, Any, Union, get_args, get_origin
@@ -14,7 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 from orchestrator.errors import Problem
 from orchestrator.jsonsafe import JsonValue
-from orchestrator.recipe.model import STEP_LISTS, Recipe
+from orchestrator.recipe.model import STEP_LISTS, Recipe, Step
 from orchestrator.recipe.words import shown
 from orchestrator.sources import MAX_PROBLEMS, DocPath, Source, refusal
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 _MOST_FAULTS = 10_000
 _LEAST_LIKENESS = 0.65
+_STEP_KEY_DEPTH = 3
 
 _EXPECTED = {
     "bool_type": "true or false",
@@ -88,7 +90,7 @@ def validate(document: dict[str, JsonValue], source: Source) -> tuple[Recipe | N
         details = _details(error, source)
     details += islice(_later_details(document, details, source), MAX_PROBLEMS)
     faults = [_fault(detail, document) for detail in details]
-    mistyped = {fault.meant for fault in faults if fault.code == "MS101"}
+    mistyped = {fault.meant for fault in faults if fault.code == "MS101" and fault.meant}
     told = (fault for fault in faults if fault.code != "MS107" or fault.meant not in mistyped)
     return None, [Problem(f.code, f.message, source.place(f.path, of_key=f.of_key), f.todo) for f in told]
 
@@ -96,7 +98,7 @@ def validate(document: dict[str, JsonValue], source: Source) -> tuple[Recipe | N
 def _details(error: ValidationError, source: Source) -> list[ErrorDetails]:
     if error.error_count() > _MOST_FAULTS:
         message = f"{error.error_count()} keys or values are wrong"
-        raise refusal([Problem("MS109", message, source.place(()), "check that this is a recipe")]) from error
+        raise refusal([Problem("MS109", message, source.at(0), "check that this is a recipe")]) from error
     return error.errors(include_url=False)
 
 
@@ -138,10 +140,16 @@ def _cure(kind: str, value: object) -> str:
     is_single = isinstance(value, str | int | float)
     cures = {
         "string_type": f"put it in quotes: '{json.dumps(value)}'" if is_single else "",
-        "tuple_type": f"write [{shown(value)}]" if is_single else "begin each item with '- '",
+        "tuple_type": f"write [{value if _is_plain(value) else shown(value)}]"
+        if is_single
+        else "begin each item with '- '",
         "bool_type": "write true or false, without quotes",
     }
     return cures.get(kind, "remove the quotes" if _is_quoted_number(value) else "")
+
+
+def _is_plain(value: object) -> bool:
+    return isinstance(value, str) and value.isidentifier()
 
 
 def _is_quoted_number(value: object) -> bool:
@@ -195,7 +203,18 @@ def _one_of(options: list[str], value: object, path: DocPath) -> _Fault:
 
 def _unknown_key(detail: ErrorDetails, path: DocPath) -> _Fault:
     key = str(detail["loc"][-1])
+    owners = [tag for tag, fields in _step_keys().items() if key in fields]
+    if owners and len(path) == _STEP_KEY_DEPTH and path[0] in STEP_LISTS:
+        todo = f"only steps of type {' or '.join(owners)} have it"
+        return _Fault(code="MS101", message=f"unknown key {key!r}", todo=todo, path=path, of_key=True)
     return _unknown(key, path, _closest(key, _fields(_type_at(detail["loc"][:-1]))))
+
+
+@cache
+def _step_keys() -> dict[str, frozenset[str]]:
+    """Give the keys that each type of step has."""
+    kinds = get_args(get_args(Step)[0])
+    return {_tag(kind): frozenset(_fields(kind)) for kind in kinds}
 
 
 def _closest(word: str, known: Iterable[str]) -> str:

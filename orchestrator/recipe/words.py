@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import re
 from collections.abc import Callable
@@ -193,7 +194,7 @@ class _Word:
         return core_schema.no_info_after_validator_function(self.read, core_schema.str_schema())
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, JsonValue]:
-        return self.json_schema
+        return copy.deepcopy(self.json_schema)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 from orchestrator.clock import utc_now
 from orchestrator.context import Change
 from orchestrator.errors import InfrastructureError
+from orchestrator.jsonsafe import encode
 from orchestrator.states import ENDED_ATTEMPTS, AttemptState, TaskState, may_become
 from orchestrator.store.contexts import write_changes
 from orchestrator.store.database import Database
@@ -60,7 +60,7 @@ def open_attempt(database: Database, task_id: str, params: Mapping[str, Any], op
     database.write(
         "INSERT INTO task_attempts (attempt_id, task_position, attempt_index, status, operator_key, params_json,"
         " created_at, submitted_at, seq) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (attempt_id, position, count + 1, AttemptState.RUNNING, operator_key, _json(params), now, now, seq),
+        (attempt_id, position, count + 1, AttemptState.RUNNING, operator_key, encode(params), now, now, seq),
     )
     database.write(
         "UPDATE tasks SET status = ?, status_reason = '', attempt_count = ?, seq = ? WHERE position = ?",
@@ -103,7 +103,7 @@ def _write_result(database: Database, attempt_id: str, result: AttemptResult, se
             result.status,
             result.outcome,
             result.reason,
-            None if result.envelope is None else _json(result.envelope),
+            None if result.envelope is None else encode(result.envelope),
             result.exit_code,
             result.stdout,
             result.stderr,
@@ -111,7 +111,7 @@ def _write_result(database: Database, attempt_id: str, result: AttemptResult, se
             result.duration_sec,
             result.cpu_sec,
             result.max_rss_mb,
-            _json(result.operator_data),
+            encode(result.operator_data),
             seq,
             attempt_id,
         ),
@@ -139,7 +139,3 @@ def _check_move(state: AttemptState | TaskState, target: AttemptState | TaskStat
     if not may_become(state, target):
         ended = " again" if state in ENDED_ATTEMPTS else ""
         raise InfrastructureError(f"{what} is {state} and cannot become {target}{ended}")
-
-
-def _json(value: Mapping[str, Any]) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

@@ -141,6 +141,16 @@ def open_database(path: Path, *, readonly: bool = False) -> Database:
     return database
 
 
+@contextlib.contextmanager
+def reading(run_root: Path) -> Iterator[Database]:
+    """Open the state file of a run to read it in the block; errors as in `open_database`."""
+    database = open_database(run_root / FILE_NAME, readonly=True)
+    try:
+        yield database
+    finally:
+        database.close()
+
+
 def migrate(database: Database, *, from_version: int) -> None:
     """Bring a file from ``from_version`` (0 for an empty one) to the current schema, one transaction a version."""
     for version, sql in _migrations():

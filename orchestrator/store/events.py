@@ -11,6 +11,8 @@ from typing import Any
 from orchestrator.clock import utc_now
 from orchestrator.store.database import Database
 
+_canonical = json.JSONEncoder(sort_keys=True, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
@@ -66,7 +68,7 @@ def chain_fault(database: Database) -> str:
 
 def canonical(payload: Mapping[str, Any]) -> str:
     """Give the canonical JSON (RFC 8785) of a payload; payloads hold no floats, whose form differs from Python's."""
-    return json.dumps(payload, sort_keys=True, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return _canonical(payload)
 
 
 def _genesis(database: Database) -> str:

@@ -119,7 +119,7 @@ def count_failures(database: Database) -> dict[int, int]:
     rows = database.all(
         "SELECT task_position, count(*) FROM task_attempts WHERE status IN ('FAILED', 'TIMEOUT') GROUP BY task_position"
     )
-    return dict((position, count) for position, count in rows)
+    return {position: count for position, count in rows}  # noqa: C416  the rows are tuples of unknown length to mypy
 
 
 def count_tasks(database: Database) -> dict[TaskState, int]:
@@ -135,10 +135,10 @@ def read_inputs(database: Database) -> dict[str, Any]:
 
 def _attempts(database: Database, condition: str, values: tuple[str, ...]) -> tuple[AttemptRow, ...]:
     rows = database.all(
-        "SELECT attempt_id, task_id, attempt_index, task_attempts.status, outcome, task_attempts.status_reason,"
-        " operator_type, operator_key, external_id, relative_path, params_json, envelope_json, exit_code, stdout,"
-        " stderr, created_at, ended_at, duration_sec, cpu_sec, max_rss_mb"
-        f" FROM task_attempts JOIN tasks ON position = task_position {condition}",  # noqa: S608  fixed conditions
+        "SELECT attempt_id, task_id, attempt_index, task_attempts.status, outcome,"  # noqa: S608  fixed text
+        " task_attempts.status_reason, operator_type, operator_key, external_id, relative_path, params_json, envelope_json,"
+        " exit_code, stdout, stderr, created_at, ended_at, duration_sec, cpu_sec, max_rss_mb"
+        f" FROM task_attempts JOIN tasks ON position = task_position {condition}",
         values,
     )
     return tuple(_attempt(row) for row in rows)

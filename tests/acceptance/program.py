@@ -92,7 +92,7 @@ class Project:
 
     def run_folders(self) -> list[Path]:
         """Give the run directories of all workspaces, oldest first."""
-        return sorted(path.parent for path in self.folder.glob("workspaces/**/runs/*/state.sqlite"))
+        return sorted(path.parent for path in self.folder.glob("workspaces/**/runs/[0-9]*/state.sqlite"))
 
 
 def finish(process: subprocess.Popen[str]) -> Ended:

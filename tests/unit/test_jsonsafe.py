@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import datetime
 import json
 import math
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
@@ -53,7 +53,7 @@ def test_safe_values_come_back_unchanged(value: object) -> None:
         ({"a": {1, 2}}, "value.a is a set, which JSON does not have"),
         (b"x", "value is a bytes, which JSON does not have"),
         (Path("x"), "value is a PosixPath, which JSON does not have"),
-        (datetime.date(2026, 1, 2), "value is a date, which JSON does not have"),
+        (date(2026, 1, 2), "value is a date, which JSON does not have"),
         (Celsius(1.5), "value is a Celsius, which JSON does not have"),
         ("\ud800", "value holds a lone surrogate at character 0"),
         ({"a\udfff": 1}, "a key of value holds a lone surrogate at character 1"),
@@ -145,7 +145,7 @@ def test_reading_is_strict(text: str, message: str) -> None:
 def test_hint_says_what_to_do() -> None:
     """The way out is part of the error."""
     with pytest.raises(NotJsonSafeError) as caught:
-        check_json_safe({"when": datetime.datetime(2026, 1, 2, tzinfo=datetime.UTC)})
+        check_json_safe({"when": datetime(2026, 1, 2, tzinfo=UTC)})
 
     assert caught.value.hint == "store an ISO-8601 string"
     assert caught.value.code == "MS402"
