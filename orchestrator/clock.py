@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from datetime import UTC, datetime
 
@@ -10,7 +11,13 @@ monotonic = time.monotonic
 
 def utc_now() -> str:
     """Give the present in UTC, ISO-8601 with microseconds and ``Z``."""
-    return f"{datetime.now(UTC).replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
+    second, rest = divmod(time.time_ns(), 1_000_000_000)
+    return f"{_to_the_second(second)}.{rest // 1000:06d}Z"
+
+
+@functools.lru_cache(maxsize=2)
+def _to_the_second(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def run_stamp() -> str:

@@ -63,6 +63,7 @@ class Driver:
     ) -> None:
         self._plan = plan
         self._database = database
+        self._run_root = str(database.run_root)
         self._lease = lease
         self._board = board
         self._context = context
@@ -158,7 +159,7 @@ class Driver:
         outputs = happen(
             "task.ready",
             {
-                "run_root": str(self._database.run_root),
+                "run_root": self._run_root,
                 "task_id": task.task_id,
                 "params": params,
                 "operator_key": OPERATOR_KEY,
@@ -256,7 +257,7 @@ class Driver:
         happen(
             "attempt.exited",
             {
-                "run_root": str(self._database.run_root),
+                "run_root": self._run_root,
                 "attempt_id": done.attempt_id,
                 "status": status,
                 "task_status": state,

@@ -11,6 +11,7 @@ from orchestrator.jsonsafe import JsonValue, dumps, loads
 from orchestrator.keys import check_context_key
 
 _SHOWN = 120
+_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
 _KNOWN = ("status", "outputs", "reason", "exit_code", "step")
 _STATUSES = ("ok", "error")
 
@@ -45,7 +46,7 @@ class Envelope:
 
     def line(self) -> str:
         """Give the envelope as one line of JSON without its newline; what UTF-8 cannot write becomes ``?``."""
-        text = json.dumps(self.to_json(), ensure_ascii=False, allow_nan=False)
+        text = _encode(self.to_json())
         return text.encode("utf-8", "replace").decode()
 
 

@@ -64,7 +64,7 @@ def dumps(value: object, root: str = "value") -> str:
 def loads(text: str) -> JsonValue:
     """Read JSON text strictly: no NaN or Infinity, no duplicate keys; raise `NotJsonSafeError`."""
     try:
-        value: JsonValue = json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_unique)
+        value: JsonValue = _decode(text)
     except (ValueError, RecursionError) as error:
         raise NotJsonSafeError(f"not valid JSON: {error}") from error
     check_json_safe(value)
@@ -130,3 +130,6 @@ def _unique(pairs: List[Tuple[str, Any]]) -> Dict[str, Any]:
         message = f"key {twice!r} appears twice"
         raise ValueError(message)
     return found
+
+
+_decode = json.JSONDecoder(parse_constant=_refuse_constant, object_pairs_hook=_unique).decode

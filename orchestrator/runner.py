@@ -292,7 +292,8 @@ def _driven(
 
 def _settle_earlier(database: Database, plan: Plan, *, accept_changes: bool) -> None:
     """Check the history, refuse or take over changed steps, and give back the tasks of attempts that never ended."""
-    sweep_temporaries(database.run_root)
+    for folder in (database.run_root, database.run_root.parent):
+        sweep_temporaries(folder)
     if fault := chain_fault(database):
         raise StoreError(f"the history of {database.run_root.name} does not hold: {fault}", hint="restore a backup")
     _take_over_changes(database, plan, accept_changes=accept_changes)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import reduce
+from typing import Protocol
 
 from orchestrator.expressions.faults import FaultError, suggestion
 from orchestrator.jsonsafe import JsonValue
@@ -16,6 +17,19 @@ TAKE_CONTEXT = frozenset({"has", "get"})
 _PREFIX_EXAMPLES = 5
 _PATH_LENGTH = 1_000
 _PATH_PARTS = 32
+
+
+class ContextValues(Protocol):
+    """What a context must offer to be read: JSON values under dotted keys, each read when asked for."""
+
+    def __contains__(self, key: object, /) -> bool:
+        """Tell whether there is such a key, without reading its value."""
+
+    def __getitem__(self, key: str, /) -> JsonValue:
+        """Give the value of a key that is there."""
+
+    def __iter__(self) -> Iterator[str]:
+        """Go through the keys."""
 
 
 class ContextPath(ast.expr):
@@ -73,25 +87,25 @@ class ContextReads(ast.NodeTransformer):
 class Context:
     """The context as one evaluation sees it: a key is read once, so its value cannot change on the way."""
 
-    __slots__ = ("_mapping", "_values")
+    __slots__ = ("_source", "_values")
 
-    def __init__(self, mapping: Mapping[str, JsonValue]) -> None:
-        self._mapping = mapping
+    def __init__(self, source: ContextValues) -> None:
+        self._source = source
         self._values: dict[str, JsonValue] = {}
 
-    def __contains__(self, key: str) -> bool:
+    def __contains__(self, key: object) -> bool:
         """Tell whether there is such a key, without reading its value."""
-        return key in self._values or key in self._mapping
+        return key in self._values or key in self._source
 
     def __getitem__(self, key: str) -> JsonValue:
         """Give the value of a key that is there."""
         if key not in self._values:
-            self._values[key] = self._mapping[key]
+            self._values[key] = self._source[key]
         return self._values[key]
 
     def __iter__(self) -> Iterator[str]:
         """Go through the keys."""
-        return iter(self._mapping)
+        return iter(self._source)
 
     def __repr__(self) -> str:
         """Give what stands for it in an expression."""

@@ -15,6 +15,7 @@ from orchestrator.expressions.context_reads import (
     Context,
     ContextKey,
     ContextPath,
+    ContextValues,
     WholeContext,
     no_context_key,
 )
@@ -49,14 +50,14 @@ _CONSTANTS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scope:
-    """What an expression may name: ``names`` holds JSON values, ``ctx`` is the flat mapping of dotted context keys.
+    """What an expression may name: ``names`` holds JSON values, ``ctx`` has those of the context by dotted key.
 
-    Of ``ctx`` only ``key in ctx``, ``ctx[key]`` and iteration are used, each key at most once in an evaluation, so
-    its values may be read when asked for. Results share parts with the scope and are not to be changed.
+    Each key of ``ctx`` is read at most once in an evaluation. Results share parts with the scope and are not to be
+    changed.
     """
 
     names: Mapping[str, JsonValue] = field(default_factory=dict)
-    ctx: Mapping[str, JsonValue] = field(default_factory=dict)
+    ctx: ContextValues = field(default_factory=dict[str, JsonValue])
 
 
 def evaluate(text: str, scope: Scope) -> JsonValue:

@@ -38,15 +38,11 @@ class Database:
 
     def __init__(self, path: Path, connection: apsw.Connection) -> None:
         self.path = path
+        self.run_root = path.parent
         self.fence: int | None = None
         self._connection = connection
         self._depth = 0
         self._lock = threading.RLock()
-
-    @property
-    def run_root(self) -> Path:
-        """Give the run directory that the file lies in."""
-        return self.path.parent
 
     def all(self, sql: str, values: Sequence[Any] = ()) -> list[Row]:
         """Run one statement and return its rows."""
