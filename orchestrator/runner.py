@@ -135,7 +135,7 @@ def run(request: RunRequest) -> Outcome:
     plan = plan_recipe(request.recipe, request.inputs, _selection(request))
     folder = plan.project.recipe_folder
     workspaces = workspaces_root(request.workspaces_dir)
-    slug = workspace_slug(folder / Path(plan.source.name).name, workspaces, request.workspace or plan.recipe.workspace)
+    slug = workspace_slug(folder / _file_name(request.recipe), workspaces, request.workspace or plan.recipe.workspace)
     if not request.fresh and (waiting := _interrupted_run(workspaces / slug, _started_with(plan, folder, request))):
         try:
             return resume_run(
@@ -186,6 +186,11 @@ def resume_run(
     return _drive(run_root, plan, request, accept_changes=accept_changes)
 
 
+def _file_name(recipe: str) -> str:
+    """Give the recipe's file name; one from standard input has a name all the same."""
+    return "stdin.yaml" if recipe == "-" else Path(recipe).name
+
+
 def _selection(request: RunRequest) -> Selection:
     starts = () if request.resume_from is None else (request.resume_from,)
     return Selection(only=request.only, skip=request.skip, resume_from=starts)
@@ -218,11 +223,11 @@ def _open_run(place: RunPlace, plan: Plan, folder: Path, request: RunRequest) ->
         {
             "run_root": str(place.root),
             "workspace_slug": place.slug,
-            "recipe_name": plan.source.name if request.recipe == "-" else Path(plan.source.name).name,
+            "recipe_name": _file_name(request.recipe),
             "recipe_text": plan.source.text,
             "inputs": {
                 **_started_with(plan, folder, request),
-                "recipe_path": request.recipe if request.recipe == "-" else str(folder / Path(request.recipe).name),
+                "recipe_path": request.recipe if request.recipe == "-" else str(folder / _file_name(request.recipe)),
                 "argv": sys.argv,
                 "versions": {"matterstack": __version__, "python": platform.python_version()},
             },
@@ -319,7 +324,7 @@ def _take_over_changes(database: Database, plan: Plan, *, accept_changes: bool) 
     if changed and not accept_changes:
         raise UsageError(
             f"changed since run {database.run_root.name} began: {', '.join(changed)}",
-            hint="add --accept-recipe-change to run the changed steps again, or --new to start afresh",
+            hint=_accepting(database.run_root),
             code="MS307",
         )
     if changed:
@@ -340,9 +345,14 @@ def _resumed_source(run_root: Path, inputs: Mapping[str, Any], *, accept_changes
         return present
     raise UsageError(
         f"{path} changed since run {run_root.name} began",
-        hint="add --accept-recipe-change to run the changed steps again, or start a new run",
+        hint=_accepting(run_root),
         code="MS307",
     )
+
+
+def _accepting(run_root: Path) -> str:
+    command = f"matterstack resume {run_root.name} --accept-recipe-change"
+    return f"run the changed steps again with '{command}', or start afresh with 'matterstack run --new'"
 
 
 def _settle(

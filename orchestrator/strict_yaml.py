@@ -372,8 +372,8 @@ class _Builder:
 
     def _report(self, code: str, message: str, todo: str, event: _Event) -> None:
         self._problems.append(self._problem(code, message, todo, event))
-        if len(self._problems) >= MAX_PROBLEMS:
-            raise self._end("MS109", f"reading ends after {MAX_PROBLEMS} problems", "mend those above first", event)
+        if len(self._problems) >= MAX_PROBLEMS - 1:
+            raise self._end("MS109", "reading ends here, after so many problems", "mend those above first", event)
 
     def _end(self, code: str, message: str, todo: str, event: _Event) -> InvalidFileError:
         return InvalidFileError([self._problem(code, message, todo, event)])

@@ -28,7 +28,7 @@ def _free(_: str) -> None:
 def _literal(text: str) -> None:
     if _OPENING in text:
         hint = "write the value itself; a step's values go in by 'args' or 'env'"
-        raise ExpressionError("no expression is evaluated here", hint=hint, offset=text.index(_OPENING))
+        raise ExpressionError("no expression is evaluated here", hint=hint)
 
 
 def _whole(text: str) -> None:
@@ -115,7 +115,9 @@ def _problem(text: str, path: DocPath, check: Check | None, source: Source) -> P
     try:
         check(text)
     except ExpressionError as error:
-        return Problem("MS207", error.message, _place(text, path, error.offset, source), error.hint)
+        # A value that should be no expression, or only one, is wrong as a whole.
+        place = source.place(path) if check in {_literal, _whole} else _place(text, path, error.offset, source)
+        return Problem("MS207", error.message, place, error.hint)
     return None
 
 

@@ -132,8 +132,9 @@ def _module(text: str) -> str:
 
 def _path_inside(text: str) -> str:
     """Refuse a path that leaves the folder it is relative to, or that is no path at all."""
-    if not text or text[0] in "/~" or ":" in text or "\\" in text or ".." in text.split("/"):
-        todo = "name a file below the recipe's folder, with '/' between the parts"
+    parts = [part for part in text.split("/") if part != "."]
+    if not parts or "" in parts or ".." in parts or text.startswith("~") or ":" in text or "\\" in text:
+        todo = "write a path that stays below its folder, with '/' between the parts"
         raise fault("MS205", f"path {shown(text)} is not allowed", todo)
     return text
 

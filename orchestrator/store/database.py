@@ -14,6 +14,7 @@ from typing import Any
 import apsw
 
 from orchestrator.errors import FencedError, InfrastructureError, StoreError
+from orchestrator.files import TEMPORARY, move_into_place
 
 FILE_NAME = "state.sqlite"
 APPLICATION_ID = 0x4D535431  # "MST1"
@@ -25,6 +26,8 @@ _LOCAL_PRAGMAS = ("journal_mode=WAL", "synchronous=FULL")
 _NETWORK_PRAGMAS = ("journal_mode=DELETE", "synchronous=EXTRA")
 _PRAGMAS = ("foreign_keys=ON", "trusted_schema=OFF", "cell_size_check=ON", "mmap_size=0", "fullfsync=ON")
 _NETWORK_FILE_SYSTEMS = frozenset({"nfs", "nfs4", "cifs", "smb3", "lustre", "gpfs", "afs", "ceph", "beegfs"})
+# Our statements are right, so that one which SQLite does not accept shows a file whose schema is not ours.
+_DAMAGES = (apsw.CorruptError, apsw.NotADBError, apsw.SQLError, apsw.FormatError, UnicodeDecodeError)
 
 Row = tuple[Any, ...]
 
@@ -49,7 +52,7 @@ class Database:
         with self._lock:
             try:
                 return self._connection.execute(sql, values).fetchall()
-            except apsw.Error as error:
+            except (apsw.Error, UnicodeDecodeError) as error:
                 raise _ours(self.path, error) from error
 
     def one(self, sql: str, values: Sequence[Any] = ()) -> Row | None:
@@ -57,13 +60,13 @@ class Database:
         with self._lock:
             try:
                 return self._connection.execute(sql, values).fetchone()
-            except apsw.Error as error:
+            except (apsw.Error, UnicodeDecodeError) as error:
                 raise _ours(self.path, error) from error
 
     def write(self, sql: str, values: Sequence[Any] = ()) -> None:
-        """Run one statement that changes rows; only inside `transaction`."""
+        """Run statements that change rows, to the last; only inside `transaction`."""
         try:
-            self._connection.execute(sql, values)
+            self._connection.execute(sql, values).fetchall()
         except apsw.Error as error:
             raise _ours(self.path, error) from error
 
@@ -109,14 +112,19 @@ class Database:
             )
 
     def _roll_back(self) -> None:
-        if not self._connection.get_autocommit():
-            self._connection.execute("ROLLBACK")
+        with contextlib.suppress(apsw.Error):  # the error that led here is the one to report
+            if not self._connection.get_autocommit():
+                self._connection.execute("ROLLBACK")
 
 
 def create_database(path: Path) -> Database:
-    """Make a state file with the current schema; ``path`` must not exist."""
-    database = Database(path, _connect(path, apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE))
-    database.write(f"PRAGMA application_id = {APPLICATION_ID}")
+    """Make a state file with the current schema; raise `StoreError` where ``path`` exists."""
+    if path.exists():
+        raise StoreError(f"there is a state file already: {path}", hint="open it, or give another path")
+    connection = _connect(path, apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE)
+    database = Database(path, connection)
+    database.write(f"PRAGMA application_id = {APPLICATION_ID}")  # before there is a log, so that the header has it
+    _set_journal(path, connection)
     migrate(database, from_version=0)
     return database
 
@@ -126,14 +134,18 @@ def open_database(path: Path, *, readonly: bool = False) -> Database:
 
     Raises `StoreError` and leaves the file byte for byte as it was when it is missing, empty, damaged, or newer.
     """
-    version = _checked_version(path)
-    flags = apsw.SQLITE_OPEN_READONLY if readonly else apsw.SQLITE_OPEN_READWRITE
-    database = Database(path, _connect(path, flags))
-    if not readonly:
-        _check_integrity(database)
-    if version < schema_version() and not readonly:
-        back_up(database, version)
-        migrate(database, from_version=version)
+    _check_header(path)
+    connection = _connect(path, apsw.SQLITE_OPEN_READONLY if readonly else apsw.SQLITE_OPEN_READWRITE)
+    database = Database(path, connection)
+    try:
+        version = _checked_version(database)
+        if not readonly:
+            _check_integrity(database)
+            _set_journal(path, connection)
+            _bring_up_to_date(database, version)
+    except BaseException:
+        database.close()
+        raise
     return database
 
 
@@ -158,10 +170,13 @@ def migrate(database: Database, *, from_version: int) -> None:
 
 
 def back_up(database: Database, version: int) -> None:
-    """Copy the file beside itself as ``state.sqlite.v<version>.bak`` before it is changed."""
+    """Copy the file beside itself as ``state.sqlite.v<version>.bak``, whole or not at all; one that exists is kept."""
     target = database.path.with_name(f"{FILE_NAME}.v{version}.bak")
     if not target.exists():
-        database.write("VACUUM INTO ?", (str(target),))
+        temporary = target.with_name(f"{TEMPORARY}{target.name}")
+        temporary.unlink(missing_ok=True)
+        database.write("VACUUM INTO ?", (str(temporary),))
+        move_into_place(temporary, target)
 
 
 def schema_version() -> int:
@@ -177,19 +192,37 @@ def _migrations() -> tuple[tuple[int, str], ...]:
 
 
 def _connect(path: Path, flags: int) -> apsw.Connection:
-    journal = _NETWORK_PRAGMAS if is_network_path(path) else _LOCAL_PRAGMAS
+    """Open the file without changing it; not even its write-ahead log is merged before the content is checked."""
     try:
         connection = apsw.Connection(str(path), flags=flags)
+        connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
         connection.setbusytimeout(BUSY_TIMEOUT_MS)
-        for pragma in (*_PRAGMAS, *(journal if flags & apsw.SQLITE_OPEN_READWRITE else ())):
+        for pragma in _PRAGMAS:
             connection.execute(f"PRAGMA {pragma}")
     except apsw.Error as error:
         raise _ours(path, error) from error
     return connection
 
 
-def _checked_version(path: Path) -> int:
-    """Read the schema version from the file's header, without opening it as a database."""
+def _set_journal(path: Path, connection: apsw.Connection) -> None:
+    """Choose how writes become durable, for a file that was found to be whole."""
+    journal = _NETWORK_PRAGMAS if is_network_path(path) else _LOCAL_PRAGMAS
+    try:
+        connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0)
+        for pragma in journal:
+            connection.execute(f"PRAGMA {pragma}")
+    except apsw.Error as error:
+        raise _ours(path, error) from error
+
+
+def _bring_up_to_date(database: Database, version: int) -> None:
+    if version < schema_version():
+        back_up(database, version)
+        migrate(database, from_version=version)
+
+
+def _check_header(path: Path) -> None:
+    """Look at the file's header without opening it as a database, which could already change it."""
     try:
         with path.open("rb") as file:
             header = file.read(_HEADER_SIZE)
@@ -202,27 +235,46 @@ def _checked_version(path: Path) -> int:
     if len(header) < _HEADER_SIZE or not header.startswith(_MAGIC):
         raise StoreError(f"not a state file, its header is damaged: {path}", hint="restore it from a backup")
     version, application = struct.unpack_from(">i", header, 60)[0], struct.unpack_from(">i", header, 68)[0]
-    return _known_version(path, version, application)
-
-
-def _known_version(path: Path, version: int, application: int) -> int:
     if application != APPLICATION_ID:
         raise StoreError(f"not a state file of this program: {path}", hint="it lacks our application id")
+    _check_version(path, version)
+
+
+def _checked_version(database: Database) -> int:
+    """Give the schema version with what the write-ahead log says of it, which may be later than the header."""
+    row = database.one("PRAGMA user_version")
+    version: int = row[0] if row else 0
+    _check_version(database.path, version)
+    return version
+
+
+def _check_version(path: Path, version: int) -> None:
     if version > schema_version():
         raise StoreError(
             f"{path} has schema {version}; this program knows up to {schema_version()}",
             hint="use a newer matterstack; the file was not touched",
             code="MS502",
         )
-    return version
 
 
 def _check_integrity(database: Database) -> None:
-    rows = database.all("PRAGMA quick_check(1)")
-    if rows != [("ok",)]:
+    (fault,) = database.all("PRAGMA integrity_check(1)")[0]
+    if fault == "ok":
+        fault = _cut_off(database)
+    if fault:
         raise StoreError(
-            f"the state file is damaged: {database.path}: {rows[0][0]}", hint="restore the run directory from a backup"
+            f"the state file is damaged: {database.path}: {fault}", hint="restore the run directory from a backup"
         )
+
+
+def _cut_off(database: Database) -> str:
+    """Say how much of the file's end is missing, which SQLite takes for zeros within the last page."""
+    log = database.path.with_name(f"{database.path.name}-wal")
+    if log.exists() and log.stat().st_size:
+        return ""  # the log may hold pages that the file does not have yet
+    (pages,), (page_size,) = database.all("PRAGMA page_count")[0], database.all("PRAGMA page_size")[0]
+    missing = pages * page_size - database.path.stat().st_size
+    return f"its last {missing} bytes are missing" if missing > 0 else ""
 
 
 def is_network_path(path: Path) -> bool:
@@ -237,9 +289,9 @@ def is_network_path(path: Path) -> bool:
     return kind in _NETWORK_FILE_SYSTEMS or kind.startswith("fuse.")
 
 
-def _ours(path: Path, error: apsw.Error) -> InfrastructureError:
+def _ours(path: Path, error: apsw.Error | UnicodeDecodeError) -> InfrastructureError:
     """Turn SQLite's error into ours, naming the file."""
-    if isinstance(error, apsw.CorruptError | apsw.NotADBError):
+    if isinstance(error, _DAMAGES):
         return StoreError(f"the state file is damaged: {path}: {error}", hint="restore it from a backup")
     return InfrastructureError(
         f"the state file {path} cannot be used: {error}", hint="check space and permissions, then run again"

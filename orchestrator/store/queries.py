@@ -135,9 +135,9 @@ def read_inputs(database: Database) -> dict[str, Any]:
 
 def _attempts(database: Database, condition: str, values: tuple[str, ...]) -> tuple[AttemptRow, ...]:
     rows = database.all(
-        "SELECT attempt_id, task_id, attempt_index, task_attempts.status, outcome,"  # noqa: S608  fixed text
-        " task_attempts.status_reason, operator_type, operator_key, external_id, relative_path, params_json, envelope_json,"
-        " exit_code, stdout, stderr, created_at, ended_at, duration_sec, cpu_sec, max_rss_mb"
+        "SELECT attempt_id, task_id, attempt_index, task_attempts.status, outcome,"  # noqa: S608
+        " task_attempts.status_reason, operator_type, operator_key, external_id, relative_path, params_json,"
+        " envelope_json, exit_code, stdout, stderr, created_at, ended_at, duration_sec, cpu_sec, max_rss_mb"
         f" FROM task_attempts JOIN tasks ON position = task_position {condition}",
         values,
     )
