@@ -14,6 +14,7 @@ from pathlib import Path
 from benchmarks.floors import Floors, measure_floors
 from orchestrator.progress import Happening, RunBegun, RunSettled
 from orchestrator.runner import RunRequest, run
+from orchestrator.session import DriveOptions
 from orchestrator.states import RunState
 
 HERE = Path(__file__).resolve().parent
@@ -61,9 +62,8 @@ def step_ms(recipe: str, count: int, *, inline: bool) -> tuple[float, Floors]:
         shutil.copy(HERE / "steps" / "touch.py", folder)
         before = measure_floors(folder, ECHO)
         watch = Stopwatch()
-        request = RunRequest(
-            recipe=str(path), workspaces_dir=folder / "runs", inline=inline, fresh=True, reporter=watch
-        )
+        options = DriveOptions(inline=inline, reporter=watch)
+        request = RunRequest(recipe=str(path), workspaces_dir=folder / "runs", fresh=True, options=options)
         outcome = run(request)
         floors = before.mean_with(measure_floors(folder, ECHO))
     if outcome.status is not RunState.COMPLETED:

@@ -87,6 +87,8 @@ def _envelope(done: Done, rules: SuccessRules) -> Envelope:
     """Read the envelope; a program that exits with the wrong code and says nothing is judged by its code."""
     if done.stdout_dropped:
         raise EnvelopeError(f"standard output is {done.stdout_dropped} bytes longer than the cap of 1 MiB")
+    if done.stdout_stray_byte:
+        raise EnvelopeError(f"standard output is not UTF-8: {done.stdout_stray_byte}")
     if done.exit_code != rules.exit_code and not done.stdout.strip():
         return Envelope()
     return parse_envelope(done.stdout)

@@ -11,6 +11,7 @@ from orchestrator.cli.reporters import choose_reporter
 from orchestrator.cli.run_command import report_result
 from orchestrator.paths import find_run, workspaces_root
 from orchestrator.runner import resume_run
+from orchestrator.session import DriveOptions
 
 
 @click.command("resume")
@@ -27,12 +28,7 @@ def command(
     workspaces_dir: Path | None,
 ) -> int:
     """Continue RUN: finished steps are not run again, a step that was running is attempted again."""
-    return report_result(
-        lambda: resume_run(
-            find_run(run, workspaces_root(workspaces_dir)),
-            accept_changes=accept_recipe_change,
-            takeover=takeover,
-            reporter=choose_reporter(quiet=quiet),
-        ),
-        table=False,
+    options = DriveOptions(
+        accept_changes=accept_recipe_change, takeover=takeover, reporter=choose_reporter(quiet=quiet)
     )
+    return report_result(lambda: resume_run(find_run(run, workspaces_root(workspaces_dir)), options), table=False)

@@ -13,8 +13,9 @@ from orchestrator.cli.output import aligned
 from orchestrator.cli.reporters import choose_reporter
 from orchestrator.context import Context
 from orchestrator.errors import MatterStackError, StepFailedError, UsageError
-from orchestrator.runner import Outcome, RunRequest, run
+from orchestrator.runner import RunRequest, run
 from orchestrator.scriptlet import read_context
+from orchestrator.session import DriveOptions, Outcome
 
 
 @click.command("run")
@@ -71,12 +72,14 @@ def _run(recipe: str, options: dict[str, Any]) -> Outcome:
         context=initial.to_dict(),
         workspace=options["workspace"],
         workspaces_dir=options["workspaces_dir"],
-        inline=options["isolation"] == "inline",
-        fail_fast=not options["keep_going"],
         fresh=options["new"],
-        takeover=options["takeover"],
         allow_network_fs=options["allow_network_fs"],
-        reporter=choose_reporter(quiet=options["quiet"]),
+        options=DriveOptions(
+            inline=options["isolation"] == "inline",
+            fail_fast=not options["keep_going"],
+            takeover=options["takeover"],
+            reporter=choose_reporter(quiet=options["quiet"]),
+        ),
     )
     return run(request)
 

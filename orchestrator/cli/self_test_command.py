@@ -11,7 +11,8 @@ import click
 
 from orchestrator.errors import MatterStackError
 from orchestrator.files import replace_file
-from orchestrator.runner import Outcome, RunRequest, run
+from orchestrator.runner import RunRequest, run
+from orchestrator.session import DriveOptions, Outcome
 from orchestrator.states import RunState
 from orchestrator.store.database import reading
 from orchestrator.store.events import chain_fault
@@ -44,7 +45,8 @@ def command() -> int:
 
 
 def _check(name: str, *, inline: bool) -> bool:
-    request = RunRequest(recipe="recipe.yaml", workspaces_dir=Path("workspaces"), inline=inline, fresh=True)
+    options = DriveOptions(inline=inline)
+    request = RunRequest(recipe="recipe.yaml", workspaces_dir=Path("workspaces"), fresh=True, options=options)
     try:
         fault = _fault(run(request))
     except MatterStackError as error:

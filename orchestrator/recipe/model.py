@@ -254,7 +254,7 @@ class _Code(_Timed):
         default_factory=dict,
         description="Files put beside the step: name to source path, to a JSON value, or to {content: text}.",
     )
-    resources: Maybe[Resources] = Field(None, description="What the step needs of a machine.")
+    resources: Maybe[Resources] = Field(None, description="Cores, memory and time that it needs.")
     fetch: Fetch = Field(default_factory=Fetch, description="Which files are brought back.")
     on_walltime: Maybe[OnWalltime] = Field(None, description="What happens near the end of a job's time.")
     cache: Switchable[Cache] = Field(
@@ -340,7 +340,7 @@ class Defaults(_Part):
     env: dict[Variable, Scalar] = Field(
         default_factory=dict, description="Environment variables; those of a step are added."
     )
-    resources: Maybe[Resources] = Field(None, description="What a step needs of a machine.")
+    resources: Maybe[Resources] = Field(None, description="Cores, memory and time that it needs.")
     isolation: Maybe[Literal["worker", "inline"]] = Field(None, description="A process of its own, or the runner's.")
 
 
@@ -393,7 +393,7 @@ class Recipe(_Part):
     inputs: dict[Identifier, Input] = Field(default_factory=dict, description="Values that may be given to a run.")
     secrets: dict[Identifier, Secret] = Field(default_factory=dict, description="Secrets that steps may use.")
     vars: dict[Identifier, Any] = Field(default_factory=dict, description="Values used in several places.")
-    defaults: Defaults = Field(default_factory=Defaults, description="What steps have that do not say otherwise.")
+    defaults: Defaults = Field(default_factory=Defaults, description="Values for steps that do not say otherwise.")
     timeout: Maybe[Seconds] = Field(None, description="How long the whole run may take.")
     max_parallel: Maybe[Annotated[int, Field(ge=1, le=10_000)]] = Field(
         None, description="How many steps may run at once."

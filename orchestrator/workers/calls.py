@@ -49,7 +49,8 @@ class Done:
     """What came of a call.
 
     ``fault`` is empty when the step ended by itself, else what ended it: ``timeout after 30s``, ``signal SIGSEGV``,
-    ``interrupted``. Output beyond the caps is cut: stdout keeps its head, stderr its tail.
+    ``interrupted``. Output beyond the caps is cut: stdout keeps its head, stderr its tail. ``stdout_stray_byte`` names
+    the first byte of stdout that is no UTF-8, and is empty when there is none.
     """
 
     attempt_id: str
@@ -62,6 +63,7 @@ class Done:
     cpu_sec: float | None = None
     max_rss_mb: float | None = None
     stdout_dropped: int = 0
+    stdout_stray_byte: str = ""
 
 
 def signal_fault(exit_code: int) -> str:

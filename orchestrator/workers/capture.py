@@ -24,6 +24,15 @@ class Capture:
         else:
             del self._kept[self._cap :]
 
+    @property
+    def stray_byte(self) -> str:
+        """Name the first byte that is no UTF-8, as ``byte 0xff at 41``; nothing when all is or a part was cut."""
+        try:
+            self._kept.decode("utf-8", "ignore" if self.dropped else "strict")
+        except UnicodeDecodeError as error:
+            return f"byte 0x{self._kept[error.start]:02x} at {error.start}"
+        return ""
+
     def text(self) -> str:
         """Give what was kept as text, with a mark where something was cut; bytes that are no UTF-8 show as �."""
         text = self._kept.decode("utf-8", "replace")

@@ -56,6 +56,7 @@ def run_inline(call: Call, target: PythonCall, context: Context) -> Done:
         changes=fork.history(),
         duration_sec=monotonic() - began,
         stdout_dropped=stdout.dropped,
+        stdout_stray_byte=stdout.stray_byte,
     )
 
 

@@ -120,6 +120,7 @@ class _Worker:
             stdout=self.stdout.text(),
             stderr=self.stderr.text(),
             stdout_dropped=self.stdout.dropped,
+            stdout_stray_byte=self.stdout.stray_byte,
             fault=self.fault or done.fault,
             duration_sec=monotonic() - self.began,
         )

@@ -1,4 +1,4 @@
-"""Give tests a project to run the program in, and print the score of the crash sweep at the end."""
+"""Give tests a project to run the program in, and print the score of the crash sweep below the summary."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ import pytest
 
 from tests.acceptance.program import Project
 
-SCORES = pytest.StashKey[dict[str, tuple[int, int]]]()
-
 
 @pytest.fixture(name="project")
 def _project(tmp_path: Path) -> Project:
@@ -18,3 +16,12 @@ def _project(tmp_path: Path) -> Project:
     folder.mkdir()
     (folder / "matterstack.toml").touch()
     return Project(folder=folder)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Add up the scores that tests recorded."""
+    reports = [*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed")]
+    scores = [score for report in reports for name, score in report.user_properties if name == "points"]
+    if scores:
+        survived, tried = (sum(counts) for counts in zip(*scores, strict=True))
+        terminalreporter.write_line(f"crash sweep: {survived} / {tried} points survived")

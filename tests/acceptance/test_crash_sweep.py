@@ -3,21 +3,75 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.acceptance.conftest import SCORES
-from tests.acceptance.crashes import CALLS, Point, Survival, prepare, spread, sweep, trace
+from tests.acceptance.kills import CALLS, Point, Survival, kill, prepare, spread, sweep, trace
 
 pytestmark = pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
 
-SAMPLED = {"open": 10, "write": 24, "sync": 14, "name": 12, "process": 4, "wait": 6}
-EVERY = pytest.param(10_000, marks=pytest.mark.crash, id="every")
+SAMPLE = {"open": 10, "write": 24, "sync": 14, "name": 12, "process": 1, "wait": 6}
+SAMPLE_OF_CONTINUATION = 12
+
+extents = pytest.mark.parametrize("every", [False, pytest.param(True, marks=pytest.mark.crash)], ids=["some", "every"])
+
+Score = Callable[[list[Survival]], None]
 
 
 @pytest.fixture(name="points", scope="module")
 def _points(tmp_path_factory: pytest.TempPathFactory) -> list[Point]:
-    folder = tmp_path_factory.mktemp("calls")
+    """Trace the second run: the first one may still compile modules."""
+    folder = tmp_path_factory.mktemp("traced")
     trace(prepare(folder / "warm"))
     return trace(prepare(folder / "counted"))
+
+
+@pytest.fixture(name="score")
+def _score(record_property: Callable[[str, object], None]) -> Score:
+    """Give a function that records how many of the points at which a run was killed it survived."""
+
+    def record(survivals: list[Survival]) -> None:
+        hits = [survival for survival in survivals if survival.hit]
+        record_property("points", (sum(not survival.faults for survival in hits), len(hits)))
+
+    return record
+
+
+@extents
+@pytest.mark.parametrize("family", CALLS)
+def test_a_killed_run_goes_on(points: list[Point], family: str, every: bool, tmp_path: Path, score: Score) -> None:
+    """Whichever call the runner was about to make, no step that had ended runs again and none is lost."""
+    of_family = [point for point in points if point.family == family]
+
+    survivals = sweep(tmp_path, of_family if every else spread(of_family, SAMPLE[family]))
+
+    score(survivals)
+    assert [survival for survival in survivals if survival.faults] == []
+    assert sum(not survival.hit for survival in survivals) <= len(survivals) // 10
+
+
+@extents
+def test_a_continuation_that_is_killed_goes_on(points: list[Point], every: bool, tmp_path: Path, score: Score) -> None:
+    """A run that was killed half-way and again while it went on comes to its end all the same."""
+    syncs = [point for point in points if point.family == "sync"]
+    first = syncs[len(syncs) // 2]
+    traced = prepare(tmp_path / "traced")
+    kill(traced, first)
+    continuation = trace(traced)
+
+    survivals = sweep(tmp_path, continuation if every else spread(continuation, SAMPLE_OF_CONTINUATION), first=first)
+
+    score(survivals)
+    assert [survival for survival in survivals if survival.faults] == []
+
+
+def test_every_family_of_calls_is_tried(points: list[Point]) -> None:
+    """The runner makes calls of every family, so that no part of the sweep is empty."""
+    assert {point.family for point in points} == CALLS.keys()
+    assert sum(min(SAMPLE[point_family], _count(points, point_family)) for point_family in CALLS) >= 60
+
+
+def _count(points: list[Point], family: str) -> int:
+    return sum(point.family == family for point in points)

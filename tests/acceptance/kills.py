@@ -1,0 +1,132 @@
+"""Kill the program as it enters a chosen system call, and let the same command go on."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import signal
+import uuid
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.acceptance.program import COMMAND, Ended, Project, outlive
+from tests.acceptance.remains import Remains, loss_faults, run_faults, see
+
+# By what they do. The waits change nothing, but then a step is at work.
+CALLS = {
+    "open": ("open", "openat", "creat"),
+    "write": ("write", "writev", "pwrite64", "ftruncate"),
+    "sync": ("fsync", "fdatasync"),
+    "name": ("rename", "renameat", "renameat2", "mkdir", "mkdirat", "unlink", "unlinkat", "rmdir"),
+    "process": ("clone", "clone3", "vfork"),
+    "wait": ("epoll_wait", "epoll_pwait"),
+}
+
+_RUN = ("run", "recipe.yaml")
+_RECIPE = Path(__file__).with_name("crash_recipe")
+_CHANGING_OPEN = re.compile(r"O_(WRONLY|RDWR|CREAT|TRUNC)")
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """The n-th time that the runner makes a call."""
+
+    call: str
+    number: int
+
+    @property
+    def family(self) -> str:
+        """Give what the call does."""
+        return next(name for name, calls in CALLS.items() if self.call in calls)
+
+    def __str__(self) -> str:
+        """Give the form ``fsync-3``, which is a file's name too."""
+        return f"{self.call}-{self.number}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Survival:
+    """What came of killing a run at a point: whether it came to that point, and all that was wrong afterwards."""
+
+    point: Point
+    hit: bool
+    faults: tuple[str, ...] = ()
+
+
+def prepare(folder: Path) -> Project:
+    """Make a project with the recipe whose every step has an effect outside the run."""
+    shutil.copytree(_RECIPE, folder, ignore=shutil.ignore_patterns("__pycache__"))
+    return Project(folder=folder)
+
+
+def trace(project: Project) -> list[Point]:
+    """Run the recipe to its end; give the calls by which the runner changes anything, in their order."""
+    log = project.folder / "trace.txt"
+    calls = ",".join(f"?{call}" for calls in CALLS.values() for call in calls)
+    strace = ("strace", "-qq", "-o", str(log), "-e", "signal=none", "-e", calls)
+    ended = project.call(*_RUN, command=[*strace, *COMMAND])
+    assert ended.status == 0, ended.stderr
+    return list(_changing(log.read_text(encoding="utf-8", errors="replace").splitlines()))
+
+
+def kill(project: Project, point: Point, mark: str = "") -> Ended:
+    """Run the recipe and kill the runner, and it alone, as it enters a call."""
+    inject = ("-e", f"trace={point.call}", "-e", f"inject={point.call}:signal=KILL:when={point.number}")
+    command = ["strace", "-qq", "-o", "/dev/null", *inject, *COMMAND]
+    return project.call(*_RUN, command=command, env={"MARK": mark, "PYTHONDONTWRITEBYTECODE": "1"})
+
+
+def spread(points: Sequence[Point], count: int) -> list[Point]:
+    """Choose so many of the points, at even distances, or all where there are fewer."""
+    chosen = min(count, len(points))
+    return [points[index * len(points) // chosen] for index in range(chosen)]
+
+
+def sweep(folder: Path, points: Iterable[Point], *, first: Point | None = None) -> list[Survival]:
+    """Kill a run at each point in turn, each in a project of its own and two at a time, and let it go on.
+
+    With ``first``, the run was killed there before, and what is killed at each point is its continuation.
+    """
+    with ThreadPoolExecutor(2) as pool:
+        return list(pool.map(lambda point: _survive(prepare(folder / str(point)), point, first), points))
+
+
+def _changing(lines: Iterable[str]) -> Iterator[Point]:
+    seen: Counter[str] = Counter()
+    for line in lines:
+        call = line.partition("(")[0]
+        seen[call] += 1
+        if call not in CALLS["open"] or _CHANGING_OPEN.search(line):
+            yield Point(call, seen[call])
+
+
+def _survive(project: Project, point: Point, first: Point | None) -> Survival:
+    mark = f"{point}-{uuid.uuid4().hex}"
+    remains = []
+    for each in (first, point) if first else (point,):
+        ended = kill(project, each, mark)
+        if ended.status == 0:
+            return Survival(point=point, hit=False)
+        if ended.status != -signal.SIGKILL:
+            return Survival(point=point, hit=True, faults=(f"ended with {ended.status}: {ended.stderr}",))
+        if left := outlive(mark):
+            return Survival(point=point, hit=True, faults=(f"processes {left} outlived the runner",))
+        remains.append(see(project, ended.stderr))
+    return Survival(point=point, hit=True, faults=tuple(_go_on(project, remains, mark)))
+
+
+def _go_on(project: Project, remains: Sequence[Remains], mark: str) -> Iterator[str]:
+    """Give the same command once more, and say what is wrong then."""
+    ended = project.call(*_RUN, env={"MARK": mark})
+    if ended.status != 0 or ended.answer["status"] != "ok":
+        yield f"the next run ended with {ended.status}: {ended.stderr}"
+        return
+    if left := outlive(mark):
+        yield f"processes {left} outlived the run"
+    seen = [*remains, see(project, ended.stderr)]
+    yield from run_faults(project, seen[-1])
+    for position, before in enumerate(remains, start=1):
+        yield from loss_faults(before, next(after for after in seen[position:] if after.ended))

@@ -1,0 +1,146 @@
+"""Type a document's commands into a terminal, as its reader does, and compare what appears with what is shown."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import select
+import struct
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.docs.documents import Block, blocks
+
+INTERRUPT = "^C"
+
+# What the fixture has done, or what would change the machine.
+_INSTALLING = ("git clone ", "cd ", "python3 -m venv ", ".venv/bin/pip ", ". .venv/bin/activate", "make test")
+# The terminal must belong to the command, or Ctrl-C would reach nobody.
+_LAUNCH = "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv('/bin/sh', ['sh', '-c', sys.argv[1]])"
+_PATIENCE_SEC = 60.0
+_VARYING = {
+    r"\b[0-9]{8}_[0-9]{6}_[0-9a-f]{8}\b": "<run>",
+    r"\b[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+Z": "<time>",
+    r"\b[0-9a-f]{16}\b": "<attempt>",
+    r" *\b([0-9]+m)?[0-9]+(\.[0-9]+)?s\b": "<seconds>",
+    r"\b(duration_sec|max_rss_mb)=[0-9.]+": r"\1=<number>",
+    r"[ \t]+$": "",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exchange:
+    """A command of a console block, and what is shown below it."""
+
+    command: str
+    shown: str
+
+
+def follow(folder: Path, document: Path) -> None:
+    """Do what a document says, in order: write its files and type its commands, and compare all that appears."""
+    for block in blocks(document):
+        if block.file:
+            _write(folder / block.file, block.text)
+        elif block.language == "console":
+            _converse(folder, block)
+
+
+def exchanges(text: str) -> Iterator[Exchange]:
+    """Split a console block at its commands, which begin with ``$`` and go on with ``>``."""
+    for part in re.split(r"^\$ ", text, flags=re.MULTILINE)[1:]:
+        lines = part.splitlines(keepends=True)
+        count = next((number for number, line in enumerate(lines) if number and not line.startswith("> ")), len(lines))
+        command = lines[0] + "".join(line.removeprefix("> ") for line in lines[1:count])
+        yield Exchange(command=command.rstrip("\n"), shown="".join(lines[count:]))
+
+
+def matches(shown: str, seen: str) -> bool:
+    """Tell whether a document shows what was seen; ``…`` stands for anything within a line, or for whole lines."""
+    return re.fullmatch(_pattern(shown), _masked(seen)) is not None
+
+
+def _converse(folder: Path, block: Block) -> None:
+    for exchange in exchanges(block.text):
+        if exchange.command.startswith(_INSTALLING):
+            continue
+        seen = type_in(folder, exchange)
+        assert matches(exchange.shown, seen), f"{block.place}\n$ {exchange.command}\n{seen}"
+
+
+def type_in(folder: Path, exchange: Exchange) -> str:
+    """Run a command in a terminal of its own and give all that appears; ``^C`` is typed where the document shows it."""
+    ours, theirs = os.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 200, 0, 0))
+    launch = [sys.executable, "-I", "-S", "-c", _LAUNCH, exchange.command]
+    with subprocess.Popen(
+        launch, stdin=theirs, stdout=theirs, stderr=theirs, cwd=folder, env=_environment(folder), start_new_session=True
+    ) as process:
+        os.close(theirs)
+        try:
+            return _read(ours, exchange.shown)
+        finally:
+            os.close(ours)
+            process.kill()
+
+
+def _read(terminal: int, shown: str) -> str:
+    head, interrupt, _ = shown.partition(INTERRUPT)
+    seen = b""
+    for chunk in _chunks(terminal):
+        seen += chunk
+        if interrupt and matches(head, _text(seen)):
+            os.write(terminal, b"\x03")
+            interrupt = ""
+    return _text(seen)
+
+
+def _chunks(terminal: int) -> Iterator[bytes]:
+    """Give what appears until the last program has left the terminal."""
+    deadline = time.monotonic() + _PATIENCE_SEC
+    while select.select([terminal], [], [], max(0.0, deadline - time.monotonic()))[0]:
+        try:
+            chunk = os.read(terminal, 65_536)
+        except OSError:  # how Linux says that nobody is left
+            return
+        if not chunk:
+            return
+        yield chunk
+    message = "the command does not end"
+    raise AssertionError(message)
+
+
+def _text(seen: bytes) -> str:
+    return seen.decode("utf-8", "replace").replace("\r\n", "\n")
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    programs = f"{folder / '.venv' / 'bin'}{os.pathsep}{os.environ['PATH']}"
+    return {"PATH": programs, "LANG": "C.UTF-8", "TERM": "dumb", "NO_COLOR": "1", "PYTHONPATH": str(folder)}
+
+
+def _pattern(shown: str) -> str:
+    lines = [_line_pattern(line) for line in _masked(shown).splitlines(keepends=True)]
+    return "".join(lines)
+
+
+def _line_pattern(line: str) -> str:
+    if line.strip() == "…":
+        return r"(?:.*\n)*?"
+    return ".*?".join(re.escape(part) for part in line.split("…"))
+
+
+def _masked(text: str) -> str:
+    for pattern, word in _VARYING.items():
+        text = re.sub(pattern, word, text, flags=re.MULTILINE)
+    return text
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")

@@ -1,0 +1,184 @@
+"""One runner drives a run: others are told who does, and one that was overtaken cannot write."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from orchestrator.errors import FencedError, InfrastructureError, RunLockedError
+from orchestrator.store.database import Database, open_database
+from orchestrator.store.leases import LOCK_NAME, is_driven, take
+from orchestrator.store.queries import read_inputs
+from orchestrator.store.runs import put_inputs
+
+ROOT = Path(__file__).resolve().parents[3]
+HOLDER = (
+    "import sys; from pathlib import Path\n"
+    "from orchestrator.store.database import open_database; from orchestrator.store.leases import take\n"
+    "lease = take(open_database(Path(sys.argv[1]))); print('taken', flush=True); sys.stdin.read()\n"
+)
+
+
+@contextmanager
+def another_runner(database: Database) -> Iterator[subprocess.Popen[str]]:
+    """Let another process hold the lease."""
+    command = [sys.executable, "-c", HOLDER, str(database.path)]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "taken\n"
+        yield process
+        process.kill()
+
+
+def lease_of_another_host(database: Database, age_sec: float | None) -> None:
+    """Record a lease as a runner on another machine would, whose heartbeat is so many seconds old."""
+    beat = "" if age_sec is None else f"{datetime.now(UTC) - timedelta(seconds=age_sec):%Y-%m-%dT%H:%M:%S.%fZ}"
+    with database.transaction():
+        database.write(
+            "INSERT INTO leases (name, fence, runner_id, host, boot_id, pid, heartbeat_at)"
+            " VALUES ('runner', 7, 'r', 'node042', 'b', 4711, ?)",
+            (beat,),
+        )
+
+
+def test_a_run_is_driven_while_its_lease_is_held(database: Database, run_root: Path) -> None:
+    """Before and after, it is not."""
+    assert not is_driven(run_root)
+    lease = take(database)
+    assert is_driven(run_root)
+    lease.release()
+    assert not is_driven(run_root)
+
+
+def test_a_second_process_is_told_who_drives(database: Database, run_root: Path) -> None:
+    """The error names the process and the host."""
+    with another_runner(database) as runner:
+        assert is_driven(run_root)
+        with pytest.raises(RunLockedError, match=rf"process {runner.pid} on \S+ runs") as caught:
+            take(database)
+
+    assert caught.value.code == "MS503"
+    assert caught.value.hint == "wait for it to end"
+
+
+def test_the_lock_of_a_killed_runner_is_free(database: Database) -> None:
+    """Nobody has to remove anything, and the fence has grown."""
+    with another_runner(database) as runner:
+        runner.kill()
+        runner.wait()
+        lease = take(database)
+
+    assert database.fence == 2
+    lease.release()
+
+
+def test_an_overtaken_runner_cannot_write(database: Database, run_root: Path) -> None:
+    """Where the lock means nothing, as between two hosts, the fence holds."""
+    slept = take(database)
+    (run_root / LOCK_NAME).unlink()
+    other = open_database(database.path)
+    woke = take(other)
+
+    with pytest.raises(FencedError, match="another runner took over"), database.transaction():
+        put_inputs(database, {"late": 1})
+
+    assert read_inputs(other) == {}
+    woke.release()
+    slept.release()
+    other.close()
+
+
+def test_the_one_that_took_over_can_write(database: Database, run_root: Path) -> None:
+    """Its fence is the latest, also after the other let go."""
+    slept = take(database)
+    (run_root / LOCK_NAME).unlink()
+    other = open_database(database.path)
+    woke = take(other)
+    slept.release()
+
+    with other.transaction():
+        put_inputs(other, {"on": 1})
+
+    assert read_inputs(other) == {"on": 1}
+    woke.release()
+    other.close()
+
+
+def test_a_runner_on_another_host_is_respected_while_it_beats(database: Database) -> None:
+    """Its lock cannot be seen, but its heartbeat can."""
+    lease_of_another_host(database, age_sec=5)
+
+    with pytest.raises(RunLockedError, match="process 4711 on node042 ran a moment ago") as caught:
+        take(database)
+
+    assert caught.value.hint == "wait for it to end (or add --takeover when that machine is dead)"
+
+
+@pytest.mark.parametrize("age_sec", [31, None])
+def test_a_runner_on_another_host_that_stopped_beating_is_replaced(database: Database, age_sec: float | None) -> None:
+    """It died, or released its lease."""
+    lease_of_another_host(database, age_sec)
+
+    lease = take(database)
+
+    assert database.fence == 8
+    lease.release()
+
+
+def test_a_person_may_take_over(database: Database) -> None:
+    """Who knows that the other machine is dead need not wait."""
+    lease_of_another_host(database, age_sec=0)
+
+    lease = take(database, takeover=True)
+
+    assert database.fence == 8
+    lease.release()
+
+
+def test_a_refused_lease_leaves_no_lock(database: Database, run_root: Path) -> None:
+    """The next may try at once."""
+    lease_of_another_host(database, age_sec=0)
+
+    with pytest.raises(RunLockedError):
+        take(database)
+
+    assert not is_driven(run_root)
+
+
+def test_the_heartbeat_is_renewed_when_it_is_due(database: Database) -> None:
+    """Not with every turn of the loop, since each renewal is a write."""
+    lease = take(database)
+    first = database.one("SELECT heartbeat_at FROM leases")
+
+    lease.renew()
+    assert database.one("SELECT heartbeat_at FROM leases") == first
+    lease._beat -= 11
+    lease.renew()
+
+    assert database.one("SELECT heartbeat_at FROM leases") != first
+    lease.release()
+
+
+def test_the_lease_names_its_process(database: Database) -> None:
+    """Who looks into the file sees who drives the run."""
+    lease = take(database)
+
+    assert database.one("SELECT pid FROM leases WHERE name = 'runner'") == (os.getpid(),)
+    lease.release()
+
+
+def test_a_link_in_the_place_of_the_lock_is_refused(database: Database, run_root: Path) -> None:
+    """Nothing is locked or created elsewhere."""
+    (run_root / LOCK_NAME).symlink_to(run_root / "elsewhere")
+
+    assert not is_driven(run_root)
+    with pytest.raises(InfrastructureError, match="cannot open the lock file"):
+        take(database)
+    assert not (run_root / "elsewhere").exists()
