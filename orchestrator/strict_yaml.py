@@ -43,6 +43,8 @@ _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udff
 
 _BAD_ESCAPE = "found invalid Unicode character escape code"
 _UNCLOSED = "found unexpected end of stream"
+_STARRED = "did not find expected alphabetic or numeric character"
+_WRONG_FROM_THEIR_START = frozenset({_UNCLOSED, _STARRED})
 _TAB = ("a tab cannot stand here", "indent with spaces")
 _QUOTE = "put the text in quotes"
 _PLAIN_WORDS = {
@@ -72,7 +74,7 @@ _PLAIN_WORDS = {
         "a list cannot begin here",
         "begin it on the next line, or write [a, b]",
     ),
-    "did not find expected alphabetic or numeric character": ("'*' and '&' cannot begin plain text", _QUOTE),
+    _STARRED: ("'*' and '&' cannot begin plain text", _QUOTE),
     "found unknown escape character": (
         "unknown escape in double quotes",
         "write a backslash as '\\\\', or use single quotes",
@@ -407,7 +409,7 @@ def _syntax_problem(source: Source, error: yaml.MarkedYAMLError) -> Problem:
     words = str(error.problem)
     context = error.context_mark
     place = error.problem_mark.index if error.problem_mark else 0
-    offset = context.index if words == _UNCLOSED and context else place
+    offset = context.index if words in _WRONG_FROM_THEIR_START and context else place
     char = source.text[place : place + 1]
     message, todo = _TAB if char == "\t" else _PLAIN_WORDS.get(words, (words, "check the YAML here"))
     code = "MS105" if words == _BAD_ESCAPE else "MS103"

@@ -18,12 +18,12 @@ def print_json(value: Any) -> None:  # noqa: ANN401  any JSON value
 
 def print_table(rows: Iterable[Sequence[object]], headers: Sequence[str]) -> None:
     """Print a table: aligned on a terminal, tab-separated with a header line when piped."""
-    listed = [["" if cell is None else cell for cell in row] for row in rows]
+    listed = [["" if cell is None else _flat(str(cell)) for cell in row] for row in rows]
     if sys.stdout.isatty():
         click.echo(aligned(listed, headers))
         return
     for row in [headers, *listed]:
-        click.echo("\t".join(_flat(str(cell)) for cell in row))
+        click.echo("\t".join(row))
 
 
 def aligned(rows: Sequence[Sequence[object]], headers: Sequence[str]) -> str:
@@ -43,5 +43,12 @@ def seconds(duration_sec: float | None) -> str:
     return f"{minutes}m{rest:02d}s" if minutes < 60 else f"{minutes // 60}h{minutes % 60:02d}m"  # noqa: PLR2004
 
 
+def harmless(text: str) -> str:
+    """Show control characters, other than tabs and line ends, instead of sending them to the terminal."""
+    if text.isprintable():
+        return text
+    return "".join(letter if letter.isprintable() or letter in "\t\n" else repr(letter)[1:-1] for letter in text)
+
+
 def _flat(text: str) -> str:
-    return text.replace("\t", " ").replace("\n", " ")
+    return harmless(text.replace("\t", " ").replace("\n", " "))

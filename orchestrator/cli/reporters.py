@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from orchestrator.cli.output import seconds
+from orchestrator.cli.output import harmless, seconds
 from orchestrator.clock import monotonic
 from orchestrator.progress import Happening, Reporter, RunBegun, RunSettled, Silence, TaskEnded, TaskStarted
 from orchestrator.states import RunState, TaskState
@@ -76,7 +76,8 @@ class PlainReporter:
             note = f"{ended.reason}; next attempt in {seconds(ended.retry_in_sec)}"
         duration = seconds(ended.duration_sec)
         name = ended.task_id.ljust(min(self._width, 40))
-        self.write(f" {click.style(word.ljust(5), fg=color)} {ended.position + 1:>3} {name} {duration:>8}  {note}")
+        head = f" {click.style(word.ljust(5), fg=color)} {ended.position + 1:>3} {name} {duration:>8}"
+        self.write(f"{head}  {harmless(note.replace(chr(10), ' '))}")
 
     def _settle(self, settled: RunSettled) -> None:
         for failure in self._failures:
@@ -91,12 +92,12 @@ class PlainReporter:
             self.write(f"  = go on with:  matterstack resume {settled.run_id}")
 
     def _explain(self, failure: TaskEnded) -> None:
-        self.write(str(failure.problem))
+        self.write(harmless(str(failure.problem)))
         lines = failure.stderr.strip().splitlines()
         if lines:
             self.write("  = its last lines on standard error:")
         for line in lines[-SHOWN_STDERR_LINES:]:
-            self.write(f"  |   {_harmless(line)}")
+            self.write(f"  |   {harmless(line)}")
 
 
 class LiveReporter(PlainReporter):
@@ -165,11 +166,6 @@ def _wants_color() -> bool:
     if os.environ.get("NO_COLOR"):
         return False
     return bool(os.environ.get("FORCE_COLOR")) or sys.stderr.isatty()
-
-
-def _harmless(line: str) -> str:
-    """Show control characters instead of sending them to the terminal."""
-    return "".join(letter if letter.isprintable() or letter == "\t" else repr(letter)[1:-1] for letter in line)
 
 
 def _shown_path(settled: RunSettled) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from orchestrator.cli.options import json_option, open_run_for_reading, workspaces_option
-from orchestrator.cli.output import print_json, print_table, seconds
+from orchestrator.cli.output import harmless, print_json, print_table, seconds
 from orchestrator.states import RunState
 from orchestrator.store.database import Database
 from orchestrator.store.leases import is_driven
@@ -39,7 +39,7 @@ def command(run: str, workspaces_dir: Path | None, as_json: bool) -> None:  # no
 
 
 def _headline(database: Database, row: RunRow) -> str:
-    reason = f" ({row.status_reason})" if row.status_reason else ""
+    reason = f" ({harmless(row.status_reason)})" if row.status_reason else ""
     if row.status in (RunState.PENDING, RunState.RUNNING) and not is_driven(database.run_root):
         return f"{row.status}{reason}, runner stopped; go on with: matterstack resume {row.run_id}"
     return f"{row.status}{reason}"

@@ -402,7 +402,7 @@ class Recipe(_Part):
     on_conflict: Literal["fail", "last_write_wins"] = Field(
         "fail", description="What happens when two steps at once write one context key."
     )
-    budget: Maybe[Budget] = Field(None, description="What the whole run may use.")
+    budget: Maybe[Budget] = Field(None, description="What all steps together may use.")
     steps: Many[Step] = Field(
         json_schema_extra={"minItems": 1}, description="The steps, in the order in which they run."
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 
 from orchestrator.errors import ExpressionError, Place, Problem
@@ -14,6 +14,7 @@ from orchestrator.sources import MAX_PROBLEMS, DocPath, Source
 
 Check = Callable[[str], None]
 Rules = Mapping[str, "Check | Rules"]
+_Part = tuple[JsonValue, DocPath, "Check | Rules"]
 
 ANY_KEY = "*"
 
@@ -90,17 +91,24 @@ def expression_problems(document: JsonValue, source: Source) -> list[Problem]:
 
 def _texts(document: JsonValue) -> Iterator[tuple[str, DocPath, Check | None]]:
     """Give each text of the document with its path and what checks it; a key that holds an expression has no check."""
-    stack: list[tuple[JsonValue, DocPath, Check | Rules]] = [(document, (), RULES)]
+    stack: list[_Part] = [(document, (), RULES)]
     while stack:
         value, path, rule = stack.pop()
+        if isinstance(value, dict):
+            yield from ((key, (*path, key), None) for key in value if _OPENING in key)
         if isinstance(value, str) and callable(rule):
             yield value, path, rule
-        elif isinstance(value, list):
-            inner = check_template if rule is _whole else rule
-            stack.extend((value[index], (*path, index), inner) for index in reversed(range(len(value))))
-        elif isinstance(value, dict):
-            yield from ((key, (*path, key), None) for key in value if _OPENING in key)
-            stack.extend((part, (*path, key), _below(rule, key)) for key, part in reversed(value.items()))
+        stack.extend(_parts(value, path, rule))
+
+
+def _parts(value: JsonValue, path: DocPath, rule: Check | Rules) -> Iterable[_Part]:
+    """Give the parts of a list or mapping, last first, since the last one given is looked at first."""
+    if isinstance(value, dict):
+        return [(part, (*path, key), _below(rule, key)) for key, part in reversed(value.items())]
+    if isinstance(value, list):
+        inner = check_template if rule is _whole else rule
+        return [(value[index], (*path, index), inner) for index in reversed(range(len(value)))]
+    return ()
 
 
 def _below(rule: Check | Rules, key: str) -> Check | Rules:

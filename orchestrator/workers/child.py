@@ -40,13 +40,16 @@ def serve() -> None:
         os.set_inheritable(descriptor, False)  # noqa: FBT003  the call takes no keyword
     threading.Thread(target=_die_with_runner, daemon=True).start()
     _adopt_orphans()
-    replica, environment = Context(), dict(os.environ)
+    replica, environment, own_pid = Context(), dict(os.environ), os.getpid()
     while (request := read_frame(REQUESTS)) is not None:
         replica.apply(Change(*change) for change in request["context"])
         for folder in request["path"]:
             if folder not in sys.path:
                 sys.path.append(folder)
-        write_all(REPLIES, encode_frame(_run(request, replica)))
+        reply = _run(request, replica)
+        if os.getpid() != own_pid:
+            os._exit(0)  # the step forked, and its copy came back here: one of the two must not answer
+        write_all(REPLIES, encode_frame(reply))
         _restore_environment(environment)
 
 

@@ -217,7 +217,7 @@ def test_a_second_document_is_refused() -> None:
         ('a: "x', "r.yaml:1:4", "the quote that opens at line 1 is never closed"),
         ("a: [1, 2\nb: 3", "r.yaml:2:2", "expected ',' or ']' in the list that begins at line 1"),
         ("a: {b: ${{ x }}}", "r.yaml:1:9", "expected ',' or '}' in the mapping that begins at line 1"),
-        ("a: [*.log]", "r.yaml:1:6", "'*' and '&' cannot begin plain text"),
+        ("a: [*.log]", "r.yaml:1:5", "'*' and '&' cannot begin plain text"),
         ("- a\nb: c", "r.yaml:2:1", "expected '- '"),
         ("a: 1\n- b", "r.yaml:2:1", "expected a key"),
         ("a: - b", "r.yaml:1:4", "a list cannot begin here"),

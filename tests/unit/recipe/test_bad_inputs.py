@@ -141,9 +141,9 @@ def test_a7_a_misspelt_key_is_refused_with_the_right_one() -> None:
         load_recipe(Source.from_text("r.yaml", f"steps:\n- {STEP[:-1]}, operator_keey: hpc.default}}\n"))
 
     assert str(caught.value) == (
-        "r.yaml:2:35: error[MS101]: unknown key 'operator_keey'\n"
+        "r.yaml:2:36: error[MS101]: unknown key 'operator_keey'\n"
         "    2 | - {name: a, type: shell, run: [x], operator_keey: hpc.default}\n"
-        "      |                                   ^^^^^^^^^^^^^\n"
+        "      |                                    ^^^^^^^^^^^^^\n"
         "      = help: did you mean 'operator_key'?"
     )
 

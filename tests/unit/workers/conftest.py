@@ -1,0 +1,89 @@
+"""Steps written by the test, run by real worker processes."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable, Iterator
+from hashlib import sha256
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from orchestrator import Context
+from orchestrator.workers.calls import Call, CommandCall, Done, PythonCall
+from orchestrator.workers.pool import WorkerPool
+
+HEAD = """
+import ctypes, json, os, signal, subprocess, sys, threading, time
+from pathlib import Path
+from orchestrator import BaseScriptlet
+
+OK = '{"status": "ok", "outputs": []}'
+
+class Step(BaseScriptlet):
+    def run(self, ctx, params):
+"""
+
+
+@pytest.fixture(name="write_step")
+def _write_step(tmp_path: Path) -> Callable[[str], PythonCall]:
+    """Write the body of a scriptlet's `run` to a file of its own."""
+    numbers = count(1)
+
+    def write(body: str) -> PythonCall:
+        text = HEAD + textwrap.indent(textwrap.dedent(body).strip(), " " * 8) + "\n"
+        name = f"step{next(numbers)}"
+        path = tmp_path / f"{name}.py"
+        path.write_text(text, encoding="utf-8")
+        return PythonCall(path=path, module=name, class_name="Step", sha256=sha256(text.encode()).hexdigest())
+
+    return write
+
+
+@pytest.fixture(name="context")
+def _context() -> Context:
+    return Context()
+
+
+@pytest.fixture(name="pool")
+def _pool(context: Context, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[WorkerPool]:
+    """Start workers in the test's own folder; those that will not end are killed after a moment."""
+    monkeypatch.chdir(tmp_path)
+    pool = WorkerPool(context, size=2, grace_sec=0.2)
+    yield pool
+    pool.close()
+
+
+@pytest.fixture(name="run_call")
+def _run_call(pool: WorkerPool) -> Callable[[Call], Done]:
+    """Run one call to its end."""
+
+    def run(call: Call) -> Done:
+        pool.start(call)
+        while not (finished := pool.wait(30.0)):
+            pass
+        return finished[0]
+
+    return run
+
+
+@pytest.fixture(name="run_step")
+def _run_step(run_call: Callable[[Call], Done], write_step: Callable[[str], PythonCall]) -> Callable[..., Done]:
+    """Run the body of a scriptlet's `run`; further arguments are those of `Call`."""
+
+    def run(body: str, **fields: object) -> Done:
+        return run_call(Call(attempt_id="a1", step="step", target=write_step(body), **fields))  # type: ignore[arg-type]
+
+    return run
+
+
+@pytest.fixture(name="run_program")
+def _run_program(run_call: Callable[[Call], Done]) -> Callable[..., Done]:
+    """Run a program; further arguments are those of `Call`."""
+
+    def run(*argv: str, takes_params: bool = False, **fields: object) -> Done:
+        target = CommandCall(argv=argv, takes_params=takes_params)
+        return run_call(Call(attempt_id="a1", step="step", target=target, **fields))  # type: ignore[arg-type]
+
+    return run
