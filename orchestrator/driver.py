@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
+from pathlib import Path
 from typing import Any
 
-from orchestrator.checks import SuccessRules
 from orchestrator.clock import monotonic
 from orchestrator.context import Context
 from orchestrator.engine import Board
@@ -236,7 +235,7 @@ class Driver:
             rules=task.rules,
             context=self._context,
             names=self._names,
-            missing_files=_missing_files(task.rules),
+            missing=_missing,
             free_stdout=task.free_stdout,
         )
 
@@ -338,8 +337,8 @@ def _ending(
     )
 
 
-def _missing_files(rules: SuccessRules) -> tuple[str, ...]:
-    return tuple(name for name in rules.files_exist if not os.path.exists(name))  # noqa: PTH110  cheaper than a Path
+def _missing(names: Sequence[str]) -> tuple[str, ...]:
+    return tuple(name for name in names if not Path(name).exists())
 
 
 def _as_text(value: JsonValue) -> str:

@@ -67,6 +67,10 @@ CODES = {
 }
 
 
+# One column each, so that the caret stays below what it marks, and nothing that a terminal would obey.
+_STAND_IN = {"\t": " "}
+
+
 @dataclass(frozen=True)
 class Place:
     """Where in a file something is: 1-based line and column, the line's text, and how many characters to mark."""
@@ -93,12 +97,14 @@ class Problem:
 
     def __str__(self) -> str:
         """Draw the caret frame: head line, source line, caret, help."""
+        if self.place is not None and not self.place.text:
+            return "\n".join([f"{self.place}: error[{self.code}]: {self.message}", *self._help("  ")])
         if self.place is None:
             return "\n".join([f"error[{self.code}]: {self.message}", *self._help("  ")])
         number = f"{self.place.line:>5}"
         gutter = " " * len(number)
         head = f"{self.place}: error[{self.code}]: {self.message}"
-        text = self.place.text.expandtabs(1)
+        text = "".join(letter if letter.isprintable() else _STAND_IN.get(letter, "�") for letter in self.place.text)
         caret = " " * (self.place.column - 1) + "^" * max(1, self.place.width)
         return "\n".join([head, f"{number} | {text}", f"{gutter} | {caret}", *self._help(gutter + " ")])
 

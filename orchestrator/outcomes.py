@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from orchestrator.checks import StepEvidence, SuccessRules, judge
 from orchestrator.context import Change, Context
 from orchestrator.envelope import Envelope, parse_envelope
-from orchestrator.errors import EnvelopeError, NotJsonSafeError
-from orchestrator.expressions import Scope
+from orchestrator.errors import EnvelopeError, ExpressionError, NotJsonSafeError
+from orchestrator.expressions import Scope, has_expression, resolve
 from orchestrator.jsonsafe import JsonValue, dumps
 from orchestrator.states import AttemptState
 from orchestrator.workers.calls import Done
@@ -53,10 +54,13 @@ def judge_done(
     rules: SuccessRules,
     context: Context,
     names: Mapping[str, JsonValue],
-    missing_files: tuple[str, ...] = (),
+    missing: Callable[[Sequence[str]], tuple[str, ...]] = lambda _: (),
     free_stdout: bool = False,
 ) -> Verdict:
-    """Turn a finished call into a verdict; the first of fault, exit code, envelope and success rules decides."""
+    """Turn a finished call into a verdict; the first of fault, exit code, envelope and success rules decides.
+
+    ``missing`` tells which of some files are not there; this module looks at no file itself.
+    """
     if done.fault:
         return _faulted(done)
     try:
@@ -66,14 +70,20 @@ def judge_done(
         return _failed(done, Failing(code=error.code, reason=error.message, rule="envelope"))
     after = context.fork()
     after.apply(changes)
+    scope = Scope(names={**names, "result": _result(envelope)}, ctx=after)
+    succeeded = envelope.is_ok and done.exit_code == rules.exit_code
+    try:
+        rules = _with_file_names(rules, scope) if succeeded else rules
+    except ExpressionError as error:
+        failing = Failing(code=error.code, reason=str(error), rule="files_exist", detail=error.hint)
+        return _failed(done, failing, envelope, changes)
     evidence = StepEvidence(
         exit_code=done.exit_code,
         envelope_status=envelope.status,
         reason=envelope.reason,
         outputs=envelope.outputs,
-        missing_files=missing_files,
+        missing_files=missing(rules.files_exist),
     )
-    scope = Scope(names={**names, "result": _result(envelope)}, ctx=after)
     failure = judge(rules, evidence, scope)
     if failure is None:
         return Verdict(status=AttemptState.COMPLETED, outcome="ok", envelope=envelope, changes=changes)
@@ -81,6 +91,14 @@ def judge_done(
         code=failure.code, reason=failure.message, rule=failure.rule, index=failure.index, detail=failure.detail
     )
     return _failed(done, failing, envelope, changes)
+
+
+def _with_file_names(rules: SuccessRules, scope: Scope) -> SuccessRules:
+    """Evaluate the expressions in the names of the files that must exist."""
+    if not any(map(has_expression, rules.files_exist)):
+        return rules
+    names = (resolve(name, scope) for name in rules.files_exist)
+    return dataclasses.replace(rules, files_exist=tuple(str(name) for name in names))
 
 
 def _envelope(done: Done, rules: SuccessRules) -> Envelope:

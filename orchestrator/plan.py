@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from pathlib import Path
 from orchestrator.catalog import Project, ScriptletFile, find_module, find_script, read_project
 from orchestrator.checks import SuccessRules
 from orchestrator.errors import InvalidFileError, NothingSelectedError, Problem, ScriptletError, UsageError
+from orchestrator.expressions import Scope, resolve
 from orchestrator.inputs import settle_inputs
 from orchestrator.jsonsafe import JsonValue
 from orchestrator.keys import did_you_mean
@@ -90,6 +92,7 @@ class Plan:
     project: Project
     selection: Selection
     inputs: dict[str, JsonValue]
+    vars: dict[str, JsonValue]
     tasks: tuple[PlannedTask, ...]
 
     @property
@@ -143,8 +146,15 @@ def make_plan(
         project=project,
         selection=selection,
         inputs=inputs,
+        vars=_settle_vars(loaded.recipe.vars, inputs),
         tasks=tasks,
     )
+
+
+def _settle_vars(declared: Mapping[str, JsonValue], inputs: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    """Evaluate the expressions in ``vars``, which see the inputs and the environment."""
+    scope = Scope(names={"inputs": inputs, "env": dict(os.environ)})
+    return {name: resolve(value, scope) for name, value in declared.items()}
 
 
 def _find_files(loaded: LoadedRecipe, project: Project, problems: list[Problem]) -> list[ScriptletFile | None]:

@@ -190,8 +190,8 @@ def _reason(database: Database, step: str) -> str:
 def _names(plan: Plan, run_root: Path, rows: tuple[TaskRow, ...]) -> dict[str, JsonValue]:
     """Give what expressions can name besides the context."""
     return {
-        "inputs": dict(plan.inputs),
-        "vars": dict(plan.recipe.vars),
+        "inputs": plan.inputs,
+        "vars": plan.vars,
         "secrets": {},
         "env": dict(os.environ),
         "steps": {row.task_id: {"status": row.status.value} for row in rows if row.status in ENDED_TASKS},

@@ -76,8 +76,8 @@ class PlainReporter:
             note = f"{ended.reason}; next attempt in {seconds(ended.retry_in_sec)}"
         duration = seconds(ended.duration_sec)
         name = ended.task_id.ljust(min(self._width, 40))
-        head = f" {click.style(word.ljust(5), fg=color)} {ended.position + 1:>3} {name} {duration:>8}"
-        self.write(f"{head}  {harmless(note.replace(chr(10), ' '))}")
+        note = harmless(note.replace("\n", " "))
+        self.write(f" {click.style(word.ljust(5), fg=color)} {ended.position + 1:>3} {name} {duration:>8}  {note}")
 
     def _settle(self, settled: RunSettled) -> None:
         for failure in self._failures:

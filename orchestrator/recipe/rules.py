@@ -87,7 +87,7 @@ def _repeated_names(entries: Iterable[StepEntry], source: Source) -> Iterator[Pr
         first = seen.setdefault(entry.name.lower(), entry)
         if first is not entry:
             line = source.place((*first.path, "name")).line
-            what = "is used twice" if first.name == entry.name else f"differs from {first.name!r} only in case"
+            what = "is used twice" if first.name == entry.name else f"differs from {shown(first.name)} only in case"
             message = f"step name {shown(entry.name)} {what} (first at line {line})"
             yield Problem("MS202", message, source.place((*entry.path, "name")), "give each step its own name")
 

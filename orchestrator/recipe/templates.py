@@ -10,6 +10,7 @@ from orchestrator.errors import ExpressionError, Place, Problem
 from orchestrator.expressions import check_syntax, check_template
 from orchestrator.jsonsafe import JsonValue
 from orchestrator.recipe.model import STEP_LISTS
+from orchestrator.recipe.words import shown
 from orchestrator.sources import MAX_PROBLEMS, DocPath, Source
 
 Check = Callable[[str], None]
@@ -35,7 +36,7 @@ def _literal(text: str) -> None:
 def _whole(text: str) -> None:
     stripped = text.strip()
     if not (stripped.startswith(_OPENING) and stripped.endswith("}}")):
-        raise ExpressionError(f"expected one expression, got {text!r}", hint="write '${{ … }}', or a list")
+        raise ExpressionError(f"expected one expression, got {shown(text)}", hint="write '${{ … }}', or a list")
     check_template(text)
 
 

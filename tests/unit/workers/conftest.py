@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import select
 import textwrap
 from collections.abc import Callable, Iterator
 from hashlib import sha256
@@ -39,6 +41,23 @@ def _write_step(tmp_path: Path) -> Callable[[str], PythonCall]:
         return PythonCall(path=path, module=name, class_name="Step", sha256=sha256(text.encode()).hexdigest())
 
     return write
+
+
+@pytest.fixture(name="ends")
+def _ends() -> Callable[[int], bool]:
+    """Tell whether a process ends within a few seconds, or has ended already."""
+
+    def ends(pid: int) -> bool:
+        try:
+            descriptor = os.pidfd_open(pid)
+        except ProcessLookupError:
+            return True
+        try:
+            return bool(select.select([descriptor], [], [], 5.0)[0])
+        finally:
+            os.close(descriptor)
+
+    return ends
 
 
 @pytest.fixture(name="context")

@@ -130,10 +130,11 @@ def test_what_a_step_does_to_its_process_is_undone(run_step: RunStep, tmp_path: 
     assert done.stdout == f"{tmp_path} None _on_terminate\n"
 
 
-def test_a_process_killed_while_idle_is_replaced(run_step: RunStep) -> None:
+def test_a_process_killed_while_idle_is_replaced(run_step: RunStep, ends: Callable[[int], bool]) -> None:
     """Nobody's step pays for it."""
     first = int(run_step("print(os.getpid())").stdout)
     os.kill(first, signal.SIGKILL)
+    assert ends(first)
 
     done = run_step("print(os.getpid())")
 
