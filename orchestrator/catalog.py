@@ -87,6 +87,17 @@ def file_sha256(path: Path) -> str:
     return _digest(path, _stamp(path))
 
 
+def check_unchanged(file: ScriptletFile) -> None:
+    """Raise `ScriptletError` (MS307) when a file is not what it was when it was found."""
+    try:
+        if file_sha256(file.path) == file.sha256:
+            return
+        message = f"{file.path} changed since the run began"
+    except OSError as error:
+        message = f"{file.path} cannot be read any more: {(error.strerror or '').lower()}"
+    raise ScriptletError(message, hint="start a new run, which takes the file as it is then", code="MS307")
+
+
 def _module_path(project: Project, module: str) -> Path:
     if module.endswith(".py"):
         path = project.recipe_folder / module

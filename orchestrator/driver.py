@@ -10,10 +10,11 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
+from orchestrator.catalog import check_unchanged
 from orchestrator.clock import monotonic
 from orchestrator.context import Context
 from orchestrator.engine import Board
-from orchestrator.errors import ExpressionError, Problem
+from orchestrator.errors import ExpressionError, Problem, ScriptletError
 from orchestrator.expressions import Scope, evaluate_condition, resolve
 from orchestrator.invoke import happen
 from orchestrator.jsonsafe import JsonValue, dumps
@@ -121,10 +122,14 @@ class Driver:
         return None
 
     def _wait(self) -> None:
-        if self._stopping:
-            self._pool.interrupt(INTERRUPTED, number=self._stopping)
-        if not self._ended:
+        """Wait until there is something to record or to start."""
+        while not self._ended:
+            if self._stopping:
+                self._pool.interrupt(INTERRUPTED, number=self._stopping)
             self._ended += self._pool.wait(self._patience())
+            self._lease.renew()
+            if self._stopping or (self._wake_at is not None and monotonic() >= self._wake_at):
+                return
         self._lease.renew()
 
     def _patience(self) -> float:
@@ -139,8 +144,10 @@ class Driver:
             if task.when and not evaluate_condition(task.when, scope):
                 self._skip(task, f"when: {task.when} is false")
                 return None
+            if task.file:
+                check_unchanged(task.file)
             params, env = resolve(task.args, scope), resolve(task.env, scope)
-        except ExpressionError as error:
+        except (ExpressionError, ScriptletError) as error:
             self._refuse(task, error)
             return None
         attempt_id = self._open_attempt(task, params)
@@ -196,19 +203,21 @@ class Driver:
             tasks = [self._plan.tasks[position] for position, _ in group]
             set_task_states(self._database, [task.task_id for task in tasks], TaskState.BLOCKED, reason)
             for task in tasks:
+                self._remember(task, TaskState.BLOCKED)
                 self._report(
                     TaskEnded(position=task.position, task_id=task.task_id, status=TaskState.BLOCKED, reason=reason)
                 )
 
-    def _refuse(self, task: PlannedTask, error: ExpressionError) -> None:
-        """Record an attempt that could not even be made, because an expression has no value."""
+    def _refuse(self, task: PlannedTask, error: ExpressionError | ScriptletError) -> None:
+        """Record an attempt that could not even be made: an expression has no value, or a scriptlet's file changed."""
         attempt_id = self._open_attempt(task, {})
-        failing = Failing(code=error.code, reason=str(error), rule="expression", detail=error.hint)
+        rule = "expression" if isinstance(error, ExpressionError) else "scriptlet"
+        failing = Failing(code=error.code, reason=str(error), rule=rule, detail=error.hint)
         self._conclude(
             Done(attempt_id=attempt_id, exit_code=None),
             AttemptState.FAILED_INIT,
             TaskState.FAILED,
-            outcome="expression",
+            outcome=rule,
             failing=failing,
         )
 
@@ -273,6 +282,10 @@ class Driver:
 
     def _settle_task(self, task: PlannedTask, state: TaskState) -> None:
         self._board.ended(task.position, state)
+        self._remember(task, state)
+
+    def _remember(self, task: PlannedTask, state: TaskState) -> None:
+        """Let expressions see what became of a task."""
         steps: dict[str, Any] = self._names["steps"]  # type: ignore[assignment]
         steps[task.task_id] = {"status": state.value}
 

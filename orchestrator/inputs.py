@@ -39,7 +39,7 @@ def _settle(name: str, entry: Input, given: Mapping[str, JsonValue], project: Pr
         default: JsonValue = entry.default
         return _found(default, project) if entry.type == "path" and isinstance(default, str) else default
     value = given[name]
-    if isinstance(value, str) and entry.type not in _TEXTS:
+    if isinstance(value, str) and value.strip() and entry.type not in _TEXTS:
         value = _typed(name, value)
     check_json_safe(value, f"input {name}")
     if complaint := entry.complaint(value):

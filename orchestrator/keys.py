@@ -43,8 +43,16 @@ def is_run_id(text: str) -> bool:
 
 
 def is_workspace_slug(text: str) -> bool:
-    """Tell whether the text names a workspace, as ``screening`` or nested as ``demos/screening``."""
-    return all(_SLUG_PART.fullmatch(part) for part in text.split("/"))
+    """Tell whether the text names a workspace, as ``screening`` or nested as ``demos/screening``.
+
+    No part may be ``runs``, the folder that holds the runs of a workspace.
+    """
+    return all(_SLUG_PART.fullmatch(part) and part != "runs" for part in text.split("/"))
+
+
+def slug_of(name: str) -> str:
+    """Give a workspace's name for a recipe of any name: ``my recipe`` becomes ``my_recipe``."""
+    return re.sub(r"[^A-Za-z0-9_-]+", "_", name).lstrip("-")[:100] or "recipe"
 
 
 def camel_case(name: str) -> str:

@@ -27,6 +27,10 @@ class RetryRule:
             return None
         return self.delay_sec * _GROWTH[self.backoff](failures)
 
+    def to_json(self) -> dict[str, object]:
+        """Give the rule as part of what a task's definition is hashed from."""
+        return {"max": self.max, "delay_sec": self.delay_sec, "backoff": self.backoff, "on": sorted(self.on)}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Node:

@@ -71,26 +71,37 @@ def judge_done(
     after = context.fork()
     after.apply(changes)
     scope = Scope(names={**names, "result": _result(envelope)}, ctx=after)
-    succeeded = envelope.is_ok and done.exit_code == rules.exit_code
-    try:
-        rules = _with_file_names(rules, scope) if succeeded else rules
-    except ExpressionError as error:
-        failing = Failing(code=error.code, reason=str(error), rule="files_exist", detail=error.hint)
-        return _failed(done, failing, envelope, changes)
     evidence = StepEvidence(
         exit_code=done.exit_code,
         envelope_status=envelope.status,
         reason=envelope.reason,
         outputs=envelope.outputs,
-        missing_files=missing(rules.files_exist),
     )
+    failing = _first_failing(rules, evidence, scope, missing)
+    if failing is None:
+        return Verdict(status=AttemptState.COMPLETED, outcome="ok", envelope=envelope, changes=changes)
+    return _failed(done, failing, envelope, changes)
+
+
+def _first_failing(
+    rules: SuccessRules, evidence: StepEvidence, scope: Scope, missing: Callable[[Sequence[str]], tuple[str, ...]]
+) -> Failing | None:
+    try:
+        named = _with_file_names(rules, scope)
+    except ExpressionError as error:
+        unnamed = Failing(code=error.code, reason=str(error), rule="files_exist", detail=error.hint)
+        return _disagreement(_before_files(rules), evidence, scope) or unnamed
+    missing_files = missing(named.files_exist)
+    return _disagreement(named, dataclasses.replace(evidence, missing_files=missing_files), scope)
+
+
+def _disagreement(rules: SuccessRules, evidence: StepEvidence, scope: Scope) -> Failing | None:
     failure = judge(rules, evidence, scope)
     if failure is None:
-        return Verdict(status=AttemptState.COMPLETED, outcome="ok", envelope=envelope, changes=changes)
-    failing = Failing(
+        return None
+    return Failing(
         code=failure.code, reason=failure.message, rule=failure.rule, index=failure.index, detail=failure.detail
     )
-    return _failed(done, failing, envelope, changes)
 
 
 def _with_file_names(rules: SuccessRules, scope: Scope) -> SuccessRules:
@@ -99,6 +110,11 @@ def _with_file_names(rules: SuccessRules, scope: Scope) -> SuccessRules:
         return rules
     names = (resolve(name, scope) for name in rules.files_exist)
     return dataclasses.replace(rules, files_exist=tuple(str(name) for name in names))
+
+
+def _before_files(rules: SuccessRules) -> SuccessRules:
+    """Give the rules that are judged before the files: a key that is missing may be why a file has no name."""
+    return SuccessRules(ctx_has_keys=rules.ctx_has_keys, exit_code=rules.exit_code)
 
 
 def _envelope(done: Done, rules: SuccessRules) -> Envelope:

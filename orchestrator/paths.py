@@ -9,7 +9,7 @@ from pathlib import Path
 
 from orchestrator.clock import run_stamp
 from orchestrator.errors import UsageError
-from orchestrator.keys import did_you_mean, is_run_id, is_workspace_slug
+from orchestrator.keys import did_you_mean, is_run_id, is_workspace_slug, slug_of
 
 SETTINGS_NAME = "matterstack.toml"
 WORKSPACES_VARIABLE = "MATTERSTACK_WORKSPACES"
@@ -65,10 +65,12 @@ def workspace_slug(recipe_path: Path, workspaces: Path, declared: str | None) ->
     Raises `UsageError` for a name that cannot be a folder.
     """
     inside = recipe_path.parent.relative_to(workspaces) if recipe_path.is_relative_to(workspaces) else None
-    stem = recipe_path.name.split(".")[0] or "recipe"
+    stem = slug_of(recipe_path.name.split(".")[0])
     slug = declared or (inside.as_posix() if inside and inside.parts else stem)
     if not is_workspace_slug(slug):
-        raise UsageError(f"workspace {slug!r} is not a folder name", hint="use letters, digits, '_', '-' and '.'")
+        raise UsageError(
+            f"workspace {slug!r} is not a folder name", hint="use letters, digits, '_', '-' and '.', but not 'runs'"
+        )
     return slug
 
 
@@ -100,8 +102,9 @@ def _runs_in(folder: Path) -> Iterator[Path]:
 
 
 def _age(run_root: Path) -> tuple[str, int]:
-    """Order runs by the second in their id, and within it by when they were made."""
-    return run_root.name[:15], (run_root / "recipe.yaml").stat().st_mtime_ns
+    """Order runs by the second in their id, and within it by when they were made, as far as that can be told."""
+    recipe = run_root / "recipe.yaml"
+    return run_root.name[:15], recipe.stat().st_mtime_ns if recipe.exists() else 0
 
 
 def find_run(name: str, workspaces: Path) -> Path:

@@ -56,6 +56,7 @@ class PlannedTask:
     step: str
     kind: str
     target: PythonCall | CommandCall
+    file: ScriptletFile | None = None
     definition_sha256: str
     node: Node
     rules: SuccessRules
@@ -113,9 +114,21 @@ class Plan:
 
 def plan_recipe(recipe: str, given: Mapping[str, JsonValue], selection: Selection | None = None) -> Plan:
     """Plan the recipe at a path, or on standard input for ``-``; errors as in `make_plan`."""
-    if recipe == "-":
-        return plan_source(Source.from_text(STDIN_NAME, sys.stdin.read()), Path.cwd(), given, selection)
-    return plan_source(read_source(Path(recipe)), Path(recipe).absolute().parent, given, selection)
+    return plan_source(*_read(recipe), given, selection)
+
+
+def check_recipe(recipe: str) -> LoadedRecipe:
+    """Read a recipe and find all that a plan would find wrong with it, also where it needs inputs that are not given.
+
+    Raises `InvalidFileError` with every problem.
+    """
+    source, folder = _read(recipe)
+    loaded, project = load_recipe(source), read_project(folder, project_root(folder))
+    if any(entry.required for entry in loaded.recipe.inputs.values()):
+        _check_files(loaded, project)
+    else:
+        make_plan(loaded, project, {})
+    return loaded
 
 
 def plan_source(
@@ -134,10 +147,7 @@ def make_plan(
     step names that do not exist, and `NothingSelectedError` when no step is left.
     """
     selection = selection or Selection()
-    problems = [*unsupported(loaded)]
-    files = _find_files(loaded, project, problems)
-    if problems:
-        raise InvalidFileError(sorted(problems, key=_order))
+    files = _check_files(loaded, project)
     inputs = settle_inputs(loaded.recipe.inputs, given, project)
     left_out = _left_out([step.name for step in loaded.recipe.steps], selection)
     tasks = tuple(_tasks(loaded, files, left_out))
@@ -149,6 +159,22 @@ def make_plan(
         vars=_settle_vars(loaded.recipe.vars, inputs),
         tasks=tasks,
     )
+
+
+def _read(recipe: str) -> tuple[Source, Path]:
+    """Give the source of a recipe, and the folder from which its relative paths start."""
+    if recipe == "-":
+        return Source.from_text(STDIN_NAME, sys.stdin.read()), Path.cwd()
+    return read_source(Path(recipe)), Path(recipe).absolute().parent
+
+
+def _check_files(loaded: LoadedRecipe, project: Project) -> list[ScriptletFile | None]:
+    """Give the file of every step, or raise with all that keeps the recipe from being run."""
+    problems = [*unsupported(loaded)]
+    files = _find_files(loaded, project, problems)
+    if problems:
+        raise InvalidFileError(sorted(problems, key=_order))
+    return files
 
 
 def _settle_vars(declared: Mapping[str, JsonValue], inputs: dict[str, JsonValue]) -> dict[str, JsonValue]:
@@ -227,6 +253,7 @@ def _task(
         step=step.name,
         kind=step.type,
         target=_target(step, file),
+        file=file,
         definition_sha256=_definition(step, file, env, timeout_sec, node),
         node=node,
         rules=_rules(step.success),
@@ -275,8 +302,9 @@ def _definition(
     node: Node,
 ) -> str:
     """Hash what a task does, so that a change of its step, its defaults or its scriptlet's file shows."""
-    document = step.model_dump(mode="json", exclude_unset=True, warnings=False, exclude={"idx", "description", "tags"})
-    settled = {"env": dict(env), "timeout": timeout_sec, "after": list(node.after), "retries": node.retry.max}
+    said_otherwise = {"idx", "description", "tags", "depends_on", "retry"}
+    document = step.model_dump(mode="json", exclude_unset=True, warnings=False, exclude=said_otherwise)
+    settled = {"env": dict(env), "timeout": timeout_sec, "after": list(node.after), "retry": node.retry.to_json()}
     whole = {**document, **settled, "file_sha256": file.sha256 if file else ""}
     return hashlib.sha256(json.dumps(whole, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 

@@ -12,7 +12,7 @@ from orchestrator.states import RunState, TaskState
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunBegun:
-    """A run starts, or goes on where an earlier runner stopped."""
+    """A run starts, or goes on where an earlier runner stopped; tasks that the selection leaves out are not counted."""
 
     run_id: str
     run_root: Path

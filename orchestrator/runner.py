@@ -16,6 +16,8 @@ if __name__ == "__main__":
     runpy.run_module("orchestrator", run_name="__main__", alter_sys=True)
     sys.exit()
 
+import dataclasses
+import hashlib
 import os
 import platform
 from collections.abc import Mapping
@@ -28,15 +30,18 @@ from orchestrator import __version__
 from orchestrator.context import Context
 from orchestrator.errors import InfrastructureError, RunLockedError, StepFailedError, StoreError, UsageError
 from orchestrator.invoke import happen
-from orchestrator.jsonsafe import JsonValue
+from orchestrator.jsonsafe import JsonValue, dumps
+from orchestrator.keys import did_you_mean
 from orchestrator.paths import RunPlace, new_run_id, runs_of_workspace, workspace_slug, workspaces_root
-from orchestrator.plan import Plan, Selection, plan_recipe, plan_source
+from orchestrator.plan import STDIN_NAME, Plan, Selection, plan_recipe, plan_source
 from orchestrator.session import DriveOptions, Outcome, drive_run, how_to_accept
 from orchestrator.sources import Source, read_source
 from orchestrator.states import ENDED_RUNS, RunState
 from orchestrator.store.contexts import read_context
 from orchestrator.store.database import is_network_path, reading
 from orchestrator.store.queries import read_inputs, read_run
+
+ISOLATIONS = ("inline", "worker")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +74,8 @@ def run_recipe(
 
     Python steps run in this process (``isolation="inline"``), or each in a warm child process (``"worker"``).
     """
+    if isolation not in ISOLATIONS:
+        raise UsageError(f"no isolation {isolation!r}", hint=did_you_mean(isolation, ISOLATIONS))
     request = RunRequest(
         recipe=str(path),
         inputs=inputs or {},
@@ -108,7 +115,7 @@ def resume_run(run_root: Path, options: DriveOptions | None = None) -> Outcome:
 
     A recipe or scriptlet that changed since is refused unless the options accept it; then the changed steps run again.
     """
-    options = options or DriveOptions()
+    run_root, options = run_root.absolute(), options or DriveOptions()
     with reading(run_root) as database:
         row, inputs = read_run(database), read_inputs(database)
     if row.status in ENDED_RUNS:
@@ -117,7 +124,8 @@ def resume_run(run_root: Path, options: DriveOptions | None = None) -> Outcome:
     source = _resumed_source(run_root, inputs, accept_changes=options.accept_changes)
     selection = Selection(**{name: tuple(names) for name, names in inputs["selection"].items()})
     plan = plan_source(source, Path(inputs["recipe_folder"]), inputs["inputs"], selection)
-    return drive_run(run_root, plan, options)
+    fail_fast = options.fail_fast and not inputs.get("keep_going", False)
+    return drive_run(run_root, plan, dataclasses.replace(options, fail_fast=fail_fast))
 
 
 def _file_name(recipe: str) -> str:
@@ -131,12 +139,13 @@ def _selection(request: RunRequest) -> Selection:
 
 
 def _started_with(plan: Plan, folder: Path, request: RunRequest) -> dict[str, Any]:
-    """Give what makes two runs the same run: recipe, inputs, selection and the directory the steps work in."""
+    """Give what makes two runs the same run: recipe, inputs, selection, first values and where the steps work."""
     return {
         "recipe_sha256": plan.source.sha256,
         "recipe_folder": str(folder),
         "inputs": dict(request.inputs),
         "selection": plan.selection.to_json(),
+        "context_sha256": hashlib.sha256(dumps(dict(request.context), "the context").encode()).hexdigest(),
         "working_directory": str(Path.cwd()),
     }
 
@@ -162,6 +171,7 @@ def _open_run(place: RunPlace, plan: Plan, folder: Path, request: RunRequest) ->
             "inputs": {
                 **_started_with(plan, folder, request),
                 "recipe_path": request.recipe if request.recipe == "-" else str(folder / _file_name(request.recipe)),
+                "keep_going": not request.options.fail_fast,
                 "argv": sys.argv,
                 "versions": {"matterstack": __version__, "python": platform.python_version()},
             },
@@ -188,7 +198,8 @@ def _inherited(place: RunPlace, request: RunRequest) -> dict[str, JsonValue]:
 def _resumed_source(run_root: Path, inputs: Mapping[str, Any], *, accept_changes: bool) -> Source:
     """Give the recipe as started, or the changed one where that is accepted."""
     path = Path(inputs["recipe_path"])
-    kept = Source.from_text(inputs["recipe_path"], (run_root / "recipe.yaml").read_text(encoding="utf-8"))
+    name = STDIN_NAME if inputs["recipe_path"] == "-" else inputs["recipe_path"]
+    kept = Source.from_text(name, (run_root / "recipe.yaml").read_text(encoding="utf-8"))
     if not path.is_file():
         return kept
     present = read_source(path)

@@ -19,7 +19,7 @@ from orchestrator.errors import StoreError, UsageError
 from orchestrator.files import replace_file, sweep_temporaries
 from orchestrator.invoke import happen
 from orchestrator.jsonsafe import JsonValue
-from orchestrator.plan import Plan
+from orchestrator.plan import STDIN_NAME, Plan
 from orchestrator.progress import Reporter, RunBegun, RunSettled, Silence
 from orchestrator.states import ENDED_TASKS, AttemptState, RunState, TaskState
 from orchestrator.store.contexts import read_context
@@ -30,6 +30,7 @@ from orchestrator.store.queries import TaskRow, count_failures, read_open_attemp
 from orchestrator.store.runs import put_inputs, redefine_tasks, set_run_state
 from orchestrator.workers.pool import WorkerPool
 
+_EXIT_STATUSES = {RunState.COMPLETED: 0, RunState.FAILED: 1}
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -167,19 +168,22 @@ def _settle(
     database: Database, context: Context, reporter: Reporter, status: RunState, step: str, caught: list[signal.Signals]
 ) -> Outcome:
     """Record how the run ended and say so."""
-    reason = f"interrupted by {caught[0].name}" if caught else _reason(database, step)
+    reason = _interruption(caught) if status is RunState.PENDING else _reason(database, step)
     params = {"run_root": str(database.run_root), "status": status, "reason": f"{step}: {reason}" if step else reason}
     happen("run.settled", params)
     reporter.tell(RunSettled(run_id=database.run_root.name, run_root=database.run_root, status=status, reason=reason))
-    exit_status = {RunState.COMPLETED: 0, RunState.FAILED: 1}.get(status) if not caught else 128 + caught[0]
     return Outcome(
         run_root=database.run_root,
         status=status,
         reason=reason,
         step=step,
         context=context,
-        exit_status=1 if exit_status is None else exit_status,
+        exit_status=_EXIT_STATUSES.get(status, 128 + (caught[0] if caught else signal.SIGINT)),
     )
+
+
+def _interruption(caught: list[signal.Signals]) -> str:
+    return f"interrupted by {caught[0].name}" if caught else "interrupted"
 
 
 def _reason(database: Database, step: str) -> str:
@@ -196,19 +200,25 @@ def _names(plan: Plan, run_root: Path, rows: tuple[TaskRow, ...]) -> dict[str, J
         "env": dict(os.environ),
         "steps": {row.task_id: {"status": row.status.value} for row in rows if row.status in ENDED_TASKS},
         "run": {"id": run_root.name, "root": str(run_root)},
-        "recipe": {"name": Path(plan.source.name).name, "path": plan.source.name},
+        "recipe": {"name": Path(plan.source.name).name, "path": _recipe_path(plan.source.name)},
         "fixtures": {},
     }
 
 
+def _recipe_path(name: str) -> str:
+    """Give the same path for a run that goes on, which knows only where its recipe lies, as for one that begins."""
+    return name if name == STDIN_NAME else str(Path(name).absolute())
+
+
 def _beginning(database: Database, plan: Plan, rows: tuple[TaskRow, ...]) -> RunBegun:
+    selected = [pair for pair in zip(rows, plan.tasks, strict=True) if not pair[1].left_out]
     return RunBegun(
         run_id=database.run_root.name,
         run_root=database.run_root,
         recipe_name=Path(plan.source.name).name,
         test_id=plan.test_id,
-        task_ids=tuple(task.task_id for task in plan.tasks),
-        done_before=sum(row.status in ENDED_TASKS for row in rows),
+        task_ids=tuple(task.task_id for _, task in selected),
+        done_before=sum(row.status in ENDED_TASKS for row, _ in selected),
     )
 
 

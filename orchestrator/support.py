@@ -9,7 +9,16 @@ from pydantic import BaseModel
 
 from orchestrator.errors import Place, Problem
 from orchestrator.recipe.load import LoadedRecipe
-from orchestrator.recipe.model import ExperimentStep, HumanStep, PythonStep, RecipeStep, ShellStep
+from orchestrator.recipe.model import (
+    Defaults,
+    ExperimentStep,
+    HumanStep,
+    PythonStep,
+    RecipeStep,
+    Retry,
+    ShellStep,
+)
+from orchestrator.sources import Source
 
 CODE = "MS208"
 
@@ -42,34 +51,52 @@ _STEP_KEYS = {
     "cache_key": "leave it out",
     "isolation": "choose it with --isolation",
 }
+_ROUTING = "MATTERSTACK_OPERATOR"
 _TYPES = (HumanStep, ExperimentStep, RecipeStep)
 
 
 def unsupported(loaded: LoadedRecipe) -> Iterator[Problem]:
     """Give a problem, with its place, for every construct of a recipe that is not executed yet."""
     recipe = loaded.recipe
-    yield from _keys(recipe, lambda key: loaded.source.place((key,), of_key=True), _RECIPE_KEYS)
-    yield from _keys(
-        recipe.defaults, lambda key: loaded.source.place(("defaults", key), of_key=True), _DEFAULTS_KEYS
-    )
+    of_recipe = partial(_place, loaded.source)
+    of_defaults = partial(of_recipe, "defaults")
+    yield from _keys(recipe, of_recipe, _RECIPE_KEYS)
+    yield from _keys(recipe.defaults, of_defaults, _DEFAULTS_KEYS)
+    yield from _parts(recipe.defaults, of_defaults)
     for step in recipe.steps:
+        of_step = partial(loaded.place, step.name)
         if isinstance(step, _TYPES):
             message = f"steps of type {step.type!r} are not executed yet"
-            yield Problem(CODE, message, loaded.place(step.name, "type"), "use type 'python' or 'shell'")
+            yield Problem(CODE, message, of_step("type"), "use type 'python' or 'shell'")
         else:
-            yield from _keys(step, partial(loaded.place, step.name, of_key=True), _STEP_KEYS)
-            yield from _growth(loaded, step)
+            yield from _keys(step, of_step, _STEP_KEYS)
+            yield from _parts(step, of_step)
 
 
-def _keys(part: BaseModel, place: Callable[[str], Place], ways_out: dict[str, str]) -> Iterator[Problem]:
+def _place(source: Source, *path: str, of_key: bool) -> Place:
+    return source.place(path, of_key=of_key)
+
+
+def _keys(part: BaseModel, place: Callable[..., Place], ways_out: dict[str, str]) -> Iterator[Problem]:
     for name in sorted(part.model_fields_set & ways_out.keys()):
         default = type(part).model_fields[name].get_default(call_default_factory=True)
         if getattr(part, name) != default:
             key = name.rstrip("_")
-            yield Problem(CODE, f"{key!r} is not executed yet", place(key), ways_out[name])
+            yield Problem(CODE, f"{key!r} is not executed yet", place(key, of_key=True), ways_out[name])
 
 
-def _growth(loaded: LoadedRecipe, step: PythonStep | ShellStep) -> Iterator[Problem]:
-    if step.retry is not None and "grow" in step.retry.model_fields_set:
-        place = loaded.place(step.name, "retry", "grow", of_key=True)
-        yield Problem(CODE, "'grow' is not executed yet", place, "leave it out")
+def _parts(part: Defaults | PythonStep | ShellStep, place: Callable[..., Place]) -> Iterator[Problem]:
+    """Look into the keys of which a part is executed."""
+    if part.retry is not None:
+        yield from _retries(part.retry, place)
+    if _ROUTING in part.env:
+        todo = _STEP_KEYS["operator_key"]
+        yield Problem(CODE, f"{_ROUTING!r} is not executed yet", place("env", _ROUTING, of_key=True), todo)
+
+
+def _retries(retry: Retry, place: Callable[..., Place]) -> Iterator[Problem]:
+    if "grow" in retry.model_fields_set:
+        yield Problem(CODE, "'grow' is not executed yet", place("retry", "grow", of_key=True), "leave it out")
+    if "oom" in retry.on and "error" not in retry.on:
+        todo = "add 'error': a step that is killed has failed"
+        yield Problem(CODE, "'oom' alone is not executed yet", place("retry", "on", of_key=True), todo)

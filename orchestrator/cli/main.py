@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import os
 import sys
 import traceback
 from importlib import import_module
@@ -11,9 +10,11 @@ from pathlib import Path
 
 import click
 
+from orchestrator.cli.output import while_read
 from orchestrator.clock import run_stamp
-from orchestrator.errors import MatterStackError
+from orchestrator.errors import MatterStackError, UsageError
 from orchestrator.files import replace_file
+from orchestrator.keys import did_you_mean
 
 COMMANDS = {
     "run": "run a recipe; an interrupted run of it goes on where it stopped",
@@ -42,10 +43,11 @@ class _Commands(click.Group):
         """Give the commands in the order of the table."""
         return list(COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        """Load one command."""
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command:  # noqa: ARG002
+        """Load one command; raise `UsageError` for one that there is not."""
         if cmd_name not in COMMANDS:
-            return None
+            hint = did_you_mean(cmd_name, COMMANDS) or "see: matterstack --help"
+            raise UsageError(f"there is no command {cmd_name!r}", hint=hint)
         # What is loaded here stays: collecting garbage meanwhile, or looking through it later, is time lost.
         gc.disable()
         module = import_module(f"orchestrator.cli.{cmd_name.replace('-', '_')}_command")
@@ -53,6 +55,12 @@ class _Commands(click.Group):
         gc.enable()
         command: click.Command = module.command
         return command
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the command; a reader who leaves before the end of its output is no fault."""
+        with while_read(sys.stdout):
+            return super().invoke(ctx)
+        return 0
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """List the commands without loading them."""
@@ -78,9 +86,6 @@ def run_command_line() -> int:
     except MatterStackError as error:
         click.echo(error.explained(), err=True)
         return error.exit_status
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     except Exception:  # noqa: BLE001  the one boundary: what nobody expected becomes a crash file
         return _crashed()
     return status if isinstance(status, int) else 0
@@ -89,10 +94,12 @@ def run_command_line() -> int:
 def _crashed() -> int:
     text = traceback.format_exc()
     path = Path(f"matterstack-crash-{run_stamp()}.txt").absolute()
+    evidence = str(path)
     try:
         replace_file(path, text.encode())
     except MatterStackError:
         click.echo(text, err=True)
+        evidence = "the lines above"
     click.echo(f"error[MS001]: internal error: {text.strip().splitlines()[-1]}", err=True)
-    click.echo(f"  = help: please report it with {path}; runs are safe and can be resumed", err=True)
+    click.echo(f"  = help: please report it with {evidence}; runs are safe and can be resumed", err=True)
     return 70

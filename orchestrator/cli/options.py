@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import click
 
-from orchestrator.errors import UsageError
+from orchestrator.errors import NothingSelectedError, UsageError
 from orchestrator.paths import WORKSPACES_VARIABLE, find_run, workspaces_root
 from orchestrator.store.database import FILE_NAME, Database, open_database
 
@@ -41,6 +41,14 @@ def read_settings(settings: tuple[str, ...]) -> dict[str, str]:
         if not equals:
             raise UsageError(f"--set {name!r} has no '='", hint="as in: --set limit=3")
     return {name.removeprefix("inputs."): value for name, _, value in pairs}
+
+
+def read_selected(text: str | None) -> tuple[str, ...]:
+    """Read a list of steps to run; raise `NothingSelectedError` for one that is given and holds none."""
+    names = read_names(text)
+    if text is not None and not names:
+        raise NothingSelectedError(f"--only {text!r} names no step", hint="name one, or leave --only out")
+    return names
 
 
 def read_names(text: str | None) -> tuple[str, ...]:

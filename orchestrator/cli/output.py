@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import sys
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, TextIO
 
 import click
+
+
+@contextlib.contextmanager
+def while_read(stream: TextIO) -> Iterator[None]:
+    """Write as long as somebody reads: once the other end of a pipe has gone, the rest goes nowhere."""
+    try:
+        yield
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def print_json(value: Any) -> None:  # noqa: ANN401  any JSON value
@@ -37,9 +48,9 @@ def seconds(duration_sec: float | None) -> str:
     """Give a duration for people: ``0.12s``, ``3m05s``, ``2h07m``."""
     if duration_sec is None:
         return ""
-    if duration_sec < 60:  # noqa: PLR2004  seconds in a minute
+    if duration_sec < 59.995:  # noqa: PLR2004  what two decimals still show as less than a minute
         return f"{duration_sec:.2f}s"
-    minutes, rest = divmod(int(duration_sec), 60)
+    minutes, rest = divmod(int(max(60, duration_sec)), 60)
     return f"{minutes}m{rest:02d}s" if minutes < 60 else f"{minutes // 60}h{minutes % 60:02d}m"  # noqa: PLR2004
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from orchestrator.cli.options import json_option, read_names, read_settings
+from orchestrator.cli.options import json_option, read_names, read_selected, read_settings
 from orchestrator.cli.output import print_json, print_table
 from orchestrator.plan import Plan, PlannedTask, Selection, plan_recipe
 
@@ -30,7 +30,7 @@ def command(
 ) -> None:
     """Show the steps of RECIPE in the order in which they would run."""
     starts = () if resume_from is None else (resume_from,)
-    selection = Selection(only=read_names(only), skip=read_names(skip), resume_from=starts)
+    selection = Selection(only=read_selected(only), skip=read_names(skip), resume_from=starts)
     plan = plan_recipe(recipe, read_settings(settings), selection)
     if as_json:
         print_json(_document(plan))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import sys
 from collections import Counter
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from orchestrator.cli.output import harmless, seconds
+from orchestrator.cli.output import harmless, seconds, while_read
 from orchestrator.clock import monotonic
 from orchestrator.progress import Happening, Reporter, RunBegun, RunSettled, Silence, TaskEnded, TaskStarted
 from orchestrator.states import RunState, TaskState
@@ -50,14 +51,15 @@ class PlainReporter:
 
     def write(self, text: str) -> None:
         """Put a line on standard error."""
-        click.echo(text, err=True, color=_wants_color())
+        with while_read(sys.stderr):
+            click.echo(text, err=True, color=_wants_color())
 
     def _begin(self, begun: RunBegun) -> None:
         self._begun = begun
         self._width = max((len(task_id) for task_id in begun.task_ids[:200]), default=0)
         count = len(begun.task_ids)
         again = f", going on after {begun.done_before}" if begun.done_before else ""
-        identity = f"  {begun.test_id}" if begun.test_id else ""
+        identity = f"  {harmless(begun.test_id)}" if begun.test_id else ""
         steps = f"{count} step{'s' if count != 1 else ''}"
         self.write(f"{click.style(begun.recipe_name, bold=True)}{identity}  run {begun.run_id}  ({steps}{again})")
 
@@ -139,8 +141,10 @@ class LiveReporter(PlainReporter):
         console = Console(stderr=True, highlight=False, no_color=not _wants_color())
         self._live = Live(console=console, get_renderable=self._line, transient=True, refresh_per_second=8)
         self._live.start()
+        atexit.register(self._stop)  # a run that ends with an error settles nothing, and the cursor must come back
 
     def _stop(self) -> None:
+        atexit.unregister(self._stop)
         if self._live is not None:
             self._live.stop()
             self._live = None
@@ -158,14 +162,17 @@ def choose_reporter(*, quiet: bool) -> Reporter:
     """Give the reporter that fits standard error: live on a terminal, plain elsewhere, none when quiet."""
     if quiet:
         return Silence()
-    live = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
-    return LiveReporter() if live else PlainReporter()
+    return LiveReporter() if _is_able_terminal() else PlainReporter()
 
 
 def _wants_color() -> bool:
     if os.environ.get("NO_COLOR"):
         return False
-    return bool(os.environ.get("FORCE_COLOR")) or sys.stderr.isatty()
+    return bool(os.environ.get("FORCE_COLOR")) or _is_able_terminal()
+
+
+def _is_able_terminal() -> bool:
+    return sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
 
 
 def _shown_path(settled: RunSettled) -> str:

@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
-from orchestrator.cli.options import read_names, read_settings, workspaces_option
-from orchestrator.cli.output import aligned
+from orchestrator.cli.options import read_names, read_selected, read_settings, workspaces_option
+from orchestrator.cli.output import aligned, harmless, while_read
 from orchestrator.cli.reporters import choose_reporter
 from orchestrator.context import Context
 from orchestrator.errors import MatterStackError, StepFailedError, UsageError
@@ -54,10 +54,11 @@ def report_result(call: Any, *, table: bool) -> int:  # noqa: ANN401  a callable
             step = error.step if isinstance(error, StepFailedError) else ""
             _print_line({"status": "error", "reason": error.message, "exit_code": error.exit_status, "step": step})
         raise
-    if table:
-        _print_results(outcome)
-    elif not sys.stdout.isatty():
-        _print_line(outcome.to_json())
+    with while_read(sys.stdout):
+        if table:
+            _print_results(outcome)
+        elif not sys.stdout.isatty():
+            _print_line(outcome.to_json())
     return outcome.exit_status
 
 
@@ -66,7 +67,7 @@ def _run(recipe: str, options: dict[str, Any]) -> Outcome:
     request = RunRequest(
         recipe=recipe,
         inputs=read_settings(options["settings"]),
-        only=read_names(options["only"]),
+        only=read_selected(options["only"]),
         skip=read_names(options["skip"]),
         resume_from=options["resume_from"],
         context=initial.to_dict(),
@@ -94,5 +95,6 @@ def _print_results(outcome: Outcome) -> None:
         for key, whole in outcome.context.to_dict().items()
         for field, value in (whole.items() if isinstance(whole, dict) else [(None, whole)])
     ]
-    click.echo(aligned([(name, json.dumps(value, ensure_ascii=False)) for name, value in rows], ["result", "value"]))
+    shown = [(name, harmless(json.dumps(value, ensure_ascii=False))) for name, value in rows]
+    click.echo(aligned(shown, ["result", "value"]))
     click.echo(f"run: {outcome.run_root}")

@@ -18,7 +18,9 @@ HEADERS = ["run_id", "status", "recipe", "workspace", "tasks", "created_at", "en
 
 
 @click.command("runs")
-@click.option("--limit", default=20, show_default=True, help="How many to list; 0 lists all.")
+@click.option(
+    "--limit", type=click.IntRange(min=0), default=20, show_default=True, help="How many to list; 0 lists all."
+)
 @workspaces_option
 @json_option
 def command(limit: int, workspaces_dir: Path | None, as_json: bool) -> None:  # noqa: FBT001  a command-line flag

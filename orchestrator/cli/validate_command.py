@@ -8,7 +8,7 @@ import click
 
 from orchestrator.cli.output import print_json
 from orchestrator.errors import InvalidFileError, MatterStackError, Problem
-from orchestrator.plan import plan_recipe
+from orchestrator.plan import check_recipe
 
 
 @click.command("validate")
@@ -24,7 +24,7 @@ def command(recipes: tuple[str, ...], as_json: bool) -> int:  # noqa: FBT001  a 
 
 def _check(recipe: str) -> tuple[dict[str, Any], int]:
     try:
-        plan = plan_recipe(recipe, {})
+        loaded = check_recipe(recipe)
     except InvalidFileError as error:
         click.echo(error.explained(), err=True)
         return {"recipe": recipe, "valid": False, "problems": [_document(p) for p in error.problems]}, error.exit_status
@@ -32,11 +32,12 @@ def _check(recipe: str) -> tuple[dict[str, Any], int]:
         click.echo(f"{recipe}: {error.explained()}", err=True)
         problem = Problem(error.code, error.message, None, error.hint)
         return {"recipe": recipe, "valid": False, "problems": [_document(problem)]}, error.exit_status
-    for warning in plan.loaded.warnings:
+    for warning in loaded.warnings:
         click.echo(str(warning).replace("error[", "warning[", 1), err=True)
-    click.echo(f"{recipe}: ok, {len(plan.tasks)} step{'s' if len(plan.tasks) != 1 else ''}", err=True)
-    warnings = [_document(warning) for warning in plan.loaded.warnings]
-    return {"recipe": recipe, "valid": True, "steps": len(plan.tasks), "problems": [], "warnings": warnings}, 0
+    count = len(loaded.recipe.steps)
+    click.echo(f"{recipe}: ok, {count} step{'s' if count != 1 else ''}", err=True)
+    warnings = [_document(warning) for warning in loaded.warnings]
+    return {"recipe": recipe, "valid": True, "steps": count, "problems": [], "warnings": warnings}, 0
 
 
 def _document(problem: Problem) -> dict[str, Any]:

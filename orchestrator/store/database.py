@@ -135,6 +135,7 @@ def open_database(path: Path, *, readonly: bool = False) -> Database:
     Raises `StoreError` and leaves the file byte for byte as it was when it is missing, empty, damaged, or newer.
     """
     _check_header(path)
+    _undo_interrupted(path)
     connection = _connect(path, apsw.SQLITE_OPEN_READONLY if readonly else apsw.SQLITE_OPEN_READWRITE)
     database = Database(path, connection)
     try:
@@ -202,6 +203,17 @@ def _connect(path: Path, flags: int) -> apsw.Connection:
     except apsw.Error as error:
         raise _ours(path, error) from error
     return connection
+
+
+def _undo_interrupted(path: Path) -> None:
+    """Let SQLite undo what a writer without a log had half written when it died; who only reads must not do that."""
+    if not path.with_name(f"{path.name}-journal").exists():
+        return
+    database = Database(path, _connect(path, apsw.SQLITE_OPEN_READWRITE))
+    try:
+        database.one("SELECT count(*) FROM sqlite_schema")
+    finally:
+        database.close()
 
 
 def _set_journal(path: Path, connection: apsw.Connection) -> None:

@@ -31,13 +31,13 @@ from orchestrator.workers.tree import end_descendants
 
 REQUESTS, REPLIES = 3, 4
 
+_LOOK_MS = 1000
 _PR_SET_CHILD_SUBREAPER = 36
 
 
 def serve() -> None:
     """Run calls until the runner closes the pipe."""
-    for descriptor in (REQUESTS, REPLIES):
-        os.set_inheritable(descriptor, False)  # noqa: FBT003  the call takes no keyword
+    _keep_to_own_descriptors()
     threading.Thread(target=_die_with_runner, daemon=True).start()
     _adopt_orphans()
     replica, environment, own_pid = Context(), dict(os.environ), os.getpid()
@@ -46,18 +46,29 @@ def serve() -> None:
         for folder in request["path"]:
             if folder not in sys.path:
                 sys.path.append(folder)
-        reply = _run(request, replica)
+        reply = _run(request, replica, environment)
         if os.getpid() != own_pid:
             os._exit(0)  # the step forked, and its copy came back here: one of the two must not answer
         write_all(REPLIES, encode_frame(reply))
-        _restore_environment(environment)
+        if "argv" not in request:
+            _restore_environment(environment)
 
 
-def _run(request: dict[str, Any], replica: Context) -> dict[str, Any]:
+def _keep_to_own_descriptors() -> None:
+    """Close what the runner happened to inherit, and keep the pipes from the programs of a step."""
+    for name in os.listdir("/dev/fd"):  # noqa: PTH208  a Path costs more and is not needed
+        if int(name) > REPLIES:
+            with contextlib.suppress(OSError):  # the listing itself
+                os.close(int(name))
+    for descriptor in (REQUESTS, REPLIES):
+        os.set_inheritable(descriptor, False)  # noqa: FBT003  the call takes no keyword
+
+
+def _run(request: dict[str, Any], replica: Context, environment: Mapping[str, str]) -> dict[str, Any]:
     signal.signal(signal.SIGTERM, _on_terminate)
     cpu_before, threads_before = _cpu_sec(), threading.active_count()
     fork = replica.fork(who=request["step"])
-    answer = _run_command(request) if "argv" in request else _run_python(request, fork)
+    answer = _run_command(request, environment) if "argv" in request else _run_python(request, fork)
     _restore_streams()
     return {
         **answer,
@@ -78,9 +89,10 @@ def _run_python(request: dict[str, Any], fork: Context) -> dict[str, Any]:
     return {"exit_code": exit_code, "max_rss_mb": max_rss_mb()}
 
 
-def _run_command(request: dict[str, Any]) -> dict[str, Any]:
+def _run_command(request: dict[str, Any], environment: Mapping[str, str]) -> dict[str, Any]:
     try:
-        status, usage = run_command(request["argv"], request["params"], request["env"], request["takes_params"])
+        env = {**environment, **request["env"]}
+        status, usage = run_command(request["argv"], request["params"], env, request["takes_params"])
     except CommandRefusedError as error:
         return {"exit_code": None, "fault": str(error), "max_rss_mb": None}
     code = os.waitstatus_to_exitcode(status)
@@ -119,10 +131,19 @@ def _restore_environment(environment: Mapping[str, str]) -> None:
 
 
 def _die_with_runner() -> None:
-    """Wait until the other end of the request pipe is gone, then end all that was started here, and this process."""
+    """Wait until the runner is gone, then end all that was started here, and this process.
+
+    Its end of the pipe tells at once, unless a copy of the runner holds it too; then the parent's number does.
+    """
+    runner = os.getppid()
     watch = select.poll()
     watch.register(REQUESTS, 0)
-    watch.poll()
+    while os.getppid() == runner:
+        events = dict(watch.poll(_LOOK_MS))
+        if events.get(REQUESTS) == select.POLLNVAL:
+            watch.unregister(REQUESTS)  # the step closed it
+        elif events:
+            break
     end_descendants(os.getpid())
     os.killpg(0, signal.SIGKILL)
 

@@ -28,8 +28,9 @@ def run_command(
 ) -> tuple[int, struct_rusage]:
     """Run a program to its end with this process's stdout and stderr; return its wait status and resource usage.
 
-    Params go as JSON in ``$MATTERSTACK_PARAMS`` and, with ``takes_params``, in ``--params``; those above 64 KiB go as
-    ``@file`` in both. Raises `CommandRefusedError` when the program cannot be started.
+    ``env`` is the program's whole environment but for the params, which go as JSON in ``$MATTERSTACK_PARAMS`` and,
+    with ``takes_params``, in ``--params``; those above 64 KiB go as ``@file`` in both. Raises `CommandRefusedError`
+    when the program cannot be started.
     """
     text = json.dumps(params, ensure_ascii=False)
     if len(text.encode()) <= INLINE_PARAMS_MAX:
@@ -56,7 +57,7 @@ def _spawn(
     argv: Sequence[str], params: str, env: Mapping[str, str], *, takes_params: bool
 ) -> tuple[int, struct_rusage]:
     command = [*argv, "--params", params] if takes_params else list(argv)
-    environment = {**os.environ, **env, PARAMS_VARIABLE: params}
+    environment = {**env, PARAMS_VARIABLE: params}
     try:
         pid = os.posix_spawnp(command[0], command, environment, setsigdef=_PYTHON_IGNORES)
     except (OSError, ValueError) as error:

@@ -24,6 +24,7 @@ from orchestrator.workers.frames import decode_frame, encode_frame
 from orchestrator.workers.tree import end_descendants
 
 GRACE_SEC = 5.0
+UNWATCHED_SEC = 0.05
 
 _EXIT_SEC = 1.0
 _EXIT_LOOK_SEC = 0.001
@@ -48,6 +49,7 @@ class _Worker:
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self.sent_changes = 0
+        self.is_watched = False
         self.call: Call | None = None
         self.began = 0.0
         self.deadline: float | None = None
@@ -205,6 +207,7 @@ class WorkerPool:
     def wait(self, timeout_sec: float | None) -> list[Done]:
         """Wait until a call ends, a deadline passes or the time is over; return the calls that ended."""
         self._enforce_deadlines()
+        self._watch_streams()
         ready = self._selector.select(self._patience(timeout_sec))
         workers = dict.fromkeys(key.data for key, _ in ready)
         if workers.pop(None, 0) is None:
@@ -247,9 +250,17 @@ class WorkerPool:
 
     def _new_worker(self) -> _Worker:
         worker = _Worker(self._environment)
-        for end in (worker.replies, worker.out, worker.err):
-            self._selector.register(end, selectors.EVENT_READ, worker)
+        self._selector.register(worker.replies, selectors.EVENT_READ, worker)
         return worker
+
+    def _watch_streams(self) -> None:
+        """Follow the output of steps that have run for a moment; short ones are read once, when they end."""
+        now = monotonic()
+        for worker in self._busy:
+            if not worker.is_watched and now >= worker.began + UNWATCHED_SEC:
+                worker.is_watched = True
+                for end in (worker.out, worker.err):
+                    self._selector.register(end, selectors.EVENT_READ, worker)
 
     def _progress(self, worker: _Worker) -> Done | None:
         """Read from a worker that has something to say."""
@@ -273,6 +284,10 @@ class WorkerPool:
             )
         )
         self._busy.remove(worker)
+        if worker.is_watched:
+            self._unwatch(worker.out)
+            self._unwatch(worker.err)
+            worker.is_watched = False
         if done.fault or reply["spent"] or worker.drain():
             self._forget(worker)
         else:
@@ -301,7 +316,7 @@ class WorkerPool:
             if worker.deadline is None or now < worker.deadline or worker.call is None:
                 continue
             number = signal.SIGKILL if worker.fault else signal.SIGTERM
-            self._stop(worker, f"timeout after {worker.call.timeout_sec:g}s", number)
+            self._stop(worker, worker.fault or f"timeout after {worker.call.timeout_sec:g}s", number)
 
     def _stop(self, worker: _Worker, fault: str, number: signal.Signals) -> None:
         worker.fault = worker.fault or fault
@@ -310,7 +325,8 @@ class WorkerPool:
 
     def _patience(self, timeout_sec: float | None) -> float | None:
         deadlines = [worker.deadline - monotonic() for worker in self._busy if worker.deadline is not None]
-        waits = [*deadlines, *([] if timeout_sec is None else [timeout_sec])]
+        looks = [worker.began + UNWATCHED_SEC - monotonic() for worker in self._busy if not worker.is_watched]
+        waits = [*deadlines, *looks, *([] if timeout_sec is None else [timeout_sec])]
         return max(0.0, min(waits)) if waits else None
 
     def _forget(self, worker: _Worker) -> None:

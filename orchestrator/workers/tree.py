@@ -8,17 +8,18 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 _ROUNDS = 100
 
 
-def children_of(pid: int) -> Iterator[int]:
+def children_of(pid: int) -> set[int]:
     """Give the processes that a process started or adopted, those that ended and were not waited for among them."""
-    for path in Path(f"/proc/{pid}/task").glob("*/children"):
-        with contextlib.suppress(OSError):
-            yield from (int(child) for child in path.read_text(encoding="ascii").split())
+    found: set[int] = set()
+    with contextlib.suppress(OSError):  # it is gone, or the system does not tell
+        for thread in Path(f"/proc/{pid}/task").iterdir():
+            found.update(int(child) for child in _words(thread / "children"))
+    return found
 
 
 def descendants_of(pid: int) -> set[int]:
@@ -26,7 +27,7 @@ def descendants_of(pid: int) -> set[int]:
     found: set[int] = set()
     unseen = [pid]
     while unseen:
-        fresh = set(children_of(unseen.pop())) - found
+        fresh = children_of(unseen.pop()) - found
         found |= fresh
         unseen.extend(fresh)
     return found
@@ -43,3 +44,9 @@ def end_descendants(pid: int) -> None:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(descendant, signal.SIGKILL)
         ended |= fresh
+
+
+def _words(path: Path) -> list[str]:
+    with contextlib.suppress(OSError):  # that thread has ended
+        return path.read_text(encoding="ascii").split()
+    return []

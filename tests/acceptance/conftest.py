@@ -6,16 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.program import Project
+from tests.acceptance.program import Project, make_project
 
 
 @pytest.fixture(name="project")
 def _project(tmp_path: Path) -> Project:
     """Make an empty project."""
-    folder = tmp_path / "project"
-    folder.mkdir()
-    (folder / "matterstack.toml").touch()
-    return Project(folder=folder)
+    return make_project(tmp_path / "project")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

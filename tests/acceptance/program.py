@@ -95,6 +95,13 @@ class Project:
         return sorted(path.parent for path in self.folder.glob("workspaces/**/runs/[0-9]*/state.sqlite"))
 
 
+def make_project(folder: Path) -> Project:
+    """Make a project that holds nothing but its settings."""
+    folder.mkdir(parents=True)
+    (folder / "matterstack.toml").touch()
+    return Project(folder=folder)
+
+
 def finish(process: subprocess.Popen[str]) -> Ended:
     """Wait for the end of a process that was started."""
     began = time.monotonic()
@@ -116,16 +123,14 @@ def processes_with(text: str) -> Iterator[int]:
             yield int(entry.name)
 
 
-def await_line(process: subprocess.Popen[str], text: str) -> str:
-    """Read the standard error of a process up to the first line that holds a text."""
-    assert process.stderr is not None
-    lines = []
-    for line in process.stderr:
-        lines.append(line)
-        if text in line:
-            return "".join(lines)
-    message = f"the process ended without {text!r}: {''.join(lines)}"
-    raise AssertionError(message)
+def read_pipe(path: Path) -> str:
+    """Wait until somebody has written to a named pipe, and give what."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        assert select.select([descriptor], [], [], _PATIENCE_SEC)[0], f"nobody wrote to {path}"
+        return os.read(descriptor, 4096).decode()
+    finally:
+        os.close(descriptor)
 
 
 def outlive(text: str, seconds: float = 5.0) -> list[int]:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import os
-import select
 import signal
 import sys
 import textwrap
-from pathlib import Path
 
 import pytest
 
-from tests.acceptance.program import COMMAND, Project, finish, outlive
+from tests.acceptance.program import COMMAND, Project, finish, outlive, read_pipe
 
 OK = """print('{"status": "ok", "outputs": []}')"""
 NO_ENVELOPE = "standard output is not the JSON envelope"
@@ -105,16 +103,6 @@ def only_attempt(project: Project) -> dict[str, str]:
     """Give the one attempt at the step as ``matterstack attempts`` lists it."""
     (attempt,) = project.call("attempts", "@last", "bad").table
     return attempt
-
-
-def read_pipe(path: Path) -> str:
-    """Wait until somebody has written to a named pipe, and give what."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-    try:
-        assert select.select([descriptor], [], [], 30.0)[0], f"nobody wrote to {path}"
-        return os.read(descriptor, 4096).decode()
-    finally:
-        os.close(descriptor)
 
 
 @pytest.mark.parametrize(("body", "reason"), HOSTILE.values(), ids=HOSTILE)

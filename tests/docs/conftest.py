@@ -10,7 +10,17 @@ import pytest
 
 from tests.docs.documents import ROOT
 
-COPIED = ("Makefile", "README.md", "data", "orchestrator", "pyproject.toml", "recipes", "requirements.txt", "scriptlets")
+COPIED = (
+    "Makefile",
+    "README.md",
+    "data",
+    "docs",
+    "orchestrator",
+    "pyproject.toml",
+    "recipes",
+    "requirements.txt",
+    "scriptlets",
+)
 PROGRAMS = {"matterstack": f"{sys.executable} -P -m orchestrator", "python": sys.executable}
 
 

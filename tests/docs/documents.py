@@ -52,9 +52,7 @@ def rows(text: str) -> list[list[str]]:
     """Give the cells of every table row below the head and its rule, without code marks."""
     lines = [line for line in text.splitlines() if line.startswith("|")]
     rules = {number for number, line in enumerate(lines) if set(line) <= set("|-: ")}
-    return [
-        _cells(line) for number, line in enumerate(lines) if number not in rules and number + 1 not in rules
-    ]
+    return [_cells(line) for number, line in enumerate(lines) if number not in rules and number + 1 not in rules]
 
 
 def _cells(line: str) -> list[str]:

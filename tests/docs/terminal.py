@@ -22,13 +22,18 @@ INTERRUPT = "^C"
 # What the fixture has done, or what would change the machine.
 _INSTALLING = ("git clone ", "cd ", "python3 -m venv ", ".venv/bin/pip ", ". .venv/bin/activate", "make test")
 # The terminal must belong to the command, or Ctrl-C would reach nobody.
-_LAUNCH = "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv('/bin/sh', ['sh', '-c', sys.argv[1]])"
+_LAUNCH = """
+import fcntl, os, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+os.execv("/bin/sh", ["sh", "-c", sys.argv[1]])
+"""
 _PATIENCE_SEC = 60.0
 _VARYING = {
     r"\b[0-9]{8}_[0-9]{6}_[0-9a-f]{8}\b": "<run>",
     r"\b[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+Z": "<time>",
     r"\b[0-9a-f]{16}\b": "<attempt>",
-    r" *\b([0-9]+m)?[0-9]+(\.[0-9]+)?s\b": "<seconds>",
+    r" *\b([0-9]+\.[0-9]{2}|[0-9]+m[0-9]{2})s\b": "<seconds>",
+    r"\b[0-9]+\.[0-9]{2} ms\b": "<milliseconds>",
     r"\b(duration_sec|max_rss_mb)=[0-9.]+": r"\1=<number>",
     r"[ \t]+$": "",
 }

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 
 from tests.docs.documents import DOCS, ROOT
-from tests.docs.terminal import Exchange, exchanges, follow, matches, type_in
+from tests.docs.terminal import Exchange, follow, type_in
 
 
 def test_readme_does_what_it_says(checkout: Path) -> None:
@@ -18,3 +19,12 @@ def test_readme_does_what_it_says(checkout: Path) -> None:
 def test_quickstart_does_what_it_says(checkout: Path) -> None:
     """Every file and command of the quickstart, in order, gives what is shown."""
     follow(checkout, DOCS / "quickstart.md")
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+def test_demonstration_shows_what_it_measured(checkout: Path) -> None:
+    """``make demo`` runs the recipe that the README names and ends with its results."""
+    seen = type_in(checkout, Exchange(command="make demo", shown=""))
+
+    assert seen.startswith("speed_of_light.yaml")
+    assert "light.stats_v1.mean             299.8524\n" in seen

@@ -77,7 +77,7 @@ def test_workspaces_may_be_nested() -> None:
     assert is_workspace_slug("demos/screening.v1")
 
 
-@pytest.mark.parametrize("text", [*TRAPS, "a//b", "a/", "a/../b", ".git", "a/.."])
+@pytest.mark.parametrize("text", [*TRAPS, "a//b", "a/", "a/../b", ".git", "a/..", "runs", "a/runs"])
 def test_workspaces_stay_below_their_root(text: str) -> None:
     """No name leads out of the root or into a hidden folder."""
     assert not is_workspace_slug(text)

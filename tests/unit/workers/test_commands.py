@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -110,10 +111,19 @@ def test_an_impossible_environment_is_a_fault(run_program: RunProgram, env: dict
 
 
 def test_a_program_has_nothing_but_its_streams(run_program: RunProgram) -> None:
-    """Neither the worker's pipes nor the runner's input."""
-    done = run_program("sh", "-c", "ls -l /proc/self/fd | grep -c pipe; read line || echo no input")
+    """Neither the worker's pipes nor what the runner itself was given; the fourth is the listing's own."""
+    inherited = os.open(os.devnull, os.O_RDONLY)
+    os.set_inheritable(inherited, True)
 
-    assert done.stdout == "2\nno input\n"
+    done = run_program("ls", "/proc/self/fd")
+
+    assert done.stdout == "0\n1\n2\n3\n"
+    os.close(inherited)
+
+
+def test_a_program_has_no_input(run_program: RunProgram) -> None:
+    """One that asks a question gets no answer, and does not wait for one."""
+    assert run_program("sh", "-c", "read line || echo no input").stdout == "no input\n"
 
 
 def test_a_program_that_writes_to_a_closed_pipe_ends(run_program: RunProgram) -> None:
@@ -125,7 +135,7 @@ def test_a_program_that_writes_to_a_closed_pipe_ends(run_program: RunProgram) ->
 
 def test_a_program_is_timed_out(run_program: RunProgram) -> None:
     """Asked first, with its own signal."""
-    done = run_program("sh", "-c", "trap 'echo asked; exit 3' TERM; while :; do sleep 0.01; done", timeout_sec=0.3)
+    done = run_program("sh", "-c", "trap 'echo asked; exit 3' TERM; while :; do :; done", timeout_sec=0.3)
 
     assert (done.fault, done.exit_code, done.stdout) == ("timeout after 0.3s", 3, "asked\n")
 

@@ -304,7 +304,7 @@ def test_closing_the_pool_ends_everything(
 
 
 RUNNER = """
-import sys
+import os, signal, sys
 from hashlib import sha256
 from pathlib import Path
 from orchestrator import Context
@@ -316,7 +316,10 @@ target = PythonCall(path=Path(sys.argv[1]), module="step", class_name="Step", sh
 pool.start(Call(attempt_id="a1", step="s", target=target))
 while not Path("daemon").exists():
     pool.wait(0.01)
-print(pool._busy[0].pid, flush=True)
+copy = os.fork()
+if copy == 0:
+    signal.pause()
+print(pool._busy[0].pid, copy, flush=True)
 pool.wait(None)
 """
 
@@ -325,14 +328,15 @@ pool.wait(None)
 def test_workers_die_with_a_killed_runner(
     write_step: Callable[[str], PythonCall], tmp_path: Path, ends: Ends, leave: str
 ) -> None:
-    """Neither they nor what their steps started outlive it."""
+    """Neither they nor what their steps started outlive it, even where a copy of the runner keeps its pipes open."""
     target = write_step(f"{leave}\ntime.sleep(60)")
     command = [sys.executable, "-c", RUNNER, str(target.path)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     with subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True) as runner:
         assert runner.stdout is not None
-        worker = int(runner.stdout.readline())
+        worker, copy = (int(word) for word in runner.stdout.readline().split())
         runner.kill()
 
-    assert ends(worker)
-    assert ends(daemon_in(tmp_path))
+        assert ends(worker)
+        assert ends(daemon_in(tmp_path))
+        os.kill(copy, signal.SIGKILL)

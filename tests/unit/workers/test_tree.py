@@ -29,7 +29,7 @@ def _nested() -> Iterator[tuple[int, int]]:
 
 def test_children_are_found(nested: tuple[int, int]) -> None:
     """The first has one of its own, and this process has the first."""
-    assert len(list(children_of(nested[0]))) == 1
+    assert len(children_of(nested[0])) == 1
     assert nested[0] in children_of(os.getpid())
 
 

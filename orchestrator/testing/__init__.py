@@ -1,0 +1,1 @@
+"""What a project needs to test its own scriptlets."""

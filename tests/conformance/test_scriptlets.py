@@ -1,0 +1,93 @@
+"""Every scriptlet that ships keeps the contract, run by hand from somewhere else."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestrator.invoke import call_core
+from orchestrator.store.attempts import attempt_token
+from orchestrator.store.database import close_opened
+from orchestrator.testing.conformance import check_scriptlet
+
+ROOT = Path(__file__).resolve().parents[2]
+NUMBERS = str(ROOT / "data" / "numbers.csv")
+RUN_ID = "20260102_030405_0a1b2c3d"
+ISOLATED = (sys.executable, "-I")
+
+
+@dataclass(frozen=True)
+class Case:
+    """What a scriptlet needs to succeed."""
+
+    params: dict[str, Any] = field(default_factory=dict)
+    context: dict[str, Any] | None = None
+
+
+def open_run(folder: Path) -> dict[str, Any]:
+    """Say what a run of one task begins with."""
+    return {
+        "run_root": str(folder / RUN_ID),
+        "workspace_slug": "screening",
+        "recipe_name": "recipe.yaml",
+        "recipe_text": "steps: []\n",
+        "inputs": {},
+        "tasks": [{"task_id": "load", "step": "load", "definition_sha256": "0" * 64}],
+    }
+
+
+def opened_run(folder: Path) -> str:
+    """Begin a run and give its directory."""
+    call_core("open_run", open_run(folder))
+    return str(folder / RUN_ID)
+
+
+def opened_attempt(folder: Path) -> dict[str, Any]:
+    """Begin an attempt and say how it ends."""
+    run_root = opened_run(folder)
+    call_core("open_attempt", {"run_root": run_root, "task_id": "load"})
+    close_opened(run_root)
+    attempt_id = attempt_token(RUN_ID, "load", 1)
+    return {"run_root": run_root, "attempt_id": attempt_id, "status": "FAILED", "task_status": "FAILED"}
+
+
+CASES: dict[str, Callable[[Path], Case]] = {
+    "core/close_attempt.py": lambda folder: Case(opened_attempt(folder)),
+    "core/close_run.py": lambda folder: Case({"run_root": opened_run(folder), "status": "CANCELLED"}),
+    "core/open_attempt.py": lambda folder: Case({"run_root": opened_run(folder), "task_id": "load"}),
+    "core/open_run.py": lambda folder: Case(open_run(folder)),
+    "shell/sanitize_csv.sh": lambda folder: Case({"src": NUMBERS, "dst": str(folder / "clean.csv")}),
+    "steps/compute_median.py": lambda _: Case({"src": NUMBERS}),
+    "steps/compute_numbers.py": lambda _: Case({"src": NUMBERS}),
+    "steps/generate_report.py": lambda folder: Case({"out": str(folder / "report.md")}, {"a.b_v1": 1}),
+    "steps/load_numbers.py": lambda _: Case({"src": NUMBERS}),
+    "steps/normalize_numbers.py": lambda _: Case(context={"numbers.values_v1": [1, 2]}),
+}
+
+
+def test_every_scriptlet_that_ships_is_checked() -> None:
+    """A new one is listed here."""
+    shipped = [path for path in (ROOT / "scriptlets").glob("*/*") if path.suffix in (".py", ".sh")]
+
+    names = {path.relative_to(ROOT / "scriptlets").as_posix() for path in shipped if path.stem != "__init__"}
+
+    assert names == set(CASES)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_scriptlet_keeps_the_contract(name: str, tmp_path: Path) -> None:
+    """With good params and with bad ones."""
+    case = CASES[name](tmp_path)
+    path = ROOT / "scriptlets" / name
+    command = [*(ISOLATED if path.suffix == ".py" else ()), str(path)]
+    if case.context is not None:
+        (tmp_path / "context.json").write_text(json.dumps(case.context), encoding="utf-8")
+        command += ["--ctx", str(tmp_path / "context.json")]
+
+    check_scriptlet(command, case.params)

@@ -1,0 +1,121 @@
+"""The pages of events and files describe what runs leave behind."""
+
+from __future__ import annotations
+
+import ast
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from orchestrator.store.database import Database, create_database, reading
+from orchestrator.store.events import iterate_events
+from tests.docs.documents import REFERENCE, ROOT, rows, section
+from tests.docs.terminal import Exchange, follow, type_in
+
+EVENTS = REFERENCE / "events.md"
+FILES = REFERENCE / "files.md"
+LISTED = {kind: payload for kind, payload, _ in rows(EVENTS.read_text(encoding="utf-8").partition("## States")[0])}
+
+ENDING = """\
+schema: matterstack/recipe/v1
+steps:
+  - { name: first, type: python, module: ./end.py }
+  - { name: second, type: python, module: ./end.py }
+"""
+END = """\
+import signal
+from pathlib import Path
+
+from orchestrator import BaseScriptlet
+
+
+class End(BaseScriptlet):
+    def work(self, ctx, params):
+        for number in (signal.SIGKILL, signal.SIGINT):
+            if not Path(number.name).exists():
+                Path(number.name).touch()
+                signal.raise_signal(number)
+"""
+FAILING = """\
+schema: matterstack/recipe/v1
+steps:
+  - { name: skipped, type: shell, run: [date], when: 1 > 2 }
+  - { name: failing, type: shell, run: [date] }
+  - { name: blocked, type: shell, run: [date] }
+"""
+
+
+def run_root(checkout: Path, name: str, recipe: str, *commands: str) -> Path:
+    """Write a recipe, type commands, and give the directory of its one run."""
+    (checkout / f"{name}.yaml").write_text(recipe, encoding="utf-8")
+    for command in commands:
+        type_in(checkout, Exchange(command=command, shown=""))
+    (found,) = (checkout / "workspaces" / name / "runs").iterdir()
+    return found
+
+
+def killed_and_interrupted(checkout: Path) -> Path:
+    """Kill the runner of a run, interrupt the next one, change the recipe, and go on to the end."""
+    (checkout / "end.py").write_text(END, encoding="utf-8")
+    inline = "matterstack run ending.yaml --isolation inline"
+    run_root(checkout, "ending", ENDING, inline, inline)
+    changed = ENDING.replace("second,", "second, env: { A: b },")
+    return run_root(checkout, "ending", changed, "matterstack resume --accept-recipe-change")
+
+
+def failed(checkout: Path) -> Path:
+    """Run a recipe whose steps are skipped, fail and are blocked, and look at it."""
+    return run_root(checkout, "failing", FAILING, "matterstack run failing.yaml", "matterstack status")
+
+
+def history(run_root: Path) -> dict[str, str]:
+    """Give the kinds of events that a run recorded, with the fields of their payloads."""
+    with reading(run_root) as database:
+        return {event.kind: "` `".join(sorted(json.loads(event.payload_json))) for event in iterate_events(database)}
+
+
+def kinds_in_code() -> Iterator[str]:
+    """Give the kinds that the code writes; of one that is put together, what stands before the state."""
+    for path in (ROOT / "orchestrator").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "append_event":
+                kind = node.args[1]
+                yield ast.literal_eval(kind.values[0] if isinstance(kind, ast.JoinedStr) else kind)
+
+
+def columns(database: Database) -> list[list[str]]:
+    """Give the tables of a state file with their columns, as the page writes them."""
+    tables = database.all("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY rowid")
+    return [[name, "` `".join(row[1] for row in database.all(f"PRAGMA table_info({name})"))] for (name,) in tables]
+
+
+def test_events_are_those_of_real_runs(checkout: Path) -> None:
+    """A run that is killed, interrupted and completed, and one that fails, record all that the page lists."""
+    assert {**history(killed_and_interrupted(checkout)), **history(failed(checkout))} == LISTED
+
+
+def test_every_kind_of_event_in_the_code_is_listed() -> None:
+    """No part of the program writes a kind that the page does not know."""
+    assert [kind for kind in kinds_in_code() if not any(known.startswith(kind) for known in LISTED)] == []
+
+
+def test_tables_are_those_of_a_state_file(tmp_path: Path) -> None:
+    """The page lists every table with its columns in their order."""
+    database = create_database(tmp_path / "state.sqlite")
+
+    assert [row[:2] for row in rows(section(FILES, "## state.sqlite"))] == columns(database)
+    database.close()
+
+
+def test_files_are_those_of_a_run(checkout: Path) -> None:
+    """The example on the page shows the files that a run leaves."""
+    follow(checkout, FILES)
+
+
+def test_every_file_of_a_run_is_listed(checkout: Path) -> None:
+    """What lies in a run directory, also of one that was looked at, is explained."""
+    folder = failed(checkout)
+
+    assert {path.name for path in folder.iterdir()} - {
+        row[0] for row in rows(FILES.read_text(encoding="utf-8"))
+    } == set()

@@ -1,0 +1,142 @@
+"""What a person sees in a real terminal: the lines of the steps, the running one below them, and no JSON."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.program import COMMAND, Project, environment, read_pipe
+
+pytestmark = pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed")
+
+HELD = """\
+steps:
+  - name: held
+    type: shell
+    run: "echo here > ready; cat go > /dev/null; echo '{\\"status\\": \\"ok\\"}'"
+"""
+
+
+class Terminal:
+    """A window of 100 columns and 40 lines in which one command runs."""
+
+    def __init__(self, socket: Path) -> None:
+        self._tmux = ("tmux", "-S", str(socket), "-f", "/dev/null")
+
+    def start(self, project: Project, *words: str) -> None:
+        """Run the program with these words in the window, which stays open afterwards."""
+        # The trap keeps the shell, which hears ^C too, from ending before it has told the status.
+        command = 'trap : INT; "$@"; echo "status $?"; ' + " ".join((*self._tmux, "wait-for -S done")) + "; cat"
+        size = ("-x", "100", "-y", "40")
+        session = ("new-session", "-d", *size, "-c", str(project.folder), "sh", "-c", command, "sh", *COMMAND, *words)
+        subprocess.run([*self._tmux, *session], check=True, env=environment({"SHELL": "/bin/sh"}))
+
+    def finish(self) -> str:
+        """Wait for the end of the command and give what the window shows."""
+        subprocess.run([*self._tmux, "wait-for", "done"], check=True, timeout=60)
+        return self.screen()
+
+    def screen(self) -> str:
+        """Give what the window shows now."""
+        return subprocess.run([*self._tmux, "capture-pane", "-p"], check=True, capture_output=True, text=True).stdout
+
+    def press(self, key: str) -> None:
+        """Press a key, such as ``C-c``."""
+        subprocess.run([*self._tmux, "send-keys", key], check=True)
+
+    def close(self) -> None:
+        """End the window and whatever runs in it."""
+        subprocess.run([*self._tmux, "kill-server"], check=False, capture_output=True)
+
+
+@pytest.fixture(name="terminal")
+def _terminal(tmp_path: Path) -> Iterator[Terminal]:
+    terminal = Terminal(tmp_path / "tmux")
+    yield terminal
+    terminal.close()
+
+
+@pytest.fixture(name="held")
+def _held(project: Project) -> Project:
+    """Make a project whose step stays at work until somebody writes into a pipe."""
+    project.write("recipe.yaml", HELD)
+    for name in ("ready", "go"):
+        os.mkfifo(project.folder / name)
+    return project
+
+
+def lines_with(screen: str, start: str) -> list[str]:
+    """Give the lines of a screen that begin with a word."""
+    return [line for line in screen.splitlines() if line.split()[:1] == [start]]
+
+
+def test_every_step_has_its_line(terminal: Terminal, checkout: Project) -> None:
+    """The lines of the steps stay, the sum follows, and no JSON line is between them."""
+    terminal.start(checkout, "run", "recipes/basic_mixed.yaml")
+
+    screen = terminal.finish()
+
+    assert [line.split()[2] for line in lines_with(screen, "ok")] == [
+        "sanitize",
+        "load",
+        "normalize",
+        "describe",
+        "report",
+    ]
+    assert "basic_mixed.yaml  MIX-001  run " in screen
+    assert "completed: 5 ok in " in screen
+    assert "status 0" in screen
+    assert "{" not in screen
+
+
+def test_the_running_step_is_shown(terminal: Terminal, held: Project) -> None:
+    """While a step is at work, a line below the others names it; it goes when the run ends."""
+    terminal.start(held, "run", "recipe.yaml")
+    read_pipe(held.folder / "ready")
+    running = until(terminal, lambda screen: "0/1  held" in screen)
+
+    (held.folder / "go").write_text("go")
+    ended = terminal.finish()
+
+    assert "…     0/1  held 0." in running
+    assert "0/1" not in ended
+    assert [line.split()[2] for line in lines_with(ended, "ok")] == ["held"]
+
+
+def test_control_c_interrupts(terminal: Terminal, held: Project) -> None:
+    """The key reaches the runner, which stops the step and says how to go on."""
+    terminal.start(held, "run", "recipe.yaml")
+    read_pipe(held.folder / "ready")
+
+    terminal.press("C-c")
+    screen = terminal.finish()
+
+    assert "status 130" in screen
+    assert "= go on with:  matterstack resume " in screen
+    assert [row["status"] for row in held.call("attempts", "@last", "held").table] == ["CANCELLED"]
+
+
+def test_tables_are_aligned(terminal: Terminal, checkout: Project) -> None:
+    """On a terminal a reading command draws a table."""
+    checkout.call("run", "recipes/median.yaml")
+    terminal.start(checkout, "status")
+
+    screen = terminal.finish()
+
+    assert "task            status     attempts    duration    reason" in screen
+    assert lines_with(screen, "compute_median")[0].split()[:3] == ["compute_median", "COMPLETED", "1"]
+
+
+def until(terminal: Terminal, shows: Callable[[str], bool]) -> str:
+    """Look at the window until it shows what is waited for."""
+    for _ in range(200):
+        screen = terminal.screen()
+        if shows(screen):
+            return screen
+    message = f"the window never showed it: {screen}"
+    raise AssertionError(message)

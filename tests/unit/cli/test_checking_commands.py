@@ -1,0 +1,123 @@
+"""``validate``, ``plan`` and ``scriptlets`` look at what could run, and run nothing."""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Callable
+
+import pytest
+
+from tests.unit.cli.program import Answer
+from tests.unit.workshop import Workshop, python, recipe, shell
+
+Call = Callable[..., Answer]
+
+
+def test_a_recipe_that_needs_an_input_is_valid(call: Call, workshop: Workshop) -> None:
+    """Whoever runs it will give it."""
+    workshop.write("r.yaml", recipe(python("a"), head="inputs: {n: {type: integer}}\nvars: {m: '${{ inputs.n }}'}\n"))
+
+    answer = call("validate", "r.yaml", "--json")
+
+    (report,) = answer.json
+    assert (answer.status, report["valid"], report["steps"]) == (0, True, 1)
+    assert answer.stderr == "r.yaml: ok, 1 step\n"
+
+
+def test_a_recipe_that_cannot_be_planned_is_not_valid(call: Call, workshop: Workshop) -> None:
+    """Files that are missing and constructs that are not executed are found."""
+    workshop.write("r.yaml", recipe(python("a", "Gone"), shell("b", "x", "cache: true")))
+
+    answer = call("validate", "r.yaml", "--json")
+
+    (report,) = answer.json
+    assert (answer.status, [(p["code"], p["line"]) for p in report["problems"]]) == (3, [("MS206", 2), ("MS208", 3)])
+
+
+def test_a_warning_does_not_make_a_recipe_invalid(call: Call, workshop: Workshop) -> None:
+    """It is shown with its place."""
+    workshop.write("r.yaml", recipe(python("b", keys="idx: 2"), python("a", keys="idx: 1")))
+
+    answer = call("validate", "r.yaml", "--json")
+
+    assert answer.status == 0
+    assert "r.yaml:3:69: warning[MS210]: idx 1 of step 'a' does not rise above idx 2 of 'b'" in answer.stderr
+    assert [warning["code"] for warning in answer.json[0]["warnings"]] == ["MS210"]
+
+
+def test_the_worst_of_several_recipes_is_the_status(call: Call, workshop: Workshop) -> None:
+    """All are looked at."""
+    workshop.write("good.yaml", recipe(python("a")))
+
+    answer = call("validate", "gone.yaml", "good.yaml")
+
+    assert answer.status == 3
+    assert "'gone.yaml' does not exist" in answer.stderr
+    assert "good.yaml: ok, 1 step" in answer.stderr
+
+
+def test_a_recipe_on_standard_input_is_checked(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its problems have the places that they have there."""
+    monkeypatch.setattr(sys, "stdin", io.StringIO(recipe(python("a", "Gone"))))
+
+    answer = call("validate", "-")
+
+    assert (answer.status, answer.stderr.startswith("<stdin>:2:")) == (3, True)
+
+
+def test_a_plan_needs_its_inputs(call: Call, workshop: Workshop) -> None:
+    """It shows what would run, which may depend on them."""
+    workshop.write("r.yaml", recipe(python("a"), head="inputs: {n: {type: integer}}\n"))
+
+    assert call("plan", "r.yaml").status == 2
+    assert call("plan", "r.yaml", "--set", "n=1").status == 0
+
+
+def test_a_plan_notes_what_limits_a_step(call: Call, workshop: Workshop) -> None:
+    """Its timeout, its retries, or why it is left out."""
+    steps = (
+        shell("a", "true", "timeout: 90, retry: {max: 1}"),
+        shell("b", "true", "retry: {max: 2}, depends_on: []"),
+        python("c", keys="depends_on: [a, b], when: 1 > 0"),
+    )
+    workshop.write("r.yaml", recipe(*steps))
+
+    assert call("plan", "r.yaml", "--skip", "c").rows == [
+        ["#", "step", "type", "runs", "after", "when", "note"],
+        ["1", "a", "shell", "sh -c true", "", "", "timeout 90s, 1 retry"],
+        ["2", "b", "shell", "sh -c true", "", "", "2 retries"],
+        ["3", "c", "python", "steps.py:Write", "a, b", "1 > 0", "skip: left out by --skip"],
+    ]
+
+
+def test_a_plan_of_no_step_is_refused(call: Call, workshop: Workshop) -> None:
+    """As a run of none is."""
+    workshop.write("r.yaml", recipe(python("a")))
+
+    assert call("plan", "r.yaml", "--only", "").status == 4
+
+
+def test_scriptlets_of_the_project_come_first(call: Call, workshop: Workshop) -> None:
+    """Classes with the first line of what they say, scripts with their first remark."""
+    own = 'class Own(BaseScriptlet):\n    """Do it.\n\n    At length.\n    """\n\n\nclass Other:\n    pass\n'
+    workshop.write("scriptlets/steps/own.py", own)
+    workshop.write("scriptlets/shell/do.sh", "#!/bin/sh\n# Do it in a shell.\n")
+
+    head, first, second, *shipped = call("scriptlets").rows
+
+    assert head == ["module", "class", "what it does"]
+    assert first == ["scriptlets.steps.own", "Own", "Do it."]
+    assert second == ["scriptlets/shell/do.sh", "", "Do it in a shell."]
+    assert "ComputeMedian" in [row[1] for row in shipped]
+
+
+@pytest.mark.parametrize("content", ["class Own(:\n", "\x00", "class Own(BaseScriptlet):\n  a = " + "(" * 500])
+def test_a_file_that_is_not_python_is_passed_over(call: Call, workshop: Workshop, content: str) -> None:
+    """The others are listed."""
+    workshop.write("scriptlets/broken.py", content)
+
+    answer = call("scriptlets")
+
+    assert (answer.status, answer.stderr) == (0, "")
+    assert len(answer.rows) > 5

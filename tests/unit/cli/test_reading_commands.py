@@ -1,0 +1,115 @@
+"""What the commands that read a run say of one that stopped, failed or cannot be read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from orchestrator.store.database import FILE_NAME, open_database
+from orchestrator.store.leases import take
+from tests.unit.cli.program import Answer
+from tests.unit.workshop import Workshop, python, recipe
+
+Call = Callable[..., Answer]
+
+STOPPING = recipe(python("a"), python("b", "Interrupt"))
+
+
+def test_status_of_a_run_that_stopped_says_how_to_go_on(call: Call, workshop: Workshop) -> None:
+    """With a command to type."""
+    stopped = workshop.run(STOPPING)
+
+    answer = call("status")
+
+    assert f"PENDING, runner stopped; go on with: matterstack resume {stopped.root.name}" in answer.stderr
+    assert [row[:3] for row in answer.rows[1:]] == [["a", "COMPLETED", "1"], ["b", "PENDING", "1"]]
+
+
+def test_status_of_a_run_that_is_driven_says_nothing_of_that(call: Call, workshop: Workshop) -> None:
+    """It goes on as it is."""
+    stopped = workshop.run(STOPPING)
+    database = open_database(stopped.root / FILE_NAME)
+    lease = take(database)
+
+    answers = call("status"), call("status", "--json")
+
+    lease.release()
+    database.close()
+    assert "runner stopped" not in answers[0].stderr
+    assert answers[1].json["driven"] is True
+
+
+def test_status_of_a_failed_run_says_why(call: Call, workshop: Workshop) -> None:
+    """For the run and for each task."""
+    workshop.run(recipe(python("a", "Fail"), python("b")))
+
+    answer = call("status")
+
+    assert "FAILED (a: the exit code is 1, not 0: no luck)" in answer.stderr
+    assert [row[4] for row in answer.rows[1:]] == ["the exit code is 1, not 0: no luck", "needs a"]
+
+
+def test_runs_lists_one_that_cannot_be_read(call: Call, workshop: Workshop) -> None:
+    """With the reason in place of its state."""
+    workshop.run(recipe(python("a")))
+    damaged = workshop.run(recipe(python("a")))
+    (damaged.root / FILE_NAME).write_bytes(b"")
+
+    head, first, second = call("runs").rows
+
+    assert head == ["run_id", "status", "recipe", "workspace", "tasks", "created_at", "ended_at"]
+    assert first[:3] == [damaged.root.name, f"unreadable: the state file is empty: {damaged.root / FILE_NAME}", ""]
+    assert second[1:5] == ["COMPLETED", "r.yaml", "r", "1/1"]
+
+
+@pytest.mark.parametrize(("limit", "count"), [("1", 1), ("2", 2), ("0", 3)])
+def test_runs_lists_so_many(call: Call, workshop: Workshop, limit: str, count: int) -> None:
+    """None means all."""
+    for _ in range(3):
+        workshop.run(recipe(python("a")))
+
+    assert len(call("runs", "--limit", limit, "--json").json) == count
+
+
+def test_runs_lists_no_negative_number(call: Call) -> None:
+    """That is a mistake of the caller."""
+    answer = call("runs", "--limit", "-1")
+
+    assert (answer.status, answer.stdout) == (2, "")
+    assert "-1 is not in the range x>=0" in answer.stderr
+
+
+def test_runs_of_an_empty_place_has_its_head(call: Call) -> None:
+    """That there are none is no fault."""
+    answer = call("runs")
+
+    assert (answer.status, len(answer.rows)) == (0, 1)
+
+
+def test_history_marks_what_was_rolled_back(call: Call, workshop: Workshop) -> None:
+    """All writes are there, in order."""
+    workshop.run(recipe(python("a", keys="args: {a.x_v1: 1}"), python("b", "Fail")))
+
+    assert [row[1:] for row in call("ctx", "history", "@last").rows[1:]] == [
+        ["a.x_v1", "write", "a", "", "1"],
+        ["lost.keys_v1", "b", "b", "rolled back", '["a.x_v1"]'],
+    ]
+
+
+def test_history_may_be_that_of_one_key(call: Call, workshop: Workshop) -> None:
+    """As JSON with its values."""
+    workshop.run(recipe(python("a", keys="args: {a.x_v1: [1], a.y_v1: 2}")))
+
+    (entry,) = call("ctx", "history", "@last", "a.x_v1", "--json").json
+
+    assert (entry["key"], entry["value"], entry["deleted"], entry["rolled_back"]) == ("a.x_v1", [1], False, False)
+
+
+def test_attempts_of_a_task_that_had_none_is_an_empty_table(call: Call, workshop: Workshop) -> None:
+    """Neither is its log anything."""
+    workshop.run(recipe(python("a", keys="when: 1 > 2")))
+
+    assert len(call("attempts", "@last", "a").rows) == 1
+    assert call("attempts", "@last", "a", "--stderr").stdout == ""
+    assert call("attempts", "@last", "a", "--json").json == []

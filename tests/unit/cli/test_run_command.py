@@ -1,0 +1,165 @@
+"""``run`` drives a recipe as its options say, and its result is all that it prints."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from collections.abc import Callable
+
+import pytest
+
+from tests.unit.cli.program import Answer, Terminal
+from tests.unit.workshop import Workshop, python, recipe, shell
+
+Call = Callable[..., Answer]
+
+AB = recipe(python("a", keys="args: {a.x_v1: {n: 1, m: [µ]}}"), python("b", keys="args: {b.x_v1: 2}"))
+INLINE = ("--isolation", "inline")
+
+
+@pytest.fixture(name="run")
+def _run(call: Call, workshop: Workshop) -> Call:
+    """Run a recipe, given as text, in this process."""
+    return lambda text, *words: call("run", str(workshop.write("r.yaml", text)), *INLINE, *words)
+
+
+def test_the_result_is_one_json_line(run: Call, workshop: Workshop) -> None:
+    """For a program; what people read goes to standard error."""
+    answer = run(AB)
+
+    (root,) = workshop.runs()
+    place = {"run_id": root.name, "run_root": str(root)}
+    assert answer.json == {"status": "ok", "ctx_keys": ["a.x_v1", "b.x_v1"], **place}
+    assert (answer.status, answer.stderr.splitlines()[-1].split(" in ")[0]) == (0, "completed: 2 ok")
+
+
+def test_a_failed_step_is_the_status(run: Call) -> None:
+    """With its name and its reason."""
+    answer = run(recipe(python("a", "Fail", "args: {reason: 'too µ'}")))
+
+    assert answer.status == 1
+    assert (answer.json["status"], answer.json["step"], answer.json["exit_code"]) == ("error", "a", 1)
+    assert answer.json["reason"] == "the exit code is 1, not 0: too µ"
+    assert "µ" in answer.stdout
+
+
+def test_people_see_no_json(run: Call, terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last line of the report says it."""
+    monkeypatch.setattr(sys, "stdout", terminal.stream)
+
+    assert run(AB).status == 0
+    assert terminal.read() == ""
+
+
+def test_the_results_may_be_a_table(run: Call, workshop: Workshop) -> None:
+    """The fields of an object have a row each."""
+    lines = run(AB, "--table").stdout.splitlines()
+
+    assert [line.split(maxsplit=1) for line in lines[2:-1]] == [
+        ["a.x_v1.n", "1"],
+        ["a.x_v1.m", '["µ"]'],
+        ["b.x_v1", "2"],
+    ]
+    assert lines[-1] == f"run: {workshop.runs()[0]}"
+
+
+def test_a_value_in_the_table_does_not_speak_to_the_terminal(run: Call) -> None:
+    """JSON writes control characters out, but not all of them."""
+    told = """printf %s '{"status": "ok", "outputs": {"a.x_v1": "\\u001b[2J\\u009b\\u202e"}}'"""
+
+    assert '"\\u001b[2J\\x9b\\u202e"' in run(recipe(shell("a", told)), "--table").stdout
+
+
+def test_quiet_leaves_the_result(run: Call) -> None:
+    """And nothing else."""
+    answer = run(AB, "-q")
+
+    assert (answer.json["status"], answer.stderr) == ("ok", "")
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "reason"),
+    [
+        (("--only", "c"), 2, "the recipe has no step 'c'"),
+        (("--only", ""), 4, "--only '' names no step"),
+        (("--skip", "a,b"), 4, "the selection leaves no step to run"),
+        (("--set", "n"), 2, "--set 'n' has no '='"),
+        (("--set", "n=1"), 2, "the recipe has no input 'n'"),
+        (("--from", "b"), 2, "--resume-from b: 'r' has no earlier run to take values from"),
+        (("--workspace", "../up"), 2, "workspace '../up' is not a folder name"),
+    ],
+)
+def test_what_cannot_begin_has_a_result_too(run: Call, words: tuple[str, ...], status: int, reason: str) -> None:
+    """A program that reads it need not look at standard error, where people find the same."""
+    answer = run(AB, *words)
+
+    assert answer.status == status
+    assert answer.json == {"status": "error", "reason": reason, "exit_code": status, "step": ""}
+    assert f"]: {reason}\n" in answer.stderr
+
+
+def test_nothing_is_left_of_what_did_not_begin(run: Call, workshop: Workshop) -> None:
+    """No run is listed that never was."""
+    run(AB, "--only", "c")
+
+    assert workshop.runs() == []
+
+
+@pytest.mark.parametrize("words", [(), ("r.yaml", "--recipe", "r.yaml")])
+def test_one_recipe_is_run(call: Call, words: tuple[str, ...]) -> None:
+    """Not none, and not two."""
+    answer = call("run", *words)
+
+    assert (answer.status, answer.stdout) == (2, "")
+    assert "give one recipe" in answer.stderr
+
+
+def test_the_recipe_may_be_an_option(call: Call, workshop: Workshop) -> None:
+    """As some programs expect it."""
+    workshop.write("r.yaml", AB)
+
+    assert call("run", "--recipe", "r.yaml", *INLINE).status == 0
+
+
+def test_the_recipe_may_come_from_standard_input(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It then has no name."""
+    monkeypatch.setattr(sys, "stdin", io.StringIO(AB))
+
+    assert call("run", "-", *INLINE).stderr.startswith("<stdin>  run ")
+
+
+def test_the_options_reach_the_run(run: Call, workshop: Workshop) -> None:
+    """Inputs, selection and first values."""
+    path = workshop.write("ctx.json", json.dumps({"c.x_v1": 5}))
+    text = recipe(
+        python("a", keys="args: {a.x_v1: 1}"),
+        python("b", keys="args: {b.x_v1: '${{ ctx.c.x_v1 + inputs.n }}'}"),
+        head="inputs: {n: {type: integer}}\n",
+    )
+
+    run(text, "--set", "inputs.n=3", "--skip", "a", "--ctx", str(path), "--workspace", "demos/x")
+
+    (context,) = workshop.folder.glob("workspaces/demos/x/runs/*/context.json")
+    assert json.loads(context.read_text()) == {"b.x_v1": 8, "c.x_v1": 5}
+
+
+def test_a_run_may_keep_going(run: Call) -> None:
+    """After a failure, what does not need it still runs."""
+    answer = run(recipe(python("a", "Fail"), python("b", keys="depends_on: [], args: {b.x_v1: 1}")), "--keep-going")
+
+    assert (answer.status, answer.json["ctx_keys"]) == (1, ["b.x_v1"])
+
+
+def test_the_same_command_goes_on(run: Call, workshop: Workshop) -> None:
+    """Unless a new run is asked for."""
+    text = recipe(python("a"), python("b", "Interrupt"))
+    stopped = run(text)
+    assert (stopped.status, stopped.json["reason"]) == (130, "interrupted")
+
+    assert run(text).json["run_id"] == stopped.json["run_id"]
+
+    (workshop.folder / "interruptions.txt").unlink()
+    assert run(text).json["run_id"] != stopped.json["run_id"]
+    assert run(text, "--new").status == 0
+    assert len(workshop.runs()) == 3

@@ -1,0 +1,206 @@
+"""Projects, workspaces and runs are found where they are expected, from wherever one stands."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from orchestrator.errors import UsageError
+from orchestrator.keys import is_run_id
+from orchestrator.paths import (
+    RunPlace,
+    find_run,
+    iterate_runs,
+    new_run_id,
+    package_root,
+    project_root,
+    runs_of_workspace,
+    workspace_slug,
+    workspaces_root,
+)
+
+OLD = "20260101_000000_aaaa0000"
+NEW = "20260102_000000_aabb0000"
+
+
+def make_run(workspaces: Path, slug: str, run_id: str) -> Path:
+    """Leave what makes a folder a run."""
+    root = RunPlace(workspaces=workspaces, slug=slug, run_id=run_id).root
+    root.mkdir(parents=True)
+    (root / "state.sqlite").touch()
+    (root / "recipe.yaml").touch()
+    return root
+
+
+@pytest.fixture(name="workspaces")
+def _workspaces(tmp_path: Path) -> Path:
+    """Give two runs in two workspaces, one of them nested."""
+    make_run(tmp_path, "screening", OLD)
+    make_run(tmp_path, "demos/screening", NEW)
+    return tmp_path
+
+
+@pytest.fixture(name="project")
+def _project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give a project's folder, and forget what the environment says."""
+    monkeypatch.delenv("MATTERSTACK_WORKSPACES", raising=False)
+    (tmp_path / "lab" / "recipes" / "deep").mkdir(parents=True)
+    return tmp_path / "lab"
+
+
+def test_a_run_lies_in_its_workspace(tmp_path: Path) -> None:
+    """Root of all workspaces, workspace, runs, id."""
+    place = RunPlace(workspaces=tmp_path, slug="demos/screening", run_id=NEW)
+
+    assert place.root == tmp_path / "demos" / "screening" / "runs" / NEW
+
+
+def test_run_ids_are_well_formed_and_different() -> None:
+    """Also within one second."""
+    ids = {new_run_id() for _ in range(50)}
+
+    assert len(ids) == 50
+    assert all(is_run_id(text) for text in ids)
+
+
+def test_the_package_lies_beside_its_scriptlets() -> None:
+    """A bare checkout and an installation look the same from here."""
+    assert (package_root() / "orchestrator" / "paths.py").is_file()
+    assert (package_root() / "scriptlets" / "steps").is_dir()
+
+
+@pytest.mark.parametrize("mark", ["matterstack.toml", "scriptlets", ".git"])
+def test_a_project_is_the_nearest_folder_upward_that_says_so(project: Path, mark: str) -> None:
+    """By its settings, its scriptlets or its repository."""
+    (project / mark).mkdir()
+
+    assert project_root(project / "recipes" / "deep") == project
+
+
+def test_a_nearer_project_wins(project: Path) -> None:
+    """A project may lie within another."""
+    (project / ".git").mkdir()
+    (project / "recipes" / "matterstack.toml").touch()
+
+    assert project_root(project / "recipes" / "deep") == project / "recipes"
+
+
+def test_the_chosen_root_of_workspaces_wins(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before the variable, and before what lies about."""
+    monkeypatch.setenv("MATTERSTACK_WORKSPACES", "/elsewhere")
+    monkeypatch.chdir(project)
+
+    assert workspaces_root(Path("here")) == project / "here"
+    assert workspaces_root() == Path("/elsewhere")
+
+
+@pytest.mark.parametrize("mark", ["matterstack.toml", "workspaces"])
+def test_workspaces_belong_to_the_current_project(project: Path, monkeypatch: pytest.MonkeyPatch, mark: str) -> None:
+    """From any folder below it."""
+    (project / mark).touch() if mark.endswith(".toml") else (project / mark).mkdir()
+    monkeypatch.chdir(project / "recipes" / "deep")
+
+    assert workspaces_root() == project / "workspaces"
+
+
+def test_without_a_project_workspaces_are_here(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They will be made in the current folder."""
+    monkeypatch.chdir(project / "recipes")
+
+    assert workspaces_root() == project / "recipes" / "workspaces"
+
+
+@pytest.mark.parametrize(
+    ("recipe", "declared", "slug"),
+    [
+        ("/lab/recipes/median.yaml", None, "median"),
+        ("/lab/recipes/median.v2.yaml", None, "median"),
+        ("/lab/recipes/median.yaml", "screening", "screening"),
+        ("/lab/workspaces/demos/screening/recipe.yaml", None, "demos/screening"),
+        ("/lab/workspaces/recipe.yaml", None, "recipe"),
+    ],
+)
+def test_a_recipe_has_a_workspace(recipe: str, declared: str | None, slug: str) -> None:
+    """The declared one, the one it lies in, or that of its own name."""
+    assert workspace_slug(Path(recipe), Path("/lab/workspaces"), declared) == slug
+
+
+@pytest.mark.parametrize("declared", ["../x", "/abs", "a b", "runs", "x" * 200])
+def test_a_workspace_is_a_folder_name(declared: str) -> None:
+    """Others are refused with what would do."""
+    with pytest.raises(UsageError, match="is not a folder name") as caught:
+        workspace_slug(Path("/lab/r.yaml"), Path("/lab/workspaces"), declared)
+
+    assert caught.value.hint == "use letters, digits, '_', '-' and '.', but not 'runs'"
+
+
+def test_runs_are_listed_newest_first(workspaces: Path) -> None:
+    """Those of all workspaces, or of one."""
+    assert [run.name for run in iterate_runs(workspaces)] == [NEW, OLD]
+    assert [run.name for run in runs_of_workspace(workspaces / "screening")] == [OLD]
+    assert list(runs_of_workspace(workspaces / "nothing")) == []
+
+
+def test_runs_of_one_second_are_listed_by_when_they_were_made(tmp_path: Path) -> None:
+    """The random part of their ids says nothing."""
+    first = make_run(tmp_path, "a", "20260101_000000_ffffffff")
+    second = make_run(tmp_path, "a", "20260101_000000_00000000")
+    os.utime(first / "recipe.yaml", (1, 1))
+    os.utime(second / "recipe.yaml", (2, 2))
+
+    assert list(iterate_runs(tmp_path)) == [second, first]
+
+
+def test_what_is_no_run_is_not_listed(workspaces: Path) -> None:
+    """A folder of another name, or without a state file."""
+    make_run(workspaces, "screening", ".ms-tmp-0011")
+    (workspaces / "screening" / "runs" / "20260103_000000_00000000").mkdir()
+
+    assert [run.name for run in iterate_runs(workspaces)] == [NEW, OLD]
+
+
+def test_a_run_that_lost_its_recipe_is_still_listed(workspaces: Path) -> None:
+    """One damaged run does not hide the others."""
+    (workspaces / "screening" / "runs" / OLD / "recipe.yaml").unlink()
+
+    assert [run.name for run in iterate_runs(workspaces)] == [NEW, OLD]
+
+
+@pytest.mark.parametrize("name", [NEW, "20260102", "@last"])
+def test_a_run_is_found(workspaces: Path, name: str) -> None:
+    """By its id, the beginning of it, or as the last."""
+    assert find_run(name, workspaces).name == NEW
+
+
+def test_a_run_is_found_at_its_path(workspaces: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run directory may have been moved anywhere."""
+    monkeypatch.chdir(workspaces)
+
+    assert find_run(f"screening/runs/{OLD}", Path("/elsewhere")) == workspaces / "screening" / "runs" / OLD
+
+
+def test_a_name_that_means_two_runs_is_refused(workspaces: Path) -> None:
+    """Both are named."""
+    with pytest.raises(UsageError, match=f"run '2026' is not unique: {NEW}, {OLD}") as caught:
+        find_run("2026", workspaces)
+
+    assert caught.value.code == "MS004"
+
+
+def test_a_run_that_is_not_there_suggests_another(workspaces: Path) -> None:
+    """The id that was probably meant."""
+    with pytest.raises(UsageError, match="no run '20260102_000000_aabb0001' below") as caught:
+        find_run("20260102_000000_aabb0001", workspaces)
+
+    assert caught.value.hint == f"did you mean {NEW!r}?"
+
+
+@pytest.mark.parametrize("name", ["@last", "x", ""])
+def test_without_runs_there_is_none_to_find(tmp_path: Path, name: str) -> None:
+    """The hint says how to get one."""
+    with pytest.raises(UsageError) as caught:
+        find_run(name, tmp_path)
+
+    assert caught.value.hint == "run a recipe first, or give --workspaces-dir"
