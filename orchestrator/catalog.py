@@ -24,11 +24,12 @@ _DOTTED = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*", re.AS
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScriptletFile:
-    """The file that a step runs; ``class_name`` is empty for a script."""
+    """The file that a step runs; ``class_name`` is empty for a script, ``requires_process`` is the class's flag."""
 
     path: Path
     sha256: str
     class_name: str = ""
+    requires_process: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +70,9 @@ def find_module(project: Project, module: str, class_name: str) -> ScriptletFile
         raise ScriptletError(
             f"{module!r} has no class {class_name!r}", hint=did_you_mean(class_name, classes), code="MS206"
         )
-    return ScriptletFile(path=path, sha256=file_sha256(path), class_name=class_name)
+    return ScriptletFile(
+        path=path, sha256=file_sha256(path), class_name=class_name, requires_process=classes[class_name]
+    )
 
 
 def find_script(project: Project, script: str) -> ScriptletFile:
@@ -155,9 +158,15 @@ def _digest(path: Path, _stamp: tuple[int, int, int]) -> str:
 
 
 @functools.lru_cache(maxsize=1024)
-def _classes(path: Path, _stamp: tuple[int, int, int]) -> tuple[str, ...]:
+def _classes(path: Path, _stamp: tuple[int, int, int]) -> dict[str, bool]:
+    """Give the classes of a file by name, with their flag ``requires_process``."""
     try:
         tree = ast.parse(path.read_bytes(), filename=str(path))
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+    except (SyntaxError, ValueError) as error:
         raise ScriptletError(f"{path} is not valid Python: {error}", code="MS206") from error
-    return tuple(node.name for node in tree.body if isinstance(node, ast.ClassDef))
+    return {node.name: _is_flagged(node) for node in tree.body if isinstance(node, ast.ClassDef)}
+
+
+def _is_flagged(node: ast.ClassDef) -> bool:
+    lines = (ast.unparse(line) for line in node.body if isinstance(line, ast.Assign | ast.AnnAssign))
+    return any(line.startswith("requires_process") and line.endswith("= True") for line in lines)

@@ -181,7 +181,8 @@ class Driver:
 
     def _run(self, call: Call) -> None:
         """Run a call now, in this process, or hand it to a worker."""
-        if not (self._inline and isinstance(call.target, PythonCall) and call.timeout_sec is None):
+        task = self._running[call.attempt_id].task
+        if not self._inline or task.needs_process or not isinstance(call.target, PythonCall):
             self._pool.start(call)
             return
         self._in_step = True

@@ -49,7 +49,7 @@ class Selection:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedTask:
-    """One task, ready to run once its arguments are evaluated."""
+    """One task, ready to run once its arguments are evaluated; ``needs_process`` keeps it out of the runner's own."""
 
     position: int
     task_id: str
@@ -64,6 +64,7 @@ class PlannedTask:
     env: dict[str, JsonValue] = field(default_factory=dict)
     when: str = ""
     timeout_sec: float | None = None
+    needs_process: bool = False
     free_stdout: bool = False
     left_out: str = ""
 
@@ -261,6 +262,7 @@ def _task(
         env=env,
         when=step.when or "",
         timeout_sec=timeout_sec,
+        needs_process=bool(timeout_sec) or file is None or file.requires_process,
         free_stdout=isinstance(step, ShellStep) and step.stdout == "free",
         left_out=left_out,
     )

@@ -158,13 +158,19 @@ def _check_size(name: str, size: int) -> None:
 def _refused(path: Path, error: OSError | ValueError) -> InvalidFileError:
     number = error.errno if isinstance(error, OSError) else None
     if number == errno.ENOENT:
-        what, todo = "does not exist", did_you_mean(path.name, _neighbours(path.parent)) or "check the path"
+        what, todo = "does not exist", _like(path) or "check the path"
     elif number == errno.ELOOP:
         what, todo = "is a symbolic link", f"name the file it points to: {_target(path)!r}"
     else:
         reason = getattr(error, "strerror", None) or str(error)
         what, todo = _REASONS.get(number or 0, (f"cannot be read: {reason.lower()}", "check the path"))
     return InvalidFileError([Problem("MS108", f"{str(path)!r} {what}", help=todo)])
+
+
+def _like(path: Path) -> str:
+    """Suggest the recipe beside the missing one whose name is close to it."""
+    hint = did_you_mean(path.name, _neighbours(path.parent))
+    return hint if hint.startswith("did") else ""
 
 
 def _neighbours(folder: Path) -> list[str]:

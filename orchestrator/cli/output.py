@@ -13,11 +13,14 @@ import click
 
 
 @contextlib.contextmanager
-def while_read(stream: TextIO) -> Iterator[None]:
-    """Write as long as somebody reads: once the other end of a pipe has gone, the rest goes nowhere."""
+def while_read(stream: TextIO, end: type[OSError] = BrokenPipeError) -> Iterator[None]:
+    """Write as long as somebody reads: once the other end of a pipe has gone, the rest goes nowhere.
+
+    With ``end`` as `OSError`, any other fault of the stream, such as a full disk, is its end too.
+    """
     try:
         yield
-    except BrokenPipeError:
+    except end:
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
@@ -28,10 +31,11 @@ def print_json(value: Any) -> None:  # noqa: ANN401  any JSON value
 
 
 def print_table(rows: Iterable[Sequence[object]], headers: Sequence[str]) -> None:
-    """Print a table: aligned on a terminal, tab-separated with a header line when piped."""
+    """Print a table: aligned and without empty columns on a terminal, tab-separated and whole when piped."""
     listed = [["" if cell is None else _flat(str(cell)) for cell in row] for row in rows]
     if sys.stdout.isatty():
-        click.echo(aligned(listed, headers))
+        used = [at for at in range(len(headers)) if not listed or any(row[at] != "" for row in listed)]
+        click.echo(aligned([[row[at] for at in used] for row in listed], [headers[at] for at in used]))
         return
     for row in [headers, *listed]:
         click.echo("\t".join(row))

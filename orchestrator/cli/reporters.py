@@ -51,7 +51,7 @@ class PlainReporter:
 
     def write(self, text: str) -> None:
         """Put a line on standard error."""
-        with while_read(sys.stderr):
+        with while_read(sys.stderr, OSError):
             click.echo(text, err=True, color=_wants_color())
 
     def _begin(self, begun: RunBegun) -> None:

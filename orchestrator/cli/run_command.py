@@ -12,7 +12,7 @@ from orchestrator.cli.options import read_names, read_selected, read_settings, w
 from orchestrator.cli.output import aligned, harmless, while_read
 from orchestrator.cli.reporters import choose_reporter
 from orchestrator.context import Context
-from orchestrator.errors import MatterStackError, StepFailedError, UsageError
+from orchestrator.errors import InvalidFileError, MatterStackError, StepFailedError, UsageError
 from orchestrator.runner import RunRequest, run
 from orchestrator.scriptlet import read_context
 from orchestrator.session import DriveOptions, Outcome
@@ -52,7 +52,9 @@ def report_result(call: Any, *, table: bool) -> int:  # noqa: ANN401  a callable
     except MatterStackError as error:
         if not sys.stdout.isatty():
             step = error.step if isinstance(error, StepFailedError) else ""
-            _print_line({"status": "error", "reason": error.message, "exit_code": error.exit_status, "step": step})
+            _print_line(
+                {"status": "error", "reason": _in_one_line(error), "exit_code": error.exit_status, "step": step}
+            )
         raise
     with while_read(sys.stdout):
         if table:
@@ -83,6 +85,15 @@ def _run(recipe: str, options: dict[str, Any]) -> Outcome:
         ),
     )
     return run(request)
+
+
+def _in_one_line(error: MatterStackError) -> str:
+    """Give an error without caret frames: the first problem of a file and how many more there are."""
+    if not isinstance(error, InvalidFileError):
+        return error.message
+    first, more = error.problems[0], len(error.problems) - 1
+    place = f"{first.place}: " if first.place else ""
+    return f"{place}{first.message}{f' (and {more} more)' if more else ''}"
 
 
 def _print_line(document: dict[str, Any]) -> None:

@@ -11,6 +11,7 @@ from orchestrator.cli.options import json_option, workspaces_option
 from orchestrator.cli.output import print_json, print_table
 from orchestrator.errors import StoreError
 from orchestrator.paths import iterate_runs, workspaces_root
+from orchestrator.states import ENDED_TASKS
 from orchestrator.store.database import reading
 from orchestrator.store.queries import count_tasks, read_run
 
@@ -40,6 +41,6 @@ def _row(root: Path) -> list[str]:
             run, counts = read_run(database), count_tasks(database)
     except StoreError as error:
         return [root.name, f"unreadable: {error.message}", "", "", "", "", ""]
-    done = sum(count for state, count in counts.items() if state in ("COMPLETED", "SKIPPED"))
+    done = sum(count for state, count in counts.items() if state in ENDED_TASKS)
     progress = f"{done}/{sum(counts.values())}"
     return [run.run_id, run.status, run.recipe_name, run.workspace_slug, progress, run.created_at, run.ended_at or ""]

@@ -71,6 +71,12 @@ def take(database: Database, *, takeover: bool = False) -> Lease:
     return Lease(database, descriptor)
 
 
+def refuse_if_driven(database: Database) -> None:
+    """Raise `RunLockedError` where a runner drives the run and it is not this process, which would hold its fence."""
+    if database.fence is None and is_driven(database.run_root):
+        raise _locked(database, "runs")
+
+
 def is_driven(run_root: Path) -> bool:
     """Tell whether a process of this host drives the run right now."""
     try:

@@ -65,7 +65,8 @@ def _keep_to_own_descriptors() -> None:
 
 
 def _run(request: dict[str, Any], replica: Context, environment: Mapping[str, str]) -> dict[str, Any]:
-    signal.signal(signal.SIGTERM, _on_terminate)
+    # A program is asked to end by the same signal, sent to the group; this process stays to tell how it ended.
+    signal.signal(signal.SIGTERM, _stay if "argv" in request else _on_terminate)
     cpu_before, threads_before = _cpu_sec(), threading.active_count()
     fork = replica.fork(who=request["step"])
     answer = _run_command(request, environment) if "argv" in request else _run_python(request, fork)
@@ -146,6 +147,10 @@ def _die_with_runner() -> None:
             break
     end_descendants(os.getpid())
     os.killpg(0, signal.SIGKILL)
+
+
+def _stay(_number: int, _frame: FrameType | None) -> None:
+    """Do nothing; a handler, unlike an ignored signal, is not inherited by the program."""
 
 
 def _on_terminate(_number: int, _frame: FrameType | None) -> None:

@@ -64,14 +64,5 @@ def _spawn(
         reason = error.strerror.lower() if isinstance(error, OSError) and error.strerror else str(error)
         message = f"cannot start {command[0]!r}: {reason}"
         raise CommandRefusedError(message) from error
-    return _wait(pid)
-
-
-def _wait(pid: int) -> tuple[int, struct_rusage]:
-    """Wait for the program, also when a signal asks this process to stop: the program got that signal too."""
-    while True:
-        try:
-            _, status, usage = os.wait4(pid, 0)
-        except SystemExit:
-            continue
-        return status, usage
+    _, status, usage = os.wait4(pid, 0)
+    return status, usage

@@ -14,6 +14,7 @@ from orchestrator.scriptlet import Outputs, Params
 from orchestrator.states import AttemptState, TaskState
 from orchestrator.store.attempts import AttemptResult, close_attempt
 from orchestrator.store.database import opened
+from orchestrator.store.leases import refuse_if_driven
 
 
 class CloseAttempt(BaseScriptlet):
@@ -25,6 +26,10 @@ class CloseAttempt(BaseScriptlet):
     """
 
     own_keys = True
+
+    def validate(self, ctx: Context, params: Params) -> None:
+        """Refuse to write where a runner writes."""
+        refuse_if_driven(opened(params["run_root"]))
 
     def work(self, ctx: Context, params: Params) -> Outputs:
         """Write everything in one transaction."""

@@ -14,6 +14,7 @@ from orchestrator.scriptlet import Outputs, Params
 from orchestrator.states import RunState
 from orchestrator.store.contexts import read_context
 from orchestrator.store.database import Database, opened
+from orchestrator.store.leases import refuse_if_driven
 from orchestrator.store.runs import set_run_state
 
 
@@ -25,6 +26,10 @@ class CloseRun(BaseScriptlet):
     """
 
     own_keys = True
+
+    def validate(self, ctx: Context, params: Params) -> None:
+        """Refuse to write where a runner writes."""
+        refuse_if_driven(opened(params["run_root"]))
 
     def work(self, ctx: Context, params: Params) -> Outputs:
         """Write context.json first: a settled run always has it."""

@@ -12,6 +12,7 @@ from orchestrator import BaseScriptlet, Context
 from orchestrator.scriptlet import Outputs, Params
 from orchestrator.store.attempts import open_attempt
 from orchestrator.store.database import opened
+from orchestrator.store.leases import refuse_if_driven
 
 
 class OpenAttempt(BaseScriptlet):
@@ -21,6 +22,10 @@ class OpenAttempt(BaseScriptlet):
     """
 
     own_keys = True
+
+    def validate(self, ctx: Context, params: Params) -> None:
+        """Refuse to write where a runner writes."""
+        refuse_if_driven(opened(params["run_root"]))
 
     def work(self, ctx: Context, params: Params) -> Outputs:
         """Write the attempt and mark its task as running, in one transaction."""

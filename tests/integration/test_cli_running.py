@@ -352,10 +352,10 @@ def test_many_starts_at_the_same_instant_disturb_nobody(project: Project) -> Non
     assert list(project.folder.rglob(".ms-tmp-*")) == []
 
 
-@pytest.mark.parametrize("words", [("2>&1 |", "head -1"), ("2>&1 >/dev/null |", "true")], ids=["head", "true"])
-def test_a_reader_that_leaves_stops_no_run(noting: Project, words: tuple[str, str]) -> None:
-    """A run goes on to its end although nobody reads about it any more."""
-    shell = ["sh", "-c", f'"$@" {words[0]} {words[1]}', "sh"]
+@pytest.mark.parametrize("end", ["2>&1 | head -1", "2>&1 >/dev/null | true", "2>/dev/full", "2>&-"])
+def test_a_log_that_cannot_be_written_stops_no_run(noting: Project, end: str) -> None:
+    """A run goes on to its end although nobody reads about it any more, or the disk with its log is full."""
+    shell = ["sh", "-c", f'"$@" {end}', "sh"]
 
     noting.call("run", "recipe.yaml", command=[*shell, *COMMAND])
 

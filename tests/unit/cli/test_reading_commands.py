@@ -9,7 +9,7 @@ import pytest
 from orchestrator.store.database import FILE_NAME, open_database
 from orchestrator.store.leases import take
 from tests.unit.cli.program import Answer
-from tests.unit.workshop import Workshop, python, recipe
+from tests.unit.workshop import Workshop, python, recipe, shell
 
 Call = Callable[..., Answer]
 
@@ -22,7 +22,7 @@ def test_status_of_a_run_that_stopped_says_how_to_go_on(call: Call, workshop: Wo
 
     answer = call("status")
 
-    assert f"PENDING, runner stopped; go on with: matterstack resume {stopped.root.name}" in answer.stderr
+    assert f"PENDING (interrupted), runner stopped; go on with: matterstack resume {stopped.root.name}" in answer.stderr
     assert [row[:3] for row in answer.rows[1:]] == [["a", "COMPLETED", "1"], ["b", "PENDING", "1"]]
 
 
@@ -48,6 +48,17 @@ def test_status_of_a_failed_run_says_why(call: Call, workshop: Workshop) -> None
 
     assert "FAILED (a: the exit code is 1, not 0: no luck)" in answer.stderr
     assert [row[4] for row in answer.rows[1:]] == ["the exit code is 1, not 0: no luck", "needs a"]
+
+
+def test_a_reason_does_not_speak_to_the_terminal(call: Call, workshop: Workshop) -> None:
+    """It may hold what a step wrote."""
+    told = """printf %s '{"status": "error", "reason": "\\u009b2J\\u202e"}'"""
+    workshop.run(recipe(shell("a", told)))
+
+    answer = call("status")
+
+    assert "'error': \\x9b2J\\u202e)" in answer.stderr
+    assert answer.rows[1][4] == "the envelope's status is 'error': \\x9b2J\\u202e"
 
 
 def test_runs_lists_one_that_cannot_be_read(call: Call, workshop: Workshop) -> None:
