@@ -16,7 +16,14 @@ from pathlib import Path
 
 from orchestrator.catalog import Project, ScriptletFile, find_module, find_script, read_project
 from orchestrator.checks import SuccessRules
-from orchestrator.errors import InvalidFileError, NothingSelectedError, Problem, ScriptletError, UsageError
+from orchestrator.errors import (
+    ExpressionError,
+    InvalidFileError,
+    NothingSelectedError,
+    Problem,
+    ScriptletError,
+    UsageError,
+)
 from orchestrator.expressions import Scope, resolve
 from orchestrator.inputs import settle_inputs
 from orchestrator.jsonsafe import JsonValue
@@ -25,7 +32,7 @@ from orchestrator.nodes import Node, RetryRule
 from orchestrator.paths import project_root
 from orchestrator.recipe.load import LoadedRecipe, load_recipe
 from orchestrator.recipe.model import PythonStep, Recipe, Retry, ShellStep, Step, Success
-from orchestrator.sources import Source, read_source
+from orchestrator.sources import MAX_BYTES, Source, read_source
 from orchestrator.states import TaskState
 from orchestrator.support import unsupported
 from orchestrator.workers.calls import CommandCall, PythonCall
@@ -144,8 +151,9 @@ def make_plan(
 ) -> Plan:
     """Plan the run of a recipe.
 
-    Raises `InvalidFileError` with every problem of the recipe that only a plan can see, `UsageError` for inputs and
-    step names that do not exist, and `NothingSelectedError` when no step is left.
+    Raises `InvalidFileError` with every problem of the recipe that only a plan can see, or with the constants that
+    have no value, `UsageError` for inputs and step names that do not exist, and `NothingSelectedError` when no step
+    is left.
     """
     selection = selection or Selection()
     files = _check_files(loaded, project)
@@ -157,7 +165,7 @@ def make_plan(
         project=project,
         selection=selection,
         inputs=inputs,
-        vars=_settle_vars(loaded.recipe.vars, inputs),
+        vars=_settle_vars(loaded, inputs),
         tasks=tasks,
     )
 
@@ -165,7 +173,7 @@ def make_plan(
 def _read(recipe: str) -> tuple[Source, Path]:
     """Give the source of a recipe, and the folder from which its relative paths start."""
     if recipe == "-":
-        return Source.from_text(STDIN_NAME, sys.stdin.read()), Path.cwd()
+        return Source.from_bytes(STDIN_NAME, sys.stdin.buffer.read(MAX_BYTES + 1)), Path.cwd()
     return read_source(Path(recipe)), Path(recipe).absolute().parent
 
 
@@ -178,10 +186,20 @@ def _check_files(loaded: LoadedRecipe, project: Project) -> list[ScriptletFile |
     return files
 
 
-def _settle_vars(declared: Mapping[str, JsonValue], inputs: dict[str, JsonValue]) -> dict[str, JsonValue]:
-    """Evaluate the expressions in ``vars``, which see the inputs and the environment."""
+def _settle_vars(loaded: LoadedRecipe, inputs: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    """Evaluate the expressions in ``vars``, which see the inputs and the environment, or raise with all that fail."""
     scope = Scope(names={"inputs": inputs, "env": dict(os.environ)})
-    return {name: resolve(value, scope) for name, value in declared.items()}
+    settled: dict[str, JsonValue] = {}
+    problems: list[Problem] = []
+    for name, value in loaded.recipe.vars.items():
+        try:
+            settled[name] = resolve(value, scope)
+        except ExpressionError as error:
+            place = loaded.source.place(("vars", name))
+            problems.append(Problem(error.code, f"{name}: {error.message}", place, error.hint))
+    if problems:
+        raise InvalidFileError(problems)
+    return settled
 
 
 def _find_files(loaded: LoadedRecipe, project: Project, problems: list[Problem]) -> list[ScriptletFile | None]:

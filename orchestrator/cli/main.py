@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from orchestrator.cli.output import while_read
+from orchestrator.cli.output import open_closed_streams, while_read
 from orchestrator.clock import run_stamp
 from orchestrator.errors import MatterStackError, UsageError
 from orchestrator.files import replace_file
@@ -76,6 +76,7 @@ def cli() -> None:
 
 def run_command_line() -> int:
     """Run the command in ``sys.argv``; return the exit status. The only boundary for errors nobody expected."""
+    open_closed_streams()
     try:
         status = cli.main(prog_name="matterstack", standalone_mode=False)
     except click.ClickException as error:

@@ -12,6 +12,14 @@ from typing import Any, TextIO
 import click
 
 
+def open_closed_streams() -> None:
+    """Put the null device in the place of standard streams that are closed, before a file of ours gets their number."""
+    for descriptor, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            os.dup2(os.open(os.devnull, os.O_RDWR), descriptor)
+            setattr(sys, name, os.fdopen(descriptor, "w" if descriptor else "r", encoding="utf-8"))
+
+
 @contextlib.contextmanager
 def while_read(stream: TextIO, end: type[OSError] = BrokenPipeError) -> Iterator[None]:
     """Write as long as somebody reads: once the other end of a pipe has gone, the rest goes nowhere.

@@ -1,1 +1,6 @@
 """Steps to use in recipes, to run by hand, and to copy from."""
+
+from pkgutil import extend_path
+
+# A project may have scriptlets of its own in a package of the same name.
+__path__ = extend_path(__path__, __name__)

@@ -65,6 +65,20 @@ class Environment(BaseScriptlet):
         return {"env.seen_v1": [os.environ.get(name) for name in params["names"]]}
 
 
+class Process(BaseScriptlet):
+    """Write the number of the process that it runs in."""
+
+    def work(self, ctx: Context, params: Params) -> Outputs:
+        """Look."""
+        return {params["key"]: os.getpid()}
+
+
+class OwnProcess(Process):
+    """The same, never in the runner's process."""
+
+    requires_process = True
+
+
 def _count(name: str) -> int:
     path = Path(name)
     with path.open("a", encoding="utf-8") as file:

@@ -193,6 +193,29 @@ def test_an_expression_without_a_value_fails_its_step(workshop: Workshop, key: s
     assert "'gone_v1'" in problem.message
 
 
+def test_a_scriptlet_that_changed_since_the_run_began_is_not_run(workshop: Workshop) -> None:
+    """What a run does was settled when it began."""
+    notes = Notes()
+
+    ran = workshop.run(recipe(shell("a", f"echo >>steps.py; {OK}"), python("b")), reporter=notes)
+
+    (attempt,) = ran.attempts("b")
+    assert (attempt.status, attempt.outcome) == (AttemptState.FAILED_INIT, "scriptlet")
+    assert attempt.status_reason == f"{workshop.folder / 'steps.py'} changed since the run began"
+    assert notes.endings[-1].problem is not None
+    assert notes.endings[-1].problem.code == "MS307"
+
+
+def test_a_scriptlet_may_need_a_process_of_its_own(workshop: Workshop) -> None:
+    """Also where the others run in this one."""
+    ran = workshop.run(
+        recipe(python("a", "Process", "args: {key: a.pid_v1}"), python("b", "OwnProcess", "args: {key: b.pid_v1}"))
+    )
+
+    pids = ran.outcome.context
+    assert (pids.get("a.pid_v1") == os.getpid(), pids.get("b.pid_v1") == os.getpid()) == (True, False)
+
+
 def test_an_expression_without_a_value_is_not_tried_again(workshop: Workshop) -> None:
     """It would have none the second time either."""
     ran = workshop.run(recipe(python("a", keys="args: {a.x_v1: '${{ ctx.gone_v1 }}'}, retry: {max: 3}")))

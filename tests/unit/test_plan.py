@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import io
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from orchestrator.errors import ExpressionError, InvalidFileError, NothingSelectedError, UsageError
+from orchestrator.errors import InvalidFileError, NothingSelectedError, UsageError
 from orchestrator.nodes import RetryRule
 from orchestrator.plan import Plan, Selection, plan_recipe
 from orchestrator.workers.calls import CommandCall, PythonCall
 from tests.unit.workshop import Workshop, python, recipe, shell
+
+Feed = Callable[[bytes], None]
 
 ABC = recipe(python("load"), python("relax"), python("report"))
 
@@ -127,18 +128,32 @@ def test_inputs_and_constants_are_settled(workshop: Workshop) -> None:
 
 
 def test_a_constant_that_has_no_value_is_refused(workshop: Workshop) -> None:
-    """Before anything has run."""
-    with pytest.raises(ExpressionError, match="no key 'leest'"):
-        workshop.plan(recipe(python("a"), head="inputs: {}\nvars: {most: '${{ inputs.leest }}'}\n"))
+    """All of them at once, at their places, before anything has run."""
+    head = "vars: {most: '${{ inputs.leest }}', fine: '${{ 1 + 1 }}', sum: '${{ [] + 1 }}'}\n"
+
+    first, second = workshop.problems(recipe(python("a"), head=head))
+
+    assert (first.code, first.place and first.place.column, second.place and second.place.column) == ("MS306", 14, 65)
+    assert first.message.startswith("most: expression 'inputs.leest': ")
 
 
-def test_a_recipe_may_come_from_standard_input(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_recipe_may_come_from_standard_input(workshop: Workshop, feed: Feed) -> None:
     """Its paths start from the current directory."""
-    monkeypatch.setattr(sys, "stdin", io.StringIO(recipe(python("a"))))
+    feed(recipe(python("a")).encode())
 
     plan = plan_recipe("-", {})
 
     assert (plan.source.name, plan.project.recipe_folder) == ("<stdin>", workshop.folder)
+
+
+def test_standard_input_is_text(workshop: Workshop, feed: Feed) -> None:
+    """The byte that is not is named, as in a file."""
+    feed(b"steps: [\xff]")
+
+    with pytest.raises(
+        InvalidFileError, match="<stdin>:1:9: error.MS108.: expected UTF-8, got the byte 0xff at byte 8"
+    ):
+        plan_recipe("-", {})
 
 
 def test_only_some_steps_may_be_selected(workshop: Workshop) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import io
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import apsw
@@ -136,9 +136,9 @@ def test_a_start_in_the_middle_needs_values(workshop: Workshop) -> None:
     assert workshop.run(AB, selection=middle, context={"a.x_v1": 5}).outcome.context.get("b.x_v1") == 6
 
 
-def test_a_recipe_may_come_from_standard_input(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_recipe_may_come_from_standard_input(workshop: Workshop, feed: Callable[[bytes], None]) -> None:
     """It is kept with the run, so that the run can go on without it."""
-    monkeypatch.setattr(sys, "stdin", io.StringIO(STOPPING))
+    feed(STOPPING.encode())
     request = RunRequest(recipe="-", workspaces_dir=workshop.folder, options=DriveOptions(inline=True))
 
     stopped = run(request)

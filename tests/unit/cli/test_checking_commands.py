@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import sys
 from collections.abc import Callable
 
 import pytest
@@ -57,9 +55,9 @@ def test_the_worst_of_several_recipes_is_the_status(call: Call, workshop: Worksh
     assert "good.yaml: ok, 1 step" in answer.stderr
 
 
-def test_a_recipe_on_standard_input_is_checked(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_recipe_on_standard_input_is_checked(call: Call, feed: Callable[[bytes], None]) -> None:
     """Its problems have the places that they have there."""
-    monkeypatch.setattr(sys, "stdin", io.StringIO(recipe(python("a", "Gone"))))
+    feed(recipe(python("a", "Gone")).encode())
 
     answer = call("validate", "-")
 

@@ -33,6 +33,15 @@ def test_a_table_is_aligned_on_a_terminal(terminal: Terminal, monkeypatch: pytes
     ]
 
 
+def test_a_column_without_cells_is_left_out_on_a_terminal(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program still finds it."""
+    monkeypatch.setattr(sys, "stdout", terminal.stream)
+
+    print_table([["load", None, 0], ["relax", "", 1]], ["task", "reason", "count"])
+
+    assert terminal.read().splitlines() == ["task      count", "------  -------", "load          0", "relax         1"]
+
+
 def test_a_table_without_rows_has_its_head(capsys: pytest.CaptureFixture[str]) -> None:
     """A program finds its columns."""
     print_table([], ["task", "count"])

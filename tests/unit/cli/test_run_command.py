@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import sys
 from collections.abc import Callable
@@ -99,6 +98,20 @@ def test_what_cannot_begin_has_a_result_too(run: Call, words: tuple[str, ...], s
     assert f"]: {reason}\n" in answer.stderr
 
 
+def test_a_recipe_that_is_not_valid_has_a_result_of_one_line(run: Call, workshop: Workshop) -> None:
+    """The first problem, and how many more there are; the frames are for people."""
+    answer = run(recipe(python("a", "Gone"), python("b", "Gone")))
+
+    assert answer.json == {
+        "status": "error",
+        "reason": f"{workshop.folder / 'r.yaml'}:2:53: './steps.py' has no class 'Gone' (and 1 more)",
+        "exit_code": 3,
+        "step": "",
+    }
+    assert answer.stderr.count("did you mean") == 0
+    assert answer.stderr.count("^") == 8
+
+
 def test_nothing_is_left_of_what_did_not_begin(run: Call, workshop: Workshop) -> None:
     """No run is listed that never was."""
     run(AB, "--only", "c")
@@ -122,9 +135,9 @@ def test_the_recipe_may_be_an_option(call: Call, workshop: Workshop) -> None:
     assert call("run", "--recipe", "r.yaml", *INLINE).status == 0
 
 
-def test_the_recipe_may_come_from_standard_input(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_recipe_may_come_from_standard_input(call: Call, feed: Callable[[bytes], None]) -> None:
     """It then has no name."""
-    monkeypatch.setattr(sys, "stdin", io.StringIO(AB))
+    feed(AB.encode())
 
     assert call("run", "-", *INLINE).stderr.startswith("<stdin>  run ")
 

@@ -80,3 +80,19 @@ def test_the_project_comes_after_the_libraries(tmp_path: Path, write_step: Calla
 
     assert finished[0].stdout == "7\n"
     pool.close()
+
+
+def test_the_steps_of_a_project_find_each_other(tmp_path: Path, write_step: Callable[[str], PythonCall]) -> None:
+    """A project's package of scriptlets has the same name as the one that ships, and both are in reach."""
+    steps = tmp_path / "scriptlets" / "steps"
+    steps.mkdir(parents=True)
+    (steps / "lab_gain.py").write_text("GAIN = 7", encoding="utf-8")
+    body = "from scriptlets.steps import lab_gain, load_numbers; print(lab_gain.GAIN, load_numbers.__name__)"
+    pool = WorkerPool(Context(), folders=[str(tmp_path)])
+    pool.start(Call(attempt_id="a1", step="s", target=write_step(body)))
+
+    while not (finished := pool.wait(30.0)):
+        pass
+
+    assert finished[0].stdout == "7 scriptlets.steps.load_numbers\n"
+    pool.close()
