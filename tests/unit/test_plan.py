@@ -133,7 +133,7 @@ def test_a_constant_that_has_no_value_is_refused(workshop: Workshop) -> None:
 
     first, second = workshop.problems(recipe(python("a"), head=head))
 
-    assert (first.code, first.place and first.place.column, second.place and second.place.column) == ("MS306", 14, 65)
+    assert (first.code, first.place and first.place.column, second.place and second.place.column) == ("MS306", 14, 64)
     assert first.message.startswith("most: expression 'inputs.leest': ")
 
 
@@ -150,10 +150,11 @@ def test_standard_input_is_text(workshop: Workshop, feed: Feed) -> None:
     """The byte that is not is named, as in a file."""
     feed(b"steps: [\xff]")
 
-    with pytest.raises(
-        InvalidFileError, match="<stdin>:1:9: error.MS108.: expected UTF-8, got the byte 0xff at byte 8"
-    ):
+    with pytest.raises(InvalidFileError) as caught:
         plan_recipe("-", {})
+
+    (problem,) = caught.value.problems
+    assert (str(problem.place), problem.message) == ("<stdin>:1:9", "expected UTF-8, got the byte 0xff at byte 8")
 
 
 def test_only_some_steps_may_be_selected(workshop: Workshop) -> None:

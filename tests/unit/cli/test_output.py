@@ -39,7 +39,7 @@ def test_a_column_without_cells_is_left_out_on_a_terminal(terminal: Terminal, mo
 
     print_table([["load", None, 0], ["relax", "", 1]], ["task", "reason", "count"])
 
-    assert terminal.read().splitlines() == ["task      count", "------  -------", "load          0", "relax         1"]
+    assert terminal.read().splitlines() == ["task    count", "------  -------", "load    0", "relax   1"]
 
 
 def test_a_table_without_rows_has_its_head(capsys: pytest.CaptureFixture[str]) -> None:

@@ -104,7 +104,7 @@ def test_a_recipe_that_is_not_valid_has_a_result_of_one_line(run: Call, workshop
 
     assert answer.json == {
         "status": "error",
-        "reason": f"{workshop.folder / 'r.yaml'}:2:53: './steps.py' has no class 'Gone' (and 1 more)",
+        "reason": f"{workshop.folder / 'r.yaml'}:2:57: './steps.py' has no class 'Gone' (and 1 more)",
         "exit_code": 3,
         "step": "",
     }
