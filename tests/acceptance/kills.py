@@ -74,9 +74,12 @@ def trace(project: Project) -> list[Point]:
 
 def kill(project: Project, point: Point, mark: str = "") -> Ended:
     """Run the recipe and kill the runner, and it alone, as it enters a call."""
-    inject = ("-e", f"trace={point.call}", "-e", f"inject={point.call}:signal=KILL:when={point.number}")
-    command = ["strace", "-qq", "-o", "/dev/null", *inject, *COMMAND]
-    return project.call(*_RUN, command=command, env={"MARK": mark, "PYTHONDONTWRITEBYTECODE": "1"})
+    return _run_with(project, f"{point.call}:signal=KILL:when={point.number}", mark)
+
+
+def refuse(project: Project, point: Point, error: str) -> Ended:
+    """Run the recipe and let the system answer one call of the runner, and of it alone, with an error."""
+    return _run_with(project, f"{point.call}:error={error}:when={point.number}")
 
 
 def spread(points: Sequence[Point], count: int) -> list[Point]:
@@ -92,6 +95,12 @@ def sweep(folder: Path, points: Iterable[Point], *, first: Point | None = None) 
     """
     with ThreadPoolExecutor(2) as pool:
         return list(pool.map(lambda point: _survive(prepare(folder / str(point)), point, first), points))
+
+
+def _run_with(project: Project, inject: str, mark: str = "") -> Ended:
+    tampering = ("-e", f"trace={inject.partition(':')[0]}", "-e", f"inject={inject}")
+    command = ["strace", "-qq", "-o", "/dev/null", *tampering, *COMMAND]
+    return project.call(*_RUN, command=command, env={"MARK": mark, "PYTHONDONTWRITEBYTECODE": "1"})
 
 
 def _changing(lines: Iterable[str]) -> Iterator[Point]:

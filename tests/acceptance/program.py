@@ -116,10 +116,10 @@ def environment(changes: Mapping[str, str] | None = None) -> dict[str, str]:
 
 
 def processes_with(text: str) -> Iterator[int]:
-    """Give the processes, other than zombies, whose environment holds a text."""
+    """Give the processes, other than zombies, whose environment holds a text; none where the system does not tell."""
     wanted = text.encode()
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdecimal() and wanted in _bytes_of(entry / "environ"):
+    for entry in Path("/proc").glob("[0-9]*"):
+        if wanted in _bytes_of(entry / "environ"):
             yield int(entry.name)
 
 

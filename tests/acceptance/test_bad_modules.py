@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.program import ROOT, Project, environment
+from tests.acceptance.program import ROOT, Project
 
 SIDE = """\
 from pathlib import Path
@@ -34,7 +34,7 @@ steps:
   - name: meddle
     type: shell
     run: |
-      sed -i s/true/false/ late.py late.sh
+      for file in late.py late.sh; do sed s/true/false/ $file > changed; cp changed $file; done
       echo '{"status": "ok"}'
   - { name: late, type: TYPE }
 """
@@ -198,8 +198,3 @@ def test_code_that_changes_under_way_is_refused(project: Project, kind: str) -> 
     assert "recipe.yaml:8:13: error[MS307]: late: " in ended.stderr
     assert ended.answer["reason"].endswith(" changed since the run began")
     assert project.call("ctx", "get", "@last").answer == {}
-
-
-def test_the_tests_own_environment_is_clean() -> None:
-    """The tests start the program without the settings of whoever runs them."""
-    assert environment().keys() == {"PATH", "LANG", "PYTHONPATH"}

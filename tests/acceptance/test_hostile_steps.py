@@ -17,7 +17,7 @@ MARK = "hostile-steps-mark"
 PEAK = """
 import resource, subprocess, sys
 subprocess.run(sys.argv[1:], check=False)
-print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // (1024 if sys.platform == "darwin" else 1))
 """
 
 HOSTILE = {

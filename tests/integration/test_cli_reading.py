@@ -154,7 +154,7 @@ def test_runs_are_listed_newest_first(done: Project) -> None:
 
     assert [(row["status"], row["recipe"], row["workspace"], row["tasks"]) for row in rows] == [
         ("COMPLETED", "recipe.yaml", "recipe", "3/3"),
-        ("FAILED", "recipe.yaml", "recipe", "1/3"),
+        ("FAILED", "recipe.yaml", "recipe", "3/3"),
     ]
 
 

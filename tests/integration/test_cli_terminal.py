@@ -128,7 +128,7 @@ def test_tables_are_aligned(terminal: Terminal, checkout: Project) -> None:
 
     screen = terminal.finish()
 
-    assert "task            status     attempts    duration    reason" in screen
+    assert "task            status     attempts    duration\n" in screen
     assert lines_with(screen, "compute_median")[0].split()[:3] == ["compute_median", "COMPLETED", "1"]
 
 

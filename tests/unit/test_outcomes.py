@@ -89,6 +89,23 @@ def test_what_ended_the_step_decides(fault: str, status: AttemptState, code: str
     assert verdict.changes == (Change("b.y_v1", "2", "relax"),)
 
 
+@pytest.mark.parametrize(
+    ("done", "reason", "exit_code"),
+    [
+        (faulted("signal SIGTERM"), "signal SIGTERM", -15),
+        (Done(attempt_id="0", exit_code=None, fault="interrupted"), "interrupted", 1),
+        (said("", 0), "standard output is empty; expected one JSON line", 1),
+        (said("words", 7), "standard output is not the JSON envelope", 7),
+    ],
+)
+def test_where_there_is_no_answer_one_is_made(done: Done, reason: str, exit_code: int) -> None:
+    """So that each attempt that ended has its envelope."""
+    envelope = judged(done).envelope
+
+    assert (envelope.status, envelope.exit_code) == ("error", exit_code)
+    assert envelope.reason.startswith(reason)
+
+
 def test_a_fault_is_told_with_the_last_line_of_the_log() -> None:
     """Cut where it is long."""
     assert judged(faulted("signal SIGKILL", "one\ntwo\n\n")).reason == "signal SIGKILL; last stderr line: two"

@@ -320,6 +320,16 @@ def test_a_run_that_keeps_going_does_so_when_it_goes_on(workshop: Workshop) -> N
     assert ran.states == ["FAILED", "COMPLETED", "COMPLETED"]
 
 
+def test_a_run_that_goes_on_knows_what_became_of_its_steps(workshop: Workshop) -> None:
+    """Conditions ask about those that ended before, too."""
+    when = "when: \"steps.a.status == 'SKIPPED' and steps.b.status == 'COMPLETED'\""
+    steps = (python("a", keys="when: 1 > 2"), python("b"), python("c", "Interrupt"), python("d", keys=when))
+
+    ran = workshop.resume(workshop.run(recipe(*steps)).root)
+
+    assert ran.states == ["SKIPPED", "COMPLETED", "COMPLETED", "COMPLETED"]
+
+
 def test_a_run_that_another_drives_is_left_alone(workshop: Workshop) -> None:
     """What was asked for is then another run."""
     stopped = workshop.run(STOPPING)

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from orchestrator.errors import ScriptletError
+from orchestrator.workers import loading
 from orchestrator.workers.loading import load_class
-from scriptlets.steps.compute_median import ComputeMedian
+from scriptlets.steps import compute_median
 
 CLASS = "from orchestrator import BaseScriptlet\nclass Step(BaseScriptlet):\n    number = {}\n"
 
@@ -31,11 +32,15 @@ def test_a_class_is_loaded_again_only_when_its_file_changed(tmp_path: Path) -> N
     assert number_in(path, "two") == 22
 
 
-def test_a_module_that_is_imported_already_is_used() -> None:
+def test_a_module_that_is_imported_already_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that what a test patched is what runs."""
-    path = Path(sys.modules["scriptlets.steps.compute_median"].__file__ or "")
+    name = compute_median.__name__
+    monkeypatch.setitem(sys.modules, name, compute_median)
+    monkeypatch.setattr(loading, "_loaded", {})
 
-    assert load_class(path, "scriptlets.steps.compute_median", "ComputeMedian", "x") is ComputeMedian
+    found = load_class(Path(compute_median.__file__), name, "ComputeMedian", "x")
+
+    assert found is compute_median.ComputeMedian
 
 
 def test_two_files_of_one_name_are_two_modules(tmp_path: Path) -> None:

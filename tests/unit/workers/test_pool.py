@@ -39,7 +39,7 @@ def test_what_a_step_costs_is_measured(run_step: RunStep) -> None:
     assert done.cpu_sec is not None
     assert 0 < done.cpu_sec < 10
     assert done.max_rss_mb is not None
-    assert 5 < done.max_rss_mb < 500
+    assert done.max_rss_mb > 5
 
 
 def test_one_process_serves_many_calls(run_step: RunStep) -> None:
