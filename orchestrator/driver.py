@@ -31,6 +31,12 @@ from orchestrator.workers.pool import WorkerPool
 
 OPERATOR_KEY = "local.default"
 
+# Where below its step a failure is shown; the rest is shown at the step's name.
+_PLACES = {
+    **{key: (key,) for key in ("when", "args", "env")},
+    **{rule: ("success", rule) for rule in ("ctx_has_keys", "files_exist", "json_schema", "expect")},
+}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Running:
@@ -140,15 +146,19 @@ class Driver:
     def _open(self, task: PlannedTask) -> Call | None:
         """Evaluate a task's condition and arguments and record the intent; None where there is nothing to run."""
         scope = Scope(names=self._names, ctx=self._context)
+        key = "when"
         try:
             if task.when and not evaluate_condition(task.when, scope):
                 self._skip(task, f"when: {task.when} is false")
                 return None
             if task.file:
                 check_unchanged(task.file)
-            params, env = resolve(task.args, scope), resolve(task.env, scope)
+            key = "args"
+            params = resolve(task.args, scope)
+            key = "env"
+            env = resolve(task.env, scope)
         except (ExpressionError, ScriptletError) as error:
-            self._refuse(task, error)
+            self._refuse(task, error, key)
             return None
         attempt_id = self._open_attempt(task, params)
         environment = {name: _as_text(value) for name, value in dict(env).items()}  # type: ignore[arg-type]
@@ -209,16 +219,17 @@ class Driver:
                     TaskEnded(position=task.position, task_id=task.task_id, status=TaskState.BLOCKED, reason=reason)
                 )
 
-    def _refuse(self, task: PlannedTask, error: ExpressionError | ScriptletError) -> None:
-        """Record an attempt that could not even be made: an expression has no value, or a scriptlet's file changed."""
+    def _refuse(self, task: PlannedTask, error: ExpressionError | ScriptletError, key: str) -> None:
+        """Record an attempt that could not even be made: ``key`` has no value, or the scriptlet's file changed."""
         attempt_id = self._open_attempt(task, {})
-        rule = "expression" if isinstance(error, ExpressionError) else "scriptlet"
+        outcome = "expression" if isinstance(error, ExpressionError) else "scriptlet"
+        rule = key if outcome == "expression" else outcome
         failing = Failing(code=error.code, reason=str(error), rule=rule, detail=error.hint)
         self._conclude(
             Done(attempt_id=attempt_id, exit_code=None),
             AttemptState.FAILED_INIT,
             TaskState.FAILED,
-            outcome=rule,
+            outcome=outcome,
             failing=failing,
         )
 
@@ -294,8 +305,8 @@ class Driver:
         """Point at the line of the recipe that a failure belongs to."""
         if failing is None:
             return None
-        within = ("success", failing.rule, failing.index) if failing.code == "MS302" else ("name",)
-        place = self._plan.loaded.place(task.step, *within)
+        within = _PLACES.get(failing.rule, ("name",))
+        place = self._plan.loaded.place(task.step, *within, failing.index)
         detail = "" if failing.detail in failing.reason or failing.rule == "exit_code" else failing.detail
         return Problem(failing.code, f"{task.task_id}: {failing.reason}", place, detail)
 

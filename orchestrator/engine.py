@@ -145,4 +145,5 @@ class Board:
     def _settled(self, start: Sequence[int]) -> RunState | None:
         if self._open or start or self._running:
             return None
-        return RunState.FAILED if self._failed else RunState.COMPLETED
+        incomplete = self._failed or TaskState.BLOCKED in self._states
+        return RunState.FAILED if incomplete else RunState.COMPLETED

@@ -54,7 +54,7 @@ def workspaces_root(chosen: Path | None = None) -> Path:
         return Path(named).absolute()
     here = Path.cwd()
     for folder in (here, *here.parents):
-        if (folder / SETTINGS_NAME).is_file() or (folder / "workspaces").is_dir():
+        if any((folder / mark).exists() for mark in (SETTINGS_NAME, "workspaces", ".git")):
             return folder / "workspaces"
     return here / "workspaces"
 

@@ -58,7 +58,15 @@ class RunSettled:
     reason: str
 
 
-Happening = RunBegun | TaskStarted | TaskEnded | RunSettled
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunLeftBehind:
+    """Another run is begun although one of the workspace has not ended; ``status`` is its state, or why it has none."""
+
+    run_id: str
+    status: str
+
+
+Happening = RunLeftBehind | RunBegun | TaskStarted | TaskEnded | RunSettled
 
 
 class Reporter(Protocol):

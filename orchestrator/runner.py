@@ -34,6 +34,7 @@ from orchestrator.jsonsafe import JsonValue, dumps
 from orchestrator.keys import did_you_mean
 from orchestrator.paths import RunPlace, new_run_id, runs_of_workspace, workspace_slug, workspaces_root
 from orchestrator.plan import STDIN_NAME, Plan, Selection, plan_recipe, plan_source
+from orchestrator.progress import Reporter, RunLeftBehind
 from orchestrator.session import DriveOptions, Outcome, drive_run, how_to_accept
 from orchestrator.sources import Source, read_source
 from orchestrator.states import ENDED_RUNS, RunState
@@ -104,6 +105,8 @@ def run(request: RunRequest) -> Outcome:
             return resume_run(waiting, request.options)
         except RunLockedError:
             pass  # that run is being driven: what was asked for is another one
+    if not request.fresh:
+        _tell_of_unfinished(workspaces / slug, request.options.reporter)
     place = RunPlace(workspaces=workspaces, slug=slug, run_id=new_run_id())
     _refuse_network(place.root, allowed=request.allow_network_fs)
     _open_run(place, plan, folder, request)
@@ -154,9 +157,23 @@ def _interrupted_run(workspace: Path, started_with: Mapping[str, Any]) -> Path |
     """Find the newest run of a workspace that has not ended and was started the same way."""
     for root in runs_of_workspace(workspace):
         with suppress(StoreError), reading(root) as database:
-            if read_run(database).status not in ENDED_RUNS:
-                return root if started_with.items() <= read_inputs(database).items() else None
+            is_waiting = read_run(database).status not in ENDED_RUNS
+            if is_waiting and started_with.items() <= read_inputs(database).items():
+                return root
     return None
+
+
+def _tell_of_unfinished(workspace: Path, reporter: Reporter) -> None:
+    """Say which run is left behind when another is begun."""
+    for root in runs_of_workspace(workspace):
+        try:
+            with reading(root) as database:
+                status: str = read_run(database).status
+        except StoreError as error:
+            status = error.message
+        if status not in ENDED_RUNS:
+            reporter.tell(RunLeftBehind(run_id=root.name, status=status))
+            return
 
 
 def _open_run(place: RunPlace, plan: Plan, folder: Path, request: RunRequest) -> None:

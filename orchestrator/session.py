@@ -153,7 +153,7 @@ def _take_over_changes(database: Database, plan: Plan, *, accept_changes: bool) 
         )
     if changed:
         with database.transaction():
-            redefine_tasks(database, changed)
+            redefine_tasks(database, changed, [task.task_id for task in plan.tasks if task.left_out])
             put_inputs(database, {"recipe_sha256": plan.source.sha256})
         replace_file(database.run_root / "recipe.yaml", plan.source.text.encode(), mode=0o644)
 

@@ -12,7 +12,16 @@ import click
 
 from orchestrator.cli.output import harmless, seconds, while_read
 from orchestrator.clock import monotonic
-from orchestrator.progress import Happening, Reporter, RunBegun, RunSettled, Silence, TaskEnded, TaskStarted
+from orchestrator.progress import (
+    Happening,
+    Reporter,
+    RunBegun,
+    RunLeftBehind,
+    RunSettled,
+    Silence,
+    TaskEnded,
+    TaskStarted,
+)
 from orchestrator.states import RunState, TaskState
 
 if TYPE_CHECKING:
@@ -48,6 +57,9 @@ class PlainReporter:
             self._end_task(happening)
         elif isinstance(happening, RunSettled):
             self._settle(happening)
+        elif isinstance(happening, RunLeftBehind):
+            self.write(f"note: run {happening.run_id} has not ended ({happening.status}) and was started differently")
+            self.write(f"  = go on with it:  matterstack resume {happening.run_id}")
 
     def write(self, text: str) -> None:
         """Put a line on standard error."""

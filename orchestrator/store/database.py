@@ -26,6 +26,7 @@ _HEADER_SIZE = 100
 _LOCAL_PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "wal_autocheckpoint=300")
 _NETWORK_PRAGMAS = ("journal_mode=DELETE", "synchronous=EXTRA")
 _PRAGMAS = ("foreign_keys=ON", "trusted_schema=OFF", "cell_size_check=ON", "mmap_size=0", "fullfsync=ON")
+_BLANK = "\\040"  # how the kernel writes a blank in the path of a mount
 _NETWORK_FILE_SYSTEMS = frozenset({"nfs", "nfs4", "cifs", "smb3", "lustre", "gpfs", "afs", "ceph", "beegfs"})
 # Our statements are right, so that one which SQLite does not accept shows a file whose schema is not ours.
 _DAMAGES = (apsw.CorruptError, apsw.NotADBError, apsw.SQLError, apsw.FormatError, UnicodeDecodeError)
@@ -296,8 +297,10 @@ def is_network_path(path: Path) -> bool:
     if sys.platform != "linux" or not mounts.exists():
         return False
     folder = str(path.resolve().parent)
-    found = [line.split()[1:3] for line in mounts.read_text(encoding="utf-8", errors="replace").splitlines()]
-    above = [(len(point), kind) for point, kind in found if f"{folder}/".startswith(f"{point.rstrip('/')}/")]
+    lines = mounts.read_text(encoding="utf-8", errors="replace").splitlines()
+    found = [line.split()[1:3] for line in lines]
+    points = [(point.replace(_BLANK, " "), kind) for point, kind in found]
+    above = [(len(point), kind) for point, kind in points if f"{folder}/".startswith(f"{point.rstrip('/')}/")]
     kind = max(above, default=(0, ""))[1]
     return kind in _NETWORK_FILE_SYSTEMS or kind.startswith("fuse.")
 

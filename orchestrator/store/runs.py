@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -84,13 +84,20 @@ def set_task_states(database: Database, task_ids: Iterable[str], state: TaskStat
     )
 
 
-def redefine_tasks(database: Database, definitions: Mapping[str, str]) -> None:
-    """Record the new definition hashes of tasks whose recipe or scriptlet changed, and make them pending again."""
+def redefine_tasks(database: Database, definitions: Mapping[str, str], left_out: Collection[str] = ()) -> None:
+    """Record the new definition hashes of tasks whose recipe or scriptlet changed, and make them pending again.
+
+    Blocked tasks are pending again too, since what blocked them may now succeed; those ``left_out`` stay skipped.
+    """
     if not definitions:
         return
     seq = append_event(database, "tasks.redefined", {"definitions": dict(definitions)})
     database.write_many(
-        "UPDATE tasks SET definition_sha256 = ?, status = 'PENDING', status_reason = 'definition changed', seq = ?"
-        " WHERE task_id = ?",
+        "UPDATE tasks SET definition_sha256 = ?, seq = ? WHERE task_id = ?",
         ((sha256, seq, name) for name, sha256 in definitions.items()),
     )
+    database.write_many(
+        "UPDATE tasks SET status = 'PENDING', status_reason = 'definition changed' WHERE task_id = ?",
+        ((name,) for name in definitions if name not in left_out),
+    )
+    database.write("UPDATE tasks SET status = 'PENDING', status_reason = '', seq = ? WHERE status = 'BLOCKED'", (seq,))

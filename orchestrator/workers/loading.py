@@ -41,6 +41,8 @@ def run_class(target: PythonCall, step: str, params: Mapping[str, Any], env: Map
                 scriptlet = load_class(target.path, target.module, target.class_name, target.sha256)
                 return exit_code_of(scriptlet().run(ctx, dict(params)))
             except SystemExit as error:
+                if isinstance(error.code, str):
+                    print(error.code, file=sys.stderr)  # noqa: T201  as Python itself does at the end of a program
                 return exit_code_of(error.code)
 
     return guarded(step, call)

@@ -92,7 +92,8 @@ class Project:
 
     def run_folders(self) -> list[Path]:
         """Give the run directories of all workspaces, oldest first."""
-        return sorted(path.parent for path in self.folder.glob("workspaces/**/runs/[0-9]*/state.sqlite"))
+        found = (path.parent for path in self.folder.glob("workspaces/**/runs/[0-9]*/state.sqlite"))
+        return sorted(found, key=lambda run: (run.name[:15], (run / "recipe.yaml").stat().st_mtime_ns))
 
 
 def make_project(folder: Path) -> Project:

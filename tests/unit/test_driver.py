@@ -20,6 +20,15 @@ from tests.unit.workshop import Notes, PowerCut, Workshop, python, recipe, shell
 OK = """echo '{"status": "ok"}'"""
 
 
+def shown(notes: Notes) -> tuple[str, str]:
+    """Give the code of the last problem that was told, and the text that it marks."""
+    problem = notes.endings[-1].problem
+    assert problem is not None
+    assert problem.place is not None
+    start = problem.place.column - 1
+    return problem.code, problem.place.text[start : start + problem.place.width]
+
+
 def test_steps_run_in_list_order(workshop: Workshop) -> None:
     """One after the other, each seeing what those before it wrote."""
     notes = Notes()
@@ -178,19 +187,31 @@ def test_a_condition_sees_what_was_blocked(workshop: Workshop) -> None:
     assert ran.states == ["FAILED", "BLOCKED", "COMPLETED", "COMPLETED"]
 
 
-@pytest.mark.parametrize("key", ["args: {a.x_v1: '${{ ctx.gone_v1 }}'}", "when: ctx.gone_v1 > 1"])
-def test_an_expression_without_a_value_fails_its_step(workshop: Workshop, key: str) -> None:
-    """The attempt is recorded as one that could not even begin, and the recipe's line is shown."""
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("args", "{a.x_v1: '${{ ctx.gone_v1 }}'}"), ("when", "ctx.gone_v1 > 1"), ("env", "{A: '${{ ctx.gone_v1 }}'}")],
+)
+def test_an_expression_without_a_value_fails_its_step(workshop: Workshop, key: str, value: str) -> None:
+    """The attempt is recorded as one that could not even begin, and its place in the recipe is shown."""
     notes = Notes()
 
-    ran = workshop.run(recipe(python("a"), python("b", keys=key)), reporter=notes)
+    ran = workshop.run(recipe(python("a"), python("b", keys=f"{key}: {value}")), reporter=notes)
 
     (attempt,) = ran.attempts("b")
     assert (attempt.status, attempt.outcome) == (AttemptState.FAILED_INIT, "expression")
-    problem = notes.endings[-1].problem
-    assert problem is not None
-    assert (problem.code, problem.place and problem.place.line) == ("MS306", 3)
-    assert "'gone_v1'" in problem.message
+    assert shown(notes) == ("MS306", value)
+    assert "'gone_v1'" in attempt.status_reason
+
+
+def test_an_expectation_without_a_value_fails_its_step(workshop: Workshop) -> None:
+    """It is shown at its place, as one that does not hold."""
+    notes = Notes()
+    success = "success: {expect: [1 == 1, ctx.gone_v1 > 2]}"
+
+    ran = workshop.run(recipe(python("a", keys=success)), reporter=notes)
+
+    assert [attempt.status for attempt in ran.attempts("a")] == [AttemptState.FAILED]
+    assert shown(notes) == ("MS306", "ctx.gone_v1 > 2")
 
 
 def test_a_scriptlet_that_changed_since_the_run_began_is_not_run(workshop: Workshop) -> None:
@@ -240,10 +261,10 @@ def test_the_first_rule_that_does_not_hold_is_shown_in_the_recipe(workshop: Work
         reporter=notes,
     )
 
-    problem = notes.endings[0].problem
-    assert problem is not None
-    assert (problem.code, str(problem.place)) == ("MS302", f"{workshop.folder / 'r.yaml'}:3:32")
-    assert problem.message == "a: success.expect: 'ctx.a.x_v1 > 2' is false: 1 > 2"
+    assert shown(notes) == ("MS302", "'ctx.a.x_v1 > 2'")
+    assert str(notes.endings[0].problem).startswith(
+        f"{workshop.folder / 'r.yaml'}:3:32: error[MS302]: a: success.expect: 'ctx.a.x_v1 > 2' is false: 1 > 2\n"
+    )
 
 
 def test_a_shell_step_writes_the_context_in_its_envelope(workshop: Workshop) -> None:

@@ -204,3 +204,15 @@ def test_without_runs_there_is_none_to_find(tmp_path: Path, name: str) -> None:
         find_run(name, tmp_path)
 
     assert caught.value.hint == "run a recipe first, or give --workspaces-dir"
+
+
+def test_a_project_of_its_own_is_not_captured_by_a_folder_above(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A checkout below a folder called workspaces keeps its runs."""
+    checkout = tmp_path / "workspaces" / "mine"
+    (checkout / ".git").mkdir(parents=True)
+    monkeypatch.delenv("MATTERSTACK_WORKSPACES", raising=False)
+    monkeypatch.chdir(checkout)
+
+    assert workspaces_root() == checkout / "workspaces"

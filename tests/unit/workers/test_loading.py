@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.context import Context
 from orchestrator.errors import ScriptletError
 from orchestrator.workers import loading
+from orchestrator.workers.calls import PythonCall
 from orchestrator.workers.loading import load_class
 from scriptlets.steps import compute_median
 
@@ -91,3 +93,16 @@ def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:
         load_class(tmp_path / "step.txt", "text_step", "Step", "x")
 
     assert caught.value.hint == "name the file with the ending .py"
+
+
+def test_the_text_that_a_step_exits_with_goes_to_its_log(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As Python does it for a program."""
+    path = tmp_path / "leaving.py"
+    path.write_text(
+        "import sys\nfrom orchestrator import BaseScriptlet\nclass Leaving(BaseScriptlet):\n"
+        "    def run(self, ctx, params):\n        sys.exit('no calibration')\n"
+    )
+    target = PythonCall(path=path, module="leaving", class_name="Leaving", sha256="x")
+
+    assert loading.run_class(target, "leave", {}, {}, Context()) == 1
+    assert capsys.readouterr().err == "no calibration\n"
