@@ -5,14 +5,13 @@ from __future__ import annotations
 import re
 import shutil
 import signal
-import uuid
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.acceptance.program import COMMAND, Ended, Project, outlive
+from tests.acceptance.program import COMMAND, Ended, Project
 from tests.acceptance.remains import Remains, loss_faults, run_faults, see
 
 # By what they do. The waits change nothing, but then a step is at work.
@@ -72,9 +71,9 @@ def trace(project: Project) -> list[Point]:
     return list(_changing(log.read_text(encoding="utf-8", errors="replace").splitlines()))
 
 
-def kill(project: Project, point: Point, mark: str = "") -> Ended:
+def kill(project: Project, point: Point) -> Ended:
     """Run the recipe and kill the runner, and it alone, as it enters a call."""
-    return _run_with(project, f"{point.call}:signal=KILL:when={point.number}", mark)
+    return _run_with(project, f"{point.call}:signal=KILL:when={point.number}")
 
 
 def refuse(project: Project, point: Point, error: str) -> Ended:
@@ -97,10 +96,10 @@ def sweep(folder: Path, points: Iterable[Point], *, first: Point | None = None) 
         return list(pool.map(lambda point: _survive(prepare(folder / str(point)), point, first), points))
 
 
-def _run_with(project: Project, inject: str, mark: str = "") -> Ended:
+def _run_with(project: Project, inject: str) -> Ended:
     tampering = ("-e", f"trace={inject.partition(':')[0]}", "-e", f"inject={inject}")
     command = ["strace", "-qq", "-o", "/dev/null", *tampering, *COMMAND]
-    return project.call(*_RUN, command=command, env={"MARK": mark, "PYTHONDONTWRITEBYTECODE": "1"})
+    return project.call(*_RUN, command=command, env={"PYTHONDONTWRITEBYTECODE": "1"})
 
 
 def _changing(lines: Iterable[str]) -> Iterator[Point]:
@@ -113,27 +112,26 @@ def _changing(lines: Iterable[str]) -> Iterator[Point]:
 
 
 def _survive(project: Project, point: Point, first: Point | None) -> Survival:
-    mark = f"{point}-{uuid.uuid4().hex}"
     remains = []
     for each in (first, point) if first else (point,):
-        ended = kill(project, each, mark)
+        ended = kill(project, each)
         if ended.status == 0:
             return Survival(point=point, hit=False)
         if ended.status != -signal.SIGKILL:
             return Survival(point=point, hit=True, faults=(f"ended with {ended.status}: {ended.stderr}",))
-        if left := outlive(mark):
+        if left := project.survivors():
             return Survival(point=point, hit=True, faults=(f"processes {left} outlived the runner",))
         remains.append(see(project, ended.stderr))
-    return Survival(point=point, hit=True, faults=tuple(_go_on(project, remains, mark)))
+    return Survival(point=point, hit=True, faults=tuple(_go_on(project, remains)))
 
 
-def _go_on(project: Project, remains: Sequence[Remains], mark: str) -> Iterator[str]:
+def _go_on(project: Project, remains: Sequence[Remains]) -> Iterator[str]:
     """Give the same command once more, and say what is wrong then."""
-    ended = project.call(*_RUN, env={"MARK": mark})
+    ended = project.call(*_RUN)
     if ended.status != 0 or ended.answer["status"] != "ok":
         yield f"the next run ended with {ended.status}: {ended.stderr}"
         return
-    if left := outlive(mark):
+    if left := project.survivors():
         yield f"processes {left} outlived the run"
     seen = [*remains, see(project, ended.stderr)]
     yield from run_faults(project, seen[-1])

@@ -17,6 +17,10 @@ ROOT = Path(__file__).resolve().parents[2]
 COMMAND = (sys.executable, "-P", "-m", "orchestrator")
 
 _PATIENCE_SEC = 60.0
+_GRACE_SEC = 5.0
+
+# What is started in a project, and all that it starts, is known by this variable.
+_MARK = "STARTED_IN_PROJECT"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +75,7 @@ class Project:
             capture_output=True,
             check=False,
             cwd=cwd or self.folder,
-            env=environment(env),
+            env=self._environment(env),
             timeout=_PATIENCE_SEC,
         )
         seconds = time.monotonic() - began
@@ -87,13 +91,21 @@ class Project:
             stderr=subprocess.PIPE,
             text=True,
             cwd=self.folder,
-            env=environment(env),
+            env=self._environment(env),
         )
+
+    def survivors(self) -> list[int]:
+        """Give the processes that were started here and have not ended after some seconds."""
+        mark = f"{_MARK}={self.folder}\0"
+        return [pid for pid in processes_with(mark) if not _ends_within(pid, _GRACE_SEC)]
 
     def run_folders(self) -> list[Path]:
         """Give the run directories of all workspaces, oldest first."""
         found = (path.parent for path in self.folder.glob("workspaces/**/runs/[0-9]*/state.sqlite"))
         return sorted(found, key=lambda run: (run.name[:15], (run / "recipe.yaml").stat().st_mtime_ns))
+
+    def _environment(self, changes: Mapping[str, str] | None) -> dict[str, str]:
+        return environment({_MARK: str(self.folder), **(changes or {})})
 
 
 def make_project(folder: Path) -> Project:
@@ -132,11 +144,6 @@ def read_pipe(path: Path) -> str:
         return os.read(descriptor, 4096).decode()
     finally:
         os.close(descriptor)
-
-
-def outlive(text: str, seconds: float = 5.0) -> list[int]:
-    """Give the processes whose environment holds a text and which have not ended after some seconds."""
-    return [pid for pid in processes_with(text) if not _ends_within(pid, seconds)]
 
 
 def _ends_within(pid: int, seconds: float) -> bool:

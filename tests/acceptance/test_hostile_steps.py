@@ -9,11 +9,10 @@ import textwrap
 
 import pytest
 
-from tests.acceptance.program import COMMAND, Project, finish, outlive, read_pipe
+from tests.acceptance.program import COMMAND, Project, finish, read_pipe
 
 OK = """print('{"status": "ok", "outputs": []}')"""
 NO_ENVELOPE = "standard output is not the JSON envelope"
-MARK = "hostile-steps-mark"
 PEAK = """
 import resource, subprocess, sys
 subprocess.run(sys.argv[1:], check=False)
@@ -110,12 +109,12 @@ def test_a_hostile_step_fails_with_its_reason(project: Project, body: str, reaso
     """The reason stands on standard error, in the answer and in the list of attempts, and nothing lives on."""
     write_steps(project, body)
 
-    ended = project.call("run", "recipe.yaml", env={"MARK": MARK})
+    ended = project.call("run", "recipe.yaml")
 
     assert (ended.status, ended.answer["reason"]) == (1, reason)
     assert f": bad: {reason}\n" in ended.stderr
     assert [only_attempt(project)[name] for name in ("status", "reason")] == ["FAILED", reason]
-    assert outlive(MARK) == []
+    assert project.survivors() == []
 
 
 @pytest.mark.parametrize(("command", "reason"), SHELL.values(), ids=SHELL)
@@ -133,11 +132,11 @@ def test_a_step_that_hangs_times_out(project: Project) -> None:
     """A step that sleeps through its time is ended, and its attempt says so."""
     write_steps(project, "signal.pause()", timeout="0.5s")
 
-    ended = project.call("run", "recipe.yaml", env={"MARK": MARK})
+    ended = project.call("run", "recipe.yaml")
 
     assert (ended.status, ended.answer["reason"]) == (1, "timeout after 0.5s")
     assert [only_attempt(project)[name] for name in ("status", "outcome")] == ["TIMEOUT", "timeout after 0.5s"]
-    assert outlive(MARK) == []
+    assert project.survivors() == []
 
 
 def test_a_step_that_ignores_termination_is_killed(project: Project) -> None:
@@ -145,24 +144,38 @@ def test_a_step_that_ignores_termination_is_killed(project: Project) -> None:
     deaf = "signal.signal(signal.SIGTERM, signal.SIG_IGN); os.fork(); os.fork()"
     write_steps(project, f"{deaf}\nwhile True: signal.pause()", timeout="0.5s")
 
-    ended = project.call("run", "recipe.yaml", env={"MARK": MARK})
+    ended = project.call("run", "recipe.yaml")
 
     assert (ended.status, ended.answer["reason"]) == (1, "timeout after 0.5s")
-    assert outlive(MARK) == []
+    assert project.survivors() == []
 
 
 def test_a_worker_that_is_killed_fails_its_step(project: Project) -> None:
     """A kill -9 from outside, as by a system short of memory, ends the attempt and not the run's records."""
     os.mkfifo(project.folder / "pid")
     write_steps(project, "open('pid', 'w').write(str(os.getpid())); signal.pause()")
-    process = project.start("run", "recipe.yaml", env={"MARK": MARK})
+    process = project.start("run", "recipe.yaml")
 
     os.kill(int(read_pipe(project.folder / "pid")), signal.SIGKILL)
     ended = finish(process)
 
     assert (ended.status, ended.answer["reason"]) == (1, "signal SIGKILL")
     assert only_attempt(project)["status"] == "FAILED"
-    assert outlive(MARK) == []
+    assert project.survivors() == []
+
+
+def test_a_step_dies_with_its_runner(project: Project) -> None:
+    """A kill -9 of the runner leaves neither the worker nor what a step started, not even in another session."""
+    os.mkfifo(project.folder / "pid")
+    child = "if os.fork() == 0:\n    os.setsid()\n    os.fork()\n    signal.pause()"
+    write_steps(project, f"{child}\nopen('pid', 'w').write(str(os.getpid()))\nsignal.pause()")
+    process = project.start("run", "recipe.yaml")
+    read_pipe(project.folder / "pid")
+
+    process.kill()
+
+    assert finish(process).status == -signal.SIGKILL
+    assert project.survivors() == []
 
 
 def test_the_step_after_a_crash_runs(project: Project) -> None:
@@ -185,11 +198,11 @@ def test_a_daemon_left_by_a_step_is_ended(project: Project) -> None:
     daemon = "if os.fork() == 0:\n    os.setsid()\n    os.fork() or os._exit(0)\n    signal.pause()"
     write_steps(project, f"{daemon}\n{OK}\nreturn 0")
 
-    ended = project.call("run", "recipe.yaml", env={"MARK": MARK})
+    ended = project.call("run", "recipe.yaml")
 
     assert ended.status == 0
     assert ended.seconds < 10
-    assert outlive(MARK) == []
+    assert project.survivors() == []
 
 
 @pytest.mark.parametrize("stream", ["stdout", "stderr"])

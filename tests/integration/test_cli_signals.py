@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from tests.acceptance.program import Ended, Project, finish, outlive, read_pipe
+from tests.acceptance.program import Ended, Project, finish, read_pipe
 
 STEP = """\
 import os, signal, sys
@@ -42,8 +42,6 @@ steps:
   - { name: after, type: shell, run: "echo '{\\"status\\": \\"ok\\"}'" }
 """
 
-MARK = "signals-mark"
-
 
 def start(project: Project, *, stubborn: bool = False, words: tuple[str, ...] = ()) -> subprocess.Popen[str]:
     """Start a run and wait until its second step is at work; a stubborn one says when it is asked to end, and stays."""
@@ -51,7 +49,7 @@ def start(project: Project, *, stubborn: bool = False, words: tuple[str, ...] = 
     project.write("recipe.yaml", RECIPE.replace("STUBBORN", str(stubborn).lower()))
     for name in ("ready", "asked"):
         os.mkfifo(project.folder / name)
-    process = project.start("run", "recipe.yaml", *words, env={"MARK": MARK})
+    process = project.start("run", "recipe.yaml", *words)
     read_pipe(project.folder / "ready")
     return process
 
@@ -85,7 +83,7 @@ def test_a_signal_interrupts_the_run(project: Project, number: signal.Signals, s
     assert ended.answer["reason"] == f"interrupted by {number.name}"
     assert states(project) == ["PENDING", "COMPLETED", "PENDING", "PENDING"]
     assert attempt_states(project) == ["CANCELLED"]
-    assert outlive(MARK) == []
+    assert project.survivors() == []
 
 
 def test_an_interrupted_run_says_how_to_go_on(project: Project) -> None:
@@ -130,7 +128,7 @@ def test_a_second_signal_kills(project: Project) -> None:
     assert ended.status == 130
     assert time.monotonic() - began < 4
     assert attempt_states(project) == ["CANCELLED"]
-    assert outlive(MARK) == []
+    assert project.survivors() == []
 
 
 def test_a_stubborn_step_has_a_grace(project: Project) -> None:
@@ -143,7 +141,7 @@ def test_a_stubborn_step_has_a_grace(project: Project) -> None:
 
     assert ended.status == 143
     assert attempt_states(project) == ["CANCELLED"]
-    assert outlive(MARK) == []
+    assert project.survivors() == []
 
 
 def test_a_cancelled_attempt_uses_up_no_retry(project: Project) -> None:
