@@ -23,7 +23,6 @@ from orchestrator.plan import Plan, PlannedTask
 from orchestrator.progress import Reporter, TaskEnded, TaskStarted
 from orchestrator.states import AttemptState, RunState, TaskState
 from orchestrator.store.database import Database
-from orchestrator.store.leases import HEARTBEAT_SEC, Lease
 from orchestrator.store.runs import set_task_states
 from orchestrator.workers.calls import Call, Done, PythonCall
 from orchestrator.workers.inline import run_inline
@@ -57,7 +56,6 @@ class Driver:
         self,
         plan: Plan,
         database: Database,
-        lease: Lease,
         *,
         board: Board,
         context: Context,
@@ -70,7 +68,6 @@ class Driver:
         self._plan = plan
         self._database = database
         self._run_root = str(database.run_root)
-        self._lease = lease
         self._board = board
         self._context = context
         self._pool = pool
@@ -133,15 +130,11 @@ class Driver:
             if self._stopping:
                 self._pool.interrupt(INTERRUPTED, number=self._stopping)
             self._ended += self._pool.wait(self._patience())
-            self._lease.renew()
             if self._stopping or (self._wake_at is not None and monotonic() >= self._wake_at):
                 return
-        self._lease.renew()
 
-    def _patience(self) -> float:
-        if self._wake_at is None:
-            return HEARTBEAT_SEC
-        return max(0.0, min(HEARTBEAT_SEC, self._wake_at - monotonic()))
+    def _patience(self) -> float | None:
+        return None if self._wake_at is None else max(0.0, self._wake_at - monotonic())
 
     def _open(self, task: PlannedTask) -> Call | None:
         """Evaluate a task's condition and arguments and record the intent; None where there is nothing to run."""

@@ -35,11 +35,12 @@ from orchestrator.keys import did_you_mean
 from orchestrator.paths import RunPlace, new_run_id, runs_of_workspace, workspace_slug, workspaces_root
 from orchestrator.plan import STDIN_NAME, Plan, Selection, plan_recipe, plan_source
 from orchestrator.progress import Reporter, RunLeftBehind
-from orchestrator.session import DriveOptions, Outcome, drive_run, how_to_accept
+from orchestrator.session import DriveOptions, Outcome, deliver_ended, drive_run, how_to_accept
 from orchestrator.sources import Source, read_source
 from orchestrator.states import ENDED_RUNS, RunState
 from orchestrator.store.contexts import read_context
 from orchestrator.store.database import is_network_path, reading
+from orchestrator.store.leases import is_let_go
 from orchestrator.store.queries import read_inputs, read_run
 
 ISOLATIONS = ("inline", "worker")
@@ -121,6 +122,9 @@ def resume_run(run_root: Path, options: DriveOptions | None = None) -> Outcome:
     run_root, options = run_root.absolute(), options or DriveOptions()
     with reading(run_root) as database:
         row, inputs = read_run(database), read_inputs(database)
+        is_delivered = is_let_go(database)
+    if row.status in ENDED_RUNS and not is_delivered:
+        return deliver_ended(run_root, options)
     if row.status in ENDED_RUNS:
         raise UsageError(f"run {row.run_id} is {row.status}; there is nothing to resume", hint="start a new run")
     _return_to(inputs["working_directory"])
@@ -154,10 +158,10 @@ def _started_with(plan: Plan, folder: Path, request: RunRequest) -> dict[str, An
 
 
 def _interrupted_run(workspace: Path, started_with: Mapping[str, Any]) -> Path | None:
-    """Find the newest run of a workspace that has not ended and was started the same way."""
+    """Find the newest run of a workspace that was started the same way and has not ended, or not told its end."""
     for root in runs_of_workspace(workspace):
         with suppress(StoreError), reading(root) as database:
-            is_waiting = read_run(database).status not in ENDED_RUNS
+            is_waiting = read_run(database).status not in ENDED_RUNS or not is_let_go(database)
             if is_waiting and started_with.items() <= read_inputs(database).items():
                 return root
     return None

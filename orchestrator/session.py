@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,32 +22,17 @@ from orchestrator.jsonsafe import JsonValue
 from orchestrator.plan import STDIN_NAME, Plan
 from orchestrator.progress import Reporter, RunBegun, RunSettled, Silence
 from orchestrator.states import ENDED_TASKS, AttemptState, RunState, TaskState
+from orchestrator.store.audit import row_fault
 from orchestrator.store.contexts import read_context
 from orchestrator.store.database import Database, close_opened, opened
 from orchestrator.store.events import append_event, chain_fault
-from orchestrator.store.leases import Lease, take
+from orchestrator.store.leases import take
 from orchestrator.store.queries import TaskRow, count_failures, read_open_attempts, read_run, read_tasks
 from orchestrator.store.runs import put_inputs, redefine_tasks, set_run_state
 from orchestrator.workers.pool import WorkerPool
 
 _EXIT_STATUSES = {RunState.COMPLETED: 0, RunState.FAILED: 1}
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DriveOptions:
-    """How to drive a run, whichever run it is.
-
-    ``inline`` runs Python steps in this process; ``takeover`` drives a run whose other host is dead;
-    ``accept_changes`` runs steps again whose recipe or scriptlet changed.
-    """
-
-    inline: bool = False
-    fail_fast: bool = True
-    takeover: bool = False
-    accept_changes: bool = False
-    handle_signals: bool = True
-    reporter: Reporter = field(default_factory=Silence)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +56,24 @@ class Outcome:
         return {"status": "error", **failure, "ctx_keys": keys, **place}
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DriveOptions:
+    """How to drive a run, whichever run it is.
+
+    ``inline`` runs Python steps in this process; ``takeover`` drives a run whose other host is dead;
+    ``accept_changes`` runs steps again whose recipe or scriptlet changed; ``deliver`` takes what the run came to, and
+    until it has, the run is not let go.
+    """
+
+    inline: bool = False
+    fail_fast: bool = True
+    takeover: bool = False
+    accept_changes: bool = False
+    handle_signals: bool = True
+    reporter: Reporter = field(default_factory=Silence)
+    deliver: Callable[[Outcome], None] = lambda _: None
+
+
 def drive_run(run_root: Path, plan: Plan, options: DriveOptions) -> Outcome:
     """Take the lease of a run, settle what an earlier runner left, and drive it as far as it goes.
 
@@ -87,7 +90,9 @@ def drive_run(run_root: Path, plan: Plan, options: DriveOptions) -> Outcome:
                 pool.warm()
             _settle_earlier(database, plan, accept_changes=options.accept_changes)
             context.apply(read_context(database))
-            return _driven(database, lease, plan, options, context, pool)
+            outcome = _driven(database, plan, options, context, pool)
+            options.deliver(outcome)
+            return outcome
         finally:
             lease.release()
     finally:
@@ -95,16 +100,32 @@ def drive_run(run_root: Path, plan: Plan, options: DriveOptions) -> Outcome:
         close_opened(run_root)
 
 
-def _driven(
-    database: Database, lease: Lease, plan: Plan, options: DriveOptions, context: Context, pool: WorkerPool
-) -> Outcome:
+def deliver_ended(run_root: Path, options: DriveOptions) -> Outcome:
+    """Deliver what an ended run came to, whose runner died before it could; errors as in `drive_run`."""
+    database = opened(run_root)
+    try:
+        lease = take(database, takeover=options.takeover)
+        try:
+            row, context = read_run(database), Context()
+            context.apply(read_context(database))
+            step, found, reason = row.status_reason.partition(": ")
+            outcome = _outcome(database, context, row.status, step if found else "", reason or row.status_reason)
+            options.reporter.tell(_settled(outcome))
+            options.deliver(outcome)
+            return outcome
+        finally:
+            lease.release()
+    finally:
+        close_opened(run_root)
+
+
+def _driven(database: Database, plan: Plan, options: DriveOptions, context: Context, pool: WorkerPool) -> Outcome:
     rows = read_tasks(database)
     board = Board([task.node for task in plan.tasks], [row.status for row in rows], fail_fast=options.fail_fast)
     board.recall_failures(count_failures(database))
     driver = Driver(
         plan,
         database,
-        lease,
         board=board,
         context=context,
         pool=pool,
@@ -125,6 +146,10 @@ def _settle_earlier(database: Database, plan: Plan, *, accept_changes: bool) -> 
         sweep_temporaries(folder)
     if fault := chain_fault(database):
         raise StoreError(f"the history of {database.run_root.name} does not hold: {fault}", hint="restore a backup")
+    if fault := row_fault(database):
+        raise StoreError(
+            f"{database.path} was changed from outside: {fault}", hint="restore a backup, or start a new run"
+        )
     _take_over_changes(database, plan, accept_changes=accept_changes)
     orphans = read_open_attempts(database)
     with database.transaction():
@@ -171,15 +196,32 @@ def _settle(
     reason = _interruption(caught) if status is RunState.PENDING else _reason(database, step)
     params = {"run_root": str(database.run_root), "status": status, "reason": f"{step}: {reason}" if step else reason}
     happen("run.settled", params)
-    reporter.tell(RunSettled(run_id=database.run_root.name, run_root=database.run_root, status=status, reason=reason))
+    outcome = _outcome(database, context, status, step, reason, caught[0] if caught else signal.SIGINT)
+    reporter.tell(_settled(outcome))
+    return outcome
+
+
+def _outcome(
+    database: Database,
+    context: Context,
+    status: RunState,
+    step: str,
+    reason: str,
+    number: signal.Signals = signal.SIGINT,
+) -> Outcome:
     return Outcome(
         run_root=database.run_root,
         status=status,
         reason=reason,
         step=step,
         context=context,
-        exit_status=_EXIT_STATUSES.get(status, 128 + (caught[0] if caught else signal.SIGINT)),
+        exit_status=_EXIT_STATUSES.get(status, 128 + number),
     )
+
+
+def _settled(outcome: Outcome) -> RunSettled:
+    run_root = outcome.run_root
+    return RunSettled(run_id=run_root.name, run_root=run_root, status=outcome.status, reason=outcome.reason)
 
 
 def _interruption(caught: list[signal.Signals]) -> str:

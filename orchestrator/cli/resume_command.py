@@ -8,7 +8,7 @@ import click
 
 from orchestrator.cli.options import workspaces_option
 from orchestrator.cli.reporters import choose_reporter
-from orchestrator.cli.run_command import report_result
+from orchestrator.cli.run_command import print_outcome, report_fault
 from orchestrator.paths import find_run, workspaces_root
 from orchestrator.runner import resume_run
 from orchestrator.session import DriveOptions
@@ -29,6 +29,9 @@ def command(
 ) -> int:
     """Continue RUN: finished steps are not run again, a step that was running is attempted again."""
     options = DriveOptions(
-        accept_changes=accept_recipe_change, takeover=takeover, reporter=choose_reporter(quiet=quiet)
+        accept_changes=accept_recipe_change,
+        takeover=takeover,
+        reporter=choose_reporter(quiet=quiet),
+        deliver=print_outcome,
     )
-    return report_result(lambda: resume_run(find_run(run, workspaces_root(workspaces_dir)), options), table=False)
+    return report_fault(lambda: resume_run(find_run(run, workspaces_root(workspaces_dir)), options))

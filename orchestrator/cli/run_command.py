@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import click
@@ -42,13 +44,13 @@ def command(recipe: str | None, recipe_option: str | None, **options: Any) -> in
     """
     if (recipe is None) == (recipe_option is None):
         raise UsageError("give one recipe", hint="as in: matterstack run recipes/median.yaml")
-    return report_result(lambda: _run(recipe or recipe_option or "", options), table=options["table"])
+    return report_fault(lambda: _run(recipe or recipe_option or "", options))
 
 
-def report_result(call: Any, *, table: bool) -> int:  # noqa: ANN401  a callable without arguments
-    """Print what a run came to, also when it could not begin; return the exit status."""
+def report_fault(call: Callable[[], Outcome]) -> int:
+    """Drive a run; where it cannot be driven, print that as its result too; return the exit status."""
     try:
-        outcome: Outcome = call()
+        return call().exit_status
     except MatterStackError as error:
         if not sys.stdout.isatty():
             step = error.step if isinstance(error, StepFailedError) else ""
@@ -56,12 +58,15 @@ def report_result(call: Any, *, table: bool) -> int:  # noqa: ANN401  a callable
                 {"status": "error", "reason": _in_one_line(error), "exit_code": error.exit_status, "step": step}
             )
         raise
+
+
+def print_outcome(outcome: Outcome, *, table: bool = False) -> None:
+    """Print what a run came to."""
     with while_read(sys.stdout):
         if table:
             _print_results(outcome)
         elif not sys.stdout.isatty():
             _print_line(outcome.to_json())
-    return outcome.exit_status
 
 
 def _run(recipe: str, options: dict[str, Any]) -> Outcome:
@@ -82,6 +87,7 @@ def _run(recipe: str, options: dict[str, Any]) -> Outcome:
             fail_fast=not options["keep_going"],
             takeover=options["takeover"],
             reporter=choose_reporter(quiet=options["quiet"]),
+            deliver=partial(print_outcome, table=options["table"]),
         ),
     )
     return run(request)

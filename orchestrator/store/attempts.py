@@ -14,7 +14,7 @@ from orchestrator.jsonsafe import encode
 from orchestrator.states import ENDED_ATTEMPTS, AttemptState, TaskState, may_become
 from orchestrator.store.contexts import write_changes
 from orchestrator.store.database import Database
-from orchestrator.store.events import append_event
+from orchestrator.store.events import append_event, text_digest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,12 +127,8 @@ def _closing(task_id: str, attempt_id: str, result: AttemptResult) -> dict[str, 
         "task_status": result.task_status.value,
         "outcome": result.outcome,
         "reason": result.reason,
-        "writes": {change.key: _digest(change.text) for change in result.changes},
+        "writes": {change.key: None if change.text is None else text_digest(change.text) for change in result.changes},
     }
-
-
-def _digest(text: str | None) -> str | None:
-    return None if text is None else hashlib.sha256(text.encode()).hexdigest()
 
 
 def _check_move(state: AttemptState | TaskState, target: AttemptState | TaskState, what: str) -> None:

@@ -71,6 +71,11 @@ def canonical(payload: Mapping[str, Any]) -> str:
     return _canonical(payload)
 
 
+def text_digest(text: str) -> str:
+    """Give the digest by which events name a value, from its JSON text."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 def _genesis(database: Database) -> str:
     row = database.one("SELECT run_id FROM runs")
     run_id = row[0] if row else ""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import math
 import os
+import threading
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,34 +28,40 @@ class Lease:
 
     The lock file keeps other processes of this host out and is free as soon as this one dies. The fence, a number
     that only grows, is compared in every write transaction, so that a runner that slept through a take-over cannot
-    write. The heartbeat tells other hosts, for which the lock means nothing, that the runner lives.
+    write. The heartbeat, written by a thread of its own, tells other hosts, for which the lock means nothing, that the
+    runner lives; a lease that was let go has none.
     """
 
-    def __init__(self, database: Database, descriptor: int) -> None:
+    def __init__(self, database: Database, descriptor: int, heartbeat_sec: float) -> None:
         self._database = database
         self._descriptor = descriptor
-        self._beat = time.monotonic()
+        self._heartbeat_sec = heartbeat_sec
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
+        self._thread.start()
 
-    def renew(self) -> None:
-        """Write the heartbeat when the last one is older than ten seconds."""
-        if time.monotonic() - self._beat >= HEARTBEAT_SEC:
-            with self._database.transaction():
-                self._database.write("UPDATE leases SET heartbeat_at = ? WHERE name = 'runner'", (utc_now(),))
-            self._beat = time.monotonic()
+    def _beat(self) -> None:
+        # A disk that refuses, or a later fence, stops the runner itself at its next write.
+        with contextlib.suppress(InfrastructureError):
+            while not self._ended.wait(self._heartbeat_sec):
+                with self._database.transaction():
+                    self._database.write("UPDATE leases SET heartbeat_at = ? WHERE name = 'runner'", (utc_now(),))
 
     def release(self) -> None:
         """Give the run free for other runners, here and on other hosts."""
+        self._ended.set()
+        self._thread.join()
         with contextlib.suppress(InfrastructureError), self._database.transaction():
             self._database.write("UPDATE leases SET heartbeat_at = '' WHERE name = 'runner'")
         self._database.fence = None
         os.close(self._descriptor)
 
 
-def take(database: Database, *, takeover: bool = False) -> Lease:
+def take(database: Database, *, takeover: bool = False, heartbeat_sec: float = HEARTBEAT_SEC) -> Lease:
     """Take the lease of a run, or raise `RunLockedError` that says who has it.
 
-    A runner on another host is taken to be alive while its heartbeat is younger than thirty seconds; ``takeover``
-    skips that test.
+    A lease of another host that was not let go is taken only with ``takeover``, and only when its last heartbeat is
+    older than thirty seconds.
     """
     descriptor = open_lock(database.run_root / LOCK_NAME)
     try:
@@ -68,13 +74,19 @@ def take(database: Database, *, takeover: bool = False) -> Lease:
     except BaseException:
         os.close(descriptor)
         raise
-    return Lease(database, descriptor)
+    return Lease(database, descriptor, heartbeat_sec)
 
 
 def refuse_if_driven(database: Database) -> None:
     """Raise `RunLockedError` where a runner drives the run and it is not this process, which would hold its fence."""
     if database.fence is None and is_driven(database.run_root):
         raise _locked(database, "runs")
+
+
+def is_let_go(database: Database) -> bool:
+    """Tell whether the last runner came to its own end; one that was killed leaves its heartbeat behind."""
+    row = database.one("SELECT heartbeat_at FROM leases WHERE name = 'runner'")
+    return row is None or not row[0]
 
 
 def is_driven(run_root: Path) -> bool:
@@ -104,8 +116,8 @@ def _lock(descriptor: int) -> None:
 def _next_fence(database: Database, *, takeover: bool) -> int:
     row = database.one("SELECT fence, host, heartbeat_at FROM leases WHERE name = 'runner'")
     host = os.uname().nodename
-    if row and row[1] != host and not takeover and _age_sec(row[2]) < STALE_SEC:
-        raise _locked(database, "ran a moment ago", " (or add --takeover when that machine is dead)")
+    if row and row[1] != host and row[2]:
+        _refuse_living(database, _age_sec(row[2]), takeover=takeover)
     fence = (row[0] if row else 0) + 1
     database.write(
         "REPLACE INTO leases (name, fence, runner_id, host, boot_id, pid, heartbeat_at)"
@@ -113,6 +125,13 @@ def _next_fence(database: Database, *, takeover: bool) -> int:
         (fence, os.urandom(8).hex(), host, _boot_id(), os.getpid(), utc_now()),
     )
     return fence
+
+
+def _refuse_living(database: Database, age_sec: float, *, takeover: bool) -> None:
+    if age_sec < STALE_SEC:
+        raise _locked(database, f"was alive {age_sec:.0f} seconds ago")
+    if not takeover:
+        raise _locked(database, f"was last heard of {age_sec:.0f} seconds ago", "; when it is dead, add --takeover")
 
 
 def _locked(database: Database, state: str, way_out: str = "") -> RunLockedError:
@@ -124,8 +143,6 @@ def _locked(database: Database, state: str, way_out: str = "") -> RunLockedError
 
 
 def _age_sec(heartbeat_at: str) -> float:
-    if not heartbeat_at:
-        return math.inf
     beat = datetime.strptime(heartbeat_at, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)
     return abs((datetime.now(UTC) - beat).total_seconds())
 

@@ -11,7 +11,7 @@ from orchestrator.clock import utc_now
 from orchestrator.errors import InfrastructureError
 from orchestrator.states import RunState, TaskState, may_become
 from orchestrator.store.database import Database
-from orchestrator.store.events import append_event
+from orchestrator.store.events import append_event, text_digest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,14 +26,28 @@ class NewTask:
     status_reason: str = ""
 
 
-def insert_run(database: Database, run_id: str, workspace_slug: str, recipe_name: str) -> None:
-    """Record a run that is about to begin."""
+def insert_run(
+    database: Database,
+    run_id: str,
+    workspace_slug: str,
+    recipe_name: str,
+    *,
+    left_out: Collection[str] = (),
+    context: Mapping[str, str] | None = None,
+) -> None:
+    """Record a run that is about to begin; ``context`` maps the keys it starts with to their values as JSON text."""
     now = utc_now()
     database.write(
         "INSERT INTO runs (run_id, workspace_slug, recipe_name, status, created_at, seq) VALUES (?, ?, ?, ?, ?, 0)",
         (run_id, workspace_slug, recipe_name, RunState.PENDING, now),
     )
-    payload = {"run_id": run_id, "workspace_slug": workspace_slug, "recipe_name": recipe_name}
+    payload = {
+        "run_id": run_id,
+        "workspace_slug": workspace_slug,
+        "recipe_name": recipe_name,
+        "left_out": list(left_out),
+        "context": {key: text_digest(text) for key, text in (context or {}).items()},
+    }
     database.write("UPDATE runs SET seq = ?", (append_event(database, "run.opened", payload),))
 
 

@@ -47,11 +47,18 @@ class OpenRun(BaseScriptlet):
     def _fill(self, path: Path, run_id: str, params: Params) -> None:
         database = create_database(path)
         with database.transaction():
-            insert_run(database, run_id, params["workspace_slug"], params["recipe_name"])
+            tasks = [_task(number, task) for number, task in enumerate(params["tasks"])]
+            writes = [Change(key, dumps(value, key), self.name) for key, value in params.get("context", {}).items()]
+            insert_run(
+                database,
+                run_id,
+                params["workspace_slug"],
+                params["recipe_name"],
+                left_out=[task.task_id for task in tasks if task.status is TaskState.SKIPPED],
+                context={write.key: str(write.text) for write in writes},
+            )
             put_inputs(database, params["inputs"])
-            insert_tasks(database, (_task(number, task) for number, task in enumerate(params["tasks"])), seq=1)
-            given = params.get("context", {}).items()
-            writes = [Change(key, dumps(value, key), self.name) for key, value in given]
+            insert_tasks(database, tasks, seq=1)
             write_changes(database, writes, attempt_id=None, seq=1)
         database.close()
 

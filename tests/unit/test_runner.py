@@ -32,6 +32,14 @@ AB = recipe(python("a", keys="args: {a.x_v1: 1}"), python("b", keys="args: {b.x_
 STOPPING = recipe(python("a", keys="args: {a.x_v1: 1}"), python("b", "Interrupt"))
 
 
+def forget_to_let_go(run_root: Path) -> None:
+    """Leave the lease as a runner does that is killed before it could tell the end."""
+    database = open_database(run_root / FILE_NAME)
+    with database.transaction():
+        database.write("UPDATE leases SET heartbeat_at = '2026-01-02T03:04:05.000000Z'")
+    database.close()
+
+
 def begun(notes: Notes) -> RunBegun:
     """Give the first thing that was told."""
     happening = notes.told[0]
@@ -259,6 +267,20 @@ def test_a_run_whose_runner_died_goes_on(workshop: Workshop) -> None:
     assert [ran.root] == workshop.runs()
     assert ran.states == ["COMPLETED", "COMPLETED"]
     assert "run.resumed" in ran.events
+
+
+@pytest.mark.parametrize("command", ["write", "fail"])
+def test_an_end_that_was_never_told_is_told_when_asked_again(workshop: Workshop, command: str) -> None:
+    """The runner died between the commit and the line that it prints; no step runs again."""
+    text = recipe(python("a", command.capitalize()))
+    ended = workshop.run(text)
+    forget_to_let_go(ended.root)
+
+    told = workshop.run(text)
+
+    assert told.outcome.to_json() == ended.outcome.to_json()
+    assert len(told.attempts("a")) == 1
+    assert workshop.run(text).root != ended.root
 
 
 def test_a_run_that_was_asked_to_be_new_is_new(workshop: Workshop) -> None:
@@ -497,6 +519,16 @@ def test_a_history_that_was_changed_is_not_built_upon(workshop: Workshop) -> Non
     connection.close()
 
     with pytest.raises(StoreError, match="does not hold: event 3 was changed after it was written"):
+        workshop.resume(stopped.root)
+
+
+def test_a_row_that_was_changed_from_outside_is_not_built_upon(workshop: Workshop) -> None:
+    """The error names the task, what its row says and what its events say."""
+    stopped = workshop.run(STOPPING)
+    with apsw.Connection(str(stopped.root / FILE_NAME)) as connection:
+        connection.execute("UPDATE tasks SET status = 'COMPLETED'")
+
+    with pytest.raises(StoreError, match=r"changed from outside: task 'b' is COMPLETED, and its events say PENDING"):
         workshop.resume(stopped.root)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -14,7 +15,7 @@ import pytest
 
 from orchestrator.errors import FencedError, InfrastructureError, RunLockedError
 from orchestrator.store.database import Database, open_database
-from orchestrator.store.leases import LOCK_NAME, is_driven, take
+from orchestrator.store.leases import LOCK_NAME, is_driven, is_let_go, take
 from orchestrator.store.queries import read_inputs
 from orchestrator.store.runs import put_inputs
 
@@ -111,32 +112,33 @@ def test_the_one_that_took_over_can_write(database: Database, run_root: Path) ->
     other.close()
 
 
-def test_a_runner_on_another_host_is_respected_while_it_beats(database: Database) -> None:
-    """Its lock cannot be seen, but its heartbeat can."""
+@pytest.mark.parametrize("takeover", [False, True])
+def test_a_runner_on_another_host_is_respected_while_it_beats(database: Database, takeover: bool) -> None:
+    """Its lock cannot be seen, but its heartbeat can, and nobody may overrule it."""
     lease_of_another_host(database, age_sec=5)
 
-    with pytest.raises(RunLockedError, match="process 4711 on node042 ran a moment ago") as caught:
+    with pytest.raises(RunLockedError, match="process 4711 on node042 was alive 5 seconds ago") as caught:
+        take(database, takeover=takeover)
+
+    assert caught.value.hint == "wait for it to end"
+
+
+def test_a_runner_on_another_host_that_fell_silent_is_not_replaced_unasked(database: Database) -> None:
+    """It may sleep, or its clock or its network may be at fault."""
+    lease_of_another_host(database, age_sec=60)
+
+    with pytest.raises(RunLockedError, match="process 4711 on node042 was last heard of 60 seconds ago") as caught:
         take(database)
 
-    assert caught.value.hint == "wait for it to end (or add --takeover when that machine is dead)"
+    assert caught.value.hint == "wait for it to end; when it is dead, add --takeover"
 
 
-@pytest.mark.parametrize("age_sec", [31, None])
-def test_a_runner_on_another_host_that_stopped_beating_is_replaced(database: Database, age_sec: float | None) -> None:
-    """It died, or released its lease."""
+@pytest.mark.parametrize(("age_sec", "takeover"), [(31, True), (None, False)])
+def test_a_lease_of_another_host_is_taken(database: Database, age_sec: float | None, takeover: bool) -> None:
+    """A person says that the machine is dead, or its runner let go."""
     lease_of_another_host(database, age_sec)
 
-    lease = take(database)
-
-    assert database.fence == 8
-    lease.release()
-
-
-def test_a_person_may_take_over(database: Database) -> None:
-    """Who knows that the other machine is dead need not wait."""
-    lease_of_another_host(database, age_sec=0)
-
-    lease = take(database, takeover=True)
+    lease = take(database, takeover=takeover)
 
     assert database.fence == 8
     lease.release()
@@ -152,18 +154,28 @@ def test_a_refused_lease_leaves_no_lock(database: Database, run_root: Path) -> N
     assert not is_driven(run_root)
 
 
-def test_the_heartbeat_is_renewed_when_it_is_due(database: Database) -> None:
-    """Not with every turn of the loop, since each renewal is a write."""
-    lease = take(database)
+def test_the_heartbeat_goes_on_while_the_runner_is_busy(database: Database) -> None:
+    """A thread writes it, so that a long step of the runner's own process does not look like death."""
+    lease = take(database, heartbeat_sec=0.001)
     first = database.one("SELECT heartbeat_at FROM leases")
+    until = time.monotonic() + 10
 
-    lease.renew()
-    assert database.one("SELECT heartbeat_at FROM leases") == first
-    lease._beat -= 11
-    lease.renew()
+    while database.one("SELECT heartbeat_at FROM leases") == first and time.monotonic() < until:
+        pass
 
     assert database.one("SELECT heartbeat_at FROM leases") != first
     lease.release()
+
+
+def test_only_a_runner_that_came_to_its_end_lets_go(database: Database) -> None:
+    """One that was killed leaves its heartbeat behind."""
+    assert is_let_go(database)
+    with another_runner(database) as runner:
+        runner.kill()
+        runner.wait()
+        assert not is_let_go(database)
+    take(database).release()
+    assert is_let_go(database)
 
 
 def test_the_lease_names_its_process(database: Database) -> None:

@@ -1,0 +1,104 @@
+"""Hold the rows of a state file against its history: what no event explains was changed from outside."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from orchestrator.states import AttemptState, RunState, TaskState
+from orchestrator.store.database import Database
+from orchestrator.store.events import iterate_events, text_digest
+
+_STATES_OF_TASKS = {f"tasks.{state.lower()}": state.value for state in TaskState}
+_STATES_OF_RUNS = {f"run.{state.lower()}": state.value for state in RunState}
+
+
+@dataclass(slots=True)
+class _Told:
+    """What the events say of the run; tasks without an event are pending and were never attempted."""
+
+    run: str = RunState.PENDING
+    tasks: dict[str, str] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+    attempts: dict[str, str] = field(default_factory=dict)
+    context: dict[str, str] = field(default_factory=dict)
+    left_out: frozenset[str] = frozenset()
+
+
+def row_fault(database: Database) -> str:
+    """Compare runs, tasks, attempts and context with the events; return an empty text, or the first that differs.
+
+    The events themselves are checked by `chain_fault`.
+    """
+    return next(_differences(database, _fold(database)), "")
+
+
+def _fold(database: Database) -> _Told:
+    told = _Told()
+    for event in iterate_events(database):
+        payload = json.loads(event.payload_json)
+        if event.kind in _STATES_OF_RUNS:
+            told.run = _STATES_OF_RUNS[event.kind]
+        elif event.kind in _STATES_OF_TASKS:
+            told.tasks.update(dict.fromkeys(payload["task_ids"], _STATES_OF_TASKS[event.kind]))
+        elif event.kind in _TAKERS:
+            _TAKERS[event.kind](told, payload)
+    return told
+
+
+def _take_run_opened(told: _Told, payload: Mapping[str, Any]) -> None:
+    told.left_out = frozenset(payload["left_out"])
+    told.tasks.update(dict.fromkeys(told.left_out, TaskState.SKIPPED.value))
+    told.context.update(payload["context"])
+
+
+def _take_attempt_opened(told: _Told, payload: Mapping[str, Any]) -> None:
+    told.tasks[payload["task_id"]] = TaskState.RUNNING.value
+    told.counts[payload["task_id"]] = payload["attempt_index"]
+    told.attempts[payload["attempt_id"]] = AttemptState.RUNNING.value
+
+
+def _take_attempt_closed(told: _Told, payload: Mapping[str, Any]) -> None:
+    told.tasks[payload["task_id"]] = payload["task_status"]
+    told.attempts[payload["attempt_id"]] = payload["status"]
+    if payload["status"] == AttemptState.COMPLETED:
+        told.context.update(payload["writes"])
+
+
+def _take_tasks_redefined(told: _Told, payload: Mapping[str, Any]) -> None:
+    again = {name for name, state in told.tasks.items() if state == TaskState.BLOCKED}
+    again |= payload["definitions"].keys() - told.left_out
+    told.tasks.update(dict.fromkeys(again, TaskState.PENDING.value))
+
+
+_TAKERS: dict[str, Callable[[_Told, Mapping[str, Any]], None]] = {
+    "run.opened": _take_run_opened,
+    "attempt.opened": _take_attempt_opened,
+    "attempt.closed": _take_attempt_closed,
+    "tasks.redefined": _take_tasks_redefined,
+}
+
+
+def _differences(database: Database, told: _Told) -> Iterator[str]:
+    for run_id, status in database.all("SELECT run_id, status FROM runs"):
+        if status != told.run:
+            yield f"run {run_id} is {status}, and its events say {told.run}"
+    for task_id, status, count in database.all("SELECT task_id, status, attempt_count FROM tasks ORDER BY position"):
+        expected = told.tasks.get(task_id, TaskState.PENDING.value)
+        if status != expected:
+            yield f"task {task_id!r} is {status}, and its events say {expected}"
+        if count != told.counts.get(task_id, 0):
+            yield f"task {task_id!r} has {count} attempts, and its events say {told.counts.get(task_id, 0)}"
+    attempts: dict[str, str] = dict(database.all("SELECT attempt_id, status FROM task_attempts ORDER BY number"))
+    yield from _unlike("attempt", attempts, told.attempts)
+    values = {key: text_digest(text) for key, text in database.all("SELECT key, value_json FROM context ORDER BY key")}
+    yield from _unlike("context key", values, {key: digest for key, digest in told.context.items() if digest})
+
+
+def _unlike(what: str, rows: Mapping[str, str], told: Mapping[str, str]) -> Iterator[str]:
+    for name in (*rows, *(name for name in told if name not in rows)):
+        if rows.get(name) != told.get(name):
+            state = "is there without an event" if name not in told else "differs from what its events say"
+            yield f"{what} {name!r} {state if name in rows else 'is gone'}"
