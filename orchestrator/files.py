@@ -98,6 +98,13 @@ def open_lock(path: Path) -> int:
         raise refused(error, f"open the lock file {path}") from error
 
 
+def note_in_lock(descriptor: int, text: str) -> None:
+    """Put a note into an open lock file in the place of the one before; it is of use only while the machine is up."""
+    with contextlib.suppress(OSError):  # a full disk refuses it, and nothing rests on it
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, text.encode(), 0)
+
+
 def sync_directory(path: Path) -> None:
     """Make the names in a directory durable."""
     _sync(path, _DIRECTORY)

@@ -66,7 +66,14 @@ class RunLeftBehind:
     status: str
 
 
-Happening = RunLeftBehind | RunBegun | TaskStarted | TaskEnded | RunSettled
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogMissing:
+    """The write-ahead log of a run whose runner died is gone, and with it what it held."""
+
+    run_id: str
+
+
+Happening = LogMissing | RunLeftBehind | RunBegun | TaskStarted | TaskEnded | RunSettled
 
 
 class Reporter(Protocol):

@@ -20,13 +20,13 @@ from orchestrator.files import replace_file, sweep_temporaries
 from orchestrator.invoke import happen
 from orchestrator.jsonsafe import JsonValue
 from orchestrator.plan import STDIN_NAME, Plan
-from orchestrator.progress import Reporter, RunBegun, RunSettled, Silence
+from orchestrator.progress import LogMissing, Reporter, RunBegun, RunSettled, Silence
 from orchestrator.states import ENDED_TASKS, AttemptState, RunState, TaskState
 from orchestrator.store.audit import row_fault
 from orchestrator.store.contexts import read_context
 from orchestrator.store.database import Database, close_opened, opened
 from orchestrator.store.events import append_event, chain_fault
-from orchestrator.store.leases import take
+from orchestrator.store.leases import lost_log, take
 from orchestrator.store.queries import TaskRow, count_failures, read_open_attempts, read_run, read_tasks
 from orchestrator.store.runs import put_inputs, redefine_tasks, set_run_state
 from orchestrator.workers.pool import WorkerPool
@@ -84,11 +84,14 @@ def drive_run(run_root: Path, plan: Plan, options: DriveOptions) -> Outcome:
     context = Context()
     pool = WorkerPool(context, folders=[str(plan.project.root)])
     try:
+        log_missing = lost_log(database)
         lease = take(database, takeover=options.takeover)
         try:
             if not options.inline:
                 pool.warm()
             _settle_earlier(database, plan, accept_changes=options.accept_changes)
+            if log_missing:
+                _note_lost_log(database, options.reporter)
             context.apply(read_context(database))
             outcome = _driven(database, plan, options, context, pool)
             options.deliver(outcome)
@@ -159,6 +162,13 @@ def _settle_earlier(database: Database, plan: Plan, *, accept_changes: bool) -> 
             lost = {"status": AttemptState.LOST, "task_status": TaskState.PENDING, "outcome": "runner died"}
             happen("attempt.exited", {"run_root": str(database.run_root), "attempt_id": orphan.attempt_id, **lost})
         set_run_state(database, RunState.RUNNING)
+
+
+def _note_lost_log(database: Database, reporter: Reporter) -> None:
+    """Leave a trace of what somebody removed: what is left is whole, but steps may run a second time."""
+    with database.transaction():
+        append_event(database, "state.log_missing", {"run_id": database.run_root.name})
+    reporter.tell(LogMissing(run_id=database.run_root.name))
 
 
 def _take_over_changes(database: Database, plan: Plan, *, accept_changes: bool) -> None:

@@ -14,6 +14,7 @@ from orchestrator.cli.output import harmless, seconds, while_read
 from orchestrator.clock import monotonic
 from orchestrator.progress import (
     Happening,
+    LogMissing,
     Reporter,
     RunBegun,
     RunLeftBehind,
@@ -57,6 +58,9 @@ class PlainReporter:
             self._end_task(happening)
         elif isinstance(happening, RunSettled):
             self._settle(happening)
+        elif isinstance(happening, LogMissing):
+            self.write(f"warning: state.sqlite-wal of run {happening.run_id} was removed after its runner died")
+            self.write("  = what it held is lost: steps whose end it recorded run again")
         elif isinstance(happening, RunLeftBehind):
             self.write(f"note: run {happening.run_id} has not ended ({happening.status}) and was started differently")
             self.write(f"  = go on with it:  matterstack resume {happening.run_id}")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from orchestrator.clock import utc_now
 from orchestrator.errors import InfrastructureError, RunLockedError
-from orchestrator.files import open_lock
+from orchestrator.files import note_in_lock, open_lock
 from orchestrator.store.database import Database
 
 LOCK_NAME = "run.lock"
@@ -54,6 +54,7 @@ class Lease:
         with contextlib.suppress(InfrastructureError), self._database.transaction():
             self._database.write("UPDATE leases SET heartbeat_at = '' WHERE name = 'runner'")
         self._database.fence = None
+        note_in_lock(self._descriptor, "")
         os.close(self._descriptor)
 
 
@@ -68,6 +69,7 @@ def take(database: Database, *, takeover: bool = False, heartbeat_sec: float = H
         _lock(descriptor)
         with database.transaction():
             database.fence = _next_fence(database, takeover=takeover)
+        note_in_lock(descriptor, f"{os.getpid()}\n")
     except BlockingIOError as error:
         os.close(descriptor)
         raise _locked(database, "runs") from error
@@ -87,6 +89,16 @@ def is_let_go(database: Database) -> bool:
     """Tell whether the last runner came to its own end; one that was killed leaves its heartbeat behind."""
     row = database.one("SELECT heartbeat_at FROM leases WHERE name = 'runner'")
     return row is None or not row[0]
+
+
+def lost_log(database: Database) -> bool:
+    """Tell whether the log is gone that a runner which died must have left; ask before anything is written.
+
+    What the log held is gone too, so the note in the lock file tells that a runner was there.
+    """
+    lock, log = (database.run_root / name for name in (LOCK_NAME, f"{database.path.name}-wal"))
+    was_driven, has_log = (path.exists() and path.stat().st_size > 0 for path in (lock, log))
+    return was_driven and not has_log and database.one("PRAGMA journal_mode") == ("wal",)
 
 
 def is_driven(run_root: Path) -> bool:

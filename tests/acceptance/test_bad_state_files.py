@@ -186,6 +186,7 @@ def test_a_run_goes_on_without_its_log(killed: Project) -> None:
     ended = killed.call("resume")
 
     assert ended.status == 0, ended.stderr
+    assert "state.sqlite-wal" in ended.stderr
     records = see(killed, "").records
     assert records is not None
     assert (records.status, records.damage) == ("COMPLETED", "")

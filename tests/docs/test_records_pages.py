@@ -63,6 +63,14 @@ def killed_and_interrupted(checkout: Path) -> Path:
     return run_root(checkout, "ending", changed, "matterstack resume --accept-recipe-change")
 
 
+def without_its_log(checkout: Path) -> Path:
+    """Kill the runner of a run, remove its log, and go on to the end."""
+    (checkout / "SIGKILL").unlink()
+    killed = run_root(checkout, "unlogged", ENDING, "matterstack run unlogged.yaml --isolation inline")
+    (killed / "state.sqlite-wal").unlink()
+    return run_root(checkout, "unlogged", ENDING, "matterstack resume")
+
+
 def failed(checkout: Path) -> Path:
     """Run a recipe whose steps are skipped, fail and are blocked, and look at it."""
     return run_root(checkout, "failing", FAILING, "matterstack run failing.yaml", "matterstack status")
@@ -90,8 +98,10 @@ def columns(database: Database) -> list[list[str]]:
 
 
 def test_events_are_those_of_real_runs(checkout: Path) -> None:
-    """A run that is killed, interrupted and completed, and one that fails, record all that the page lists."""
-    assert {**history(killed_and_interrupted(checkout)), **history(failed(checkout))} == LISTED
+    """Runs that are killed, interrupted and completed, lose their log or fail record all that the page lists."""
+    runs = [killed_and_interrupted(checkout), without_its_log(checkout), failed(checkout)]
+
+    assert {kind: payload for run in runs for kind, payload in history(run).items()} == LISTED
 
 
 def test_every_kind_of_event_in_the_code_is_listed() -> None:
