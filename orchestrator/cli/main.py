@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import gc
 import sys
 import traceback
@@ -10,7 +12,7 @@ from pathlib import Path
 
 import click
 
-from orchestrator.cli.output import open_closed_streams, while_read
+from orchestrator.cli.output import drop_unwritten, open_closed_streams, while_read
 from orchestrator.clock import run_stamp
 from orchestrator.errors import MatterStackError, UsageError
 from orchestrator.files import replace_file
@@ -28,6 +30,15 @@ COMMANDS = {
     "scriptlets": "list the scriptlets that recipes can use",
     "schema": "print the JSON Schema of recipes, for editors",
     "self-test": "run a small recipe here and check that everything works",
+}
+
+_SAFE = "runs are safe: 'matterstack status' shows where the last one stands"
+_REFUSALS = {
+    errno.ENOSPC: ("no space is left where the output goes", _SAFE),
+    errno.EDQUOT: ("the quota is used up where the output goes", _SAFE),
+    errno.EMFILE: ("too many files are open in this process", f"raise 'ulimit -n'; {_SAFE}"),
+    errno.ENFILE: ("too many files are open on this machine", _SAFE),
+    errno.ENOMEM: ("no memory is left", _SAFE),
 }
 
 EPILOG = (
@@ -87,9 +98,19 @@ def run_command_line() -> int:
     except MatterStackError as error:
         click.echo(error.explained(), err=True)
         return error.exit_status
-    except Exception:  # noqa: BLE001  the one boundary: what nobody expected becomes a crash file
-        return _crashed()
+    except Exception as error:  # noqa: BLE001  the one boundary: what nobody expected becomes a crash file
+        return _refused(error) if getattr(error, "errno", None) in _REFUSALS else _crashed()
     return status if isinstance(status, int) else 0
+
+
+def _refused(error: Exception) -> int:
+    """Tell that the machine refused something, most often to take what is printed."""
+    reason, hint = _REFUSALS[getattr(error, "errno", 0)]
+    with contextlib.suppress(OSError):  # standard error may be what is full
+        click.echo(f"error[MS601]: the machine refused: {reason}\n  = help: {hint}", err=True)
+    for stream in (sys.stdout, sys.stderr):
+        drop_unwritten(stream)
+    return 6
 
 
 def _crashed() -> int:

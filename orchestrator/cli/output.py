@@ -32,6 +32,14 @@ def while_read(stream: TextIO, end: type[OSError] = BrokenPipeError) -> Iterator
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
+def drop_unwritten(stream: TextIO) -> None:
+    """Let go of what a stream could not write, so that the interpreter does not try again at its end."""
+    try:
+        stream.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
 def print_json(value: Any) -> None:  # noqa: ANN401  any JSON value
     """Print one JSON document on one line, or indented on a terminal."""
     indent = 2 if sys.stdout.isatty() else None

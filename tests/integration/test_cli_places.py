@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -108,8 +109,9 @@ def test_settings_of_the_place_change_nothing(project: Project, env: dict[str, s
     logged = project.call("attempts", "@last", "say", "--stderr", env=env).stdout
 
     assert (ended.status, value, logged) == (0, "grüß 漢字", "grüß 漢字\n")
-    created_at = project.call("status", "--json", env=env).answer["created_at"]
-    assert created_at[:19].translate(str.maketrans("T", "_", "-:")) in ended.answer["run_id"]
+    created_at = datetime.fromisoformat(project.call("status", "--json", env=env).answer["created_at"])
+    named_at = datetime.strptime(f"{ended.answer['run_id'][:15]} +0000", "%Y%m%d_%H%M%S %z")
+    assert timedelta(0) <= created_at - named_at < timedelta(minutes=1)
 
 
 def test_names_with_blanks_and_letters_of_any_script_work(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -368,3 +369,33 @@ def test_a_log_that_cannot_be_written_stops_no_run(noting: Project, end: str) ->
     noting.call("run", "recipe.yaml", command=[*shell, *COMMAND])
 
     assert states(noting) == ["COMPLETED", "COMPLETED", "COMPLETED"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no full device")
+@pytest.mark.parametrize(
+    "words", [("run", "recipe.yaml"), ("status",), ("runs",), ("schema",), ("--help",)], ids=" ".join
+)
+def test_a_result_that_cannot_be_written_is_no_internal_error(noting: Project, words: tuple[str, ...]) -> None:
+    """Where standard output leads to a full disk, the message says so, and no run is lost."""
+    noting.call("run", "recipe.yaml")
+    shell = ["sh", "-c", '"$@" >/dev/full', "sh"]
+
+    ended = noting.call(*words, command=[*shell, *COMMAND])
+
+    assert (ended.status, ended.stdout) == (6, "")
+    assert "error[MS601]: the machine refused: no space is left where the output goes" in ended.stderr
+    assert "Exception ignored" not in ended.stderr
+    assert states(noting) == ["COMPLETED", "COMPLETED", "COMPLETED"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems count descriptors in another way")
+@pytest.mark.parametrize("most", [6, 12, 18])
+def test_too_few_descriptors_are_no_internal_error(noting: Project, most: int) -> None:
+    """The run stops in order, and goes on where there are more."""
+    shell = ["sh", "-c", f'ulimit -n {most}; exec "$@"', "sh"]
+
+    ended = noting.call("run", "recipe.yaml", command=[*shell, *COMMAND])
+    again = noting.call("run", "recipe.yaml")
+
+    assert (ended.status, "error[MS601]" in ended.stderr) == (6, True), ended.stderr
+    assert (again.status, states(noting)) == (0, ["COMPLETED", "COMPLETED", "COMPLETED"])
