@@ -41,6 +41,8 @@ _LONGEST_NUMBER = 300
 _LONGEST_SHOWN = 40
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff]")
 
+# The parser has a limit of its own, which it can reach before it tells of anything that was opened.
+_TOO_DEEP = "exceeded maximum nesting depth"
 _BAD_ESCAPE = "found invalid Unicode character escape code"
 _UNCLOSED = "found unexpected end of stream"
 _STARRED = "did not find expected alphabetic or numeric character"
@@ -407,6 +409,9 @@ def _forbidden(source: Source, offset: int) -> Problem:
 def _syntax_problem(source: Source, error: yaml.MarkedYAMLError) -> Problem:
     """Put the parser's complaint into plain words, at the place that has to be mended."""
     words = str(error.problem)
+    if words == _TOO_DEEP:
+        where = source.at(error.problem_mark.index if error.problem_mark else 0)
+        return Problem("MS109", f"nested deeper than {MAX_DEPTH} levels", where, "flatten it")
     context = error.context_mark
     place = error.problem_mark.index if error.problem_mark else 0
     offset = context.index if words in _WRONG_FROM_THEIR_START and context else place

@@ -17,6 +17,7 @@ from orchestrator.expressions.limits import (
     MAX_WORK,
 )
 from orchestrator.expressions.reading import check_syntax
+from orchestrator.expressions.syntax import KnownNames
 from orchestrator.expressions.templates import check_template, has_expression, resolve
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "MAX_SIZE",
     "MAX_WORK",
     "NAMES",
+    "KnownNames",
     "Scope",
     "check_syntax",
     "check_template",

@@ -11,7 +11,7 @@ from orchestrator.errors import ExpressionError
 from orchestrator.expressions.context_reads import ContextReads
 from orchestrator.expressions.faults import FaultError, quoted
 from orchestrator.expressions.limits import MAX_LENGTH
-from orchestrator.expressions.syntax import check_tree
+from orchestrator.expressions.syntax import KnownNames, check_names, check_tree
 
 OPENING = "${{"
 CLOSING = "}}"
@@ -35,9 +35,18 @@ class Parsed:
         return ExpressionError(message, hint="" if self.is_secret else fault.hint)
 
 
-def check_syntax(text: str) -> None:
-    """Raise `ExpressionError` unless the text is one bare expression of allowed constructs and functions."""
-    parse(text)
+def check_syntax(text: str, known: KnownNames | None = None) -> None:
+    """Raise `ExpressionError` unless the text is one bare expression of allowed constructs and functions.
+
+    With ``known``, it may name nothing else: the roots, and below a root what is listed, unless that is None.
+    """
+    parsed = parse(text)
+    if known is None:
+        return
+    try:
+        check_names(parsed.tree, known)
+    except FaultError as fault:
+        raise _unreadable(text, fault.text, fault.hint, _offset(text, fault.node)) from fault
 
 
 @lru_cache(maxsize=_CACHED)

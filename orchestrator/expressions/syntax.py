@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from inspect import signature
 from typing import Any
 
@@ -13,6 +13,8 @@ from orchestrator.expressions.functions import FUNCTIONS
 from orchestrator.expressions.limits import MAX_LOOPS, MAX_NESTING, is_json_number
 from orchestrator.expressions.operators import ARITHMETIC, COMPARISONS, SIGNS
 from orchestrator.keys import did_you_mean
+
+KnownNames = Mapping[str, Collection[str] | None]
 
 _CHECKED = (ast.expr, ast.keyword, ast.comprehension)
 
@@ -27,6 +29,33 @@ def check_tree(tree: ast.expr) -> None:
         if not level:
             return
     raise FaultError(f"it is nested deeper than {MAX_NESTING} levels", hint="compute parts of it in a step")
+
+
+def check_names(tree: ast.expr, known: KnownNames) -> None:
+    """Raise `FaultError` at the first name that is neither a root nor a loop variable, or is not below its root."""
+    nodes = list(ast.walk(tree))
+    loops = {
+        node.target.id for node in nodes if isinstance(node, ast.comprehension) and isinstance(node.target, ast.Name)
+    }
+    functions = {id(node.func) for node in nodes if isinstance(node, ast.Call)}
+    for node in nodes:
+        if isinstance(node, ast.Name) and node.id not in {*known, *loops} and id(node) not in functions:
+            hint = did_you_mean(node.id, known)
+            raise FaultError(f"the name {node.id!r} is not defined", hint=hint, node=node)
+        root, name = _below_root(node)
+        names = None if root in loops else known.get(root)
+        if names is not None and name.partition("[")[0] not in names:
+            hint = did_you_mean(name, names)
+            raise FaultError(f"{root!r} has no {name!r}", hint=hint, node=node)  # type: ignore[arg-type]
+
+
+def _below_root(node: ast.AST) -> tuple[str, str]:
+    """Give the root and the name of ``root.name`` and ``root['name']``; nothing for another node."""
+    if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+        return node.value.id, node.attr
+    if isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name) and isinstance(node.slice, ast.Constant):
+        return node.value.id, str(node.slice.value)
+    return "", ""
 
 
 def _check_node(node: ast.AST) -> None:

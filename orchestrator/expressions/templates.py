@@ -13,6 +13,7 @@ from orchestrator.expressions.faults import SHOWN
 from orchestrator.expressions.functions import as_text
 from orchestrator.expressions.limits import MAX_LENGTH, MAX_SIZE, SIZED
 from orchestrator.expressions.reading import CLOSING, OPENING, check_syntax
+from orchestrator.expressions.syntax import KnownNames
 from orchestrator.jsonsafe import JsonValue
 
 _TOKEN = re.compile(r"\\.|'(?:\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\"|[{}]", re.DOTALL)
@@ -33,11 +34,14 @@ def has_expression(text: str) -> bool:
     return OPENING in text
 
 
-def check_template(text: str) -> None:
-    """Raise `ExpressionError` unless every ``${{ expression }}`` in the text can be read and is closed."""
+def check_template(text: str, known: KnownNames | None = None) -> None:
+    """Raise `ExpressionError` unless every ``${{ expression }}`` in the text is closed and can be read.
+
+    ``known`` is that of `check_syntax`.
+    """
     for piece in _pieces(text):
         if piece.is_expression:
-            _check_expression(piece)
+            _check_expression(piece, known)
 
 
 def resolve(value: JsonValue, scope: Scope) -> JsonValue:
@@ -71,9 +75,9 @@ def _filled(text: str, scope: Scope) -> JsonValue:
     return filled
 
 
-def _check_expression(piece: _Piece) -> None:
+def _check_expression(piece: _Piece, known: KnownNames | None) -> None:
     try:
-        check_syntax(piece.text)
+        check_syntax(piece.text, known)
     except ExpressionError as error:
         offset = piece.offset + error.offset
         raise ExpressionError(error.message, hint=error.hint, code=error.code, offset=offset) from error

@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 
 from orchestrator.errors import ExpressionError, Place, Problem
-from orchestrator.expressions import check_syntax, check_template
+from orchestrator.expressions import NAMES, KnownNames, check_syntax, check_template
 from orchestrator.jsonsafe import JsonValue
 from orchestrator.recipe.model import STEP_LISTS
 from orchestrator.recipe.words import shown
 from orchestrator.sources import MAX_PROBLEMS, DocPath, Source
 
-Check = Callable[[str], None]
+Check = Callable[[str, KnownNames], None]
 Rules = Mapping[str, "Check | Rules"]
 _Part = tuple[JsonValue, DocPath, "Check | Rules"]
 
@@ -23,26 +23,26 @@ _OPENING = "${{"
 _SELECTOR = re.compile(r"[\w./-]+\.json:[\w.\[\]-]+")
 
 
-def _free(_: str) -> None:
+def _free(_: str, __: KnownNames) -> None:
     """Take any text: it is for people."""
 
 
-def _literal(text: str) -> None:
+def _literal(text: str, _: KnownNames) -> None:
     if _OPENING in text:
         hint = "write the value itself; a step's values go in by 'args' or 'env'"
         raise ExpressionError("no expression is evaluated here", hint=hint)
 
 
-def _whole(text: str) -> None:
+def _whole(text: str, known: KnownNames) -> None:
     stripped = text.strip()
     if not (stripped.startswith(_OPENING) and stripped.endswith("}}")):
         raise ExpressionError(f"expected one expression, got {shown(text)}", hint="write '${{ … }}', or a list")
-    check_template(text)
+    check_template(text, known)
 
 
-def _bare_or_selector(text: str) -> None:
+def _bare_or_selector(text: str, known: KnownNames) -> None:
     if not _SELECTOR.fullmatch(text):
-        check_syntax(text)
+        check_syntax(text, known)
 
 
 STEP_RULES: Rules = {
@@ -86,8 +86,23 @@ RULES: Rules = {
 
 def expression_problems(document: JsonValue, source: Source) -> list[Problem]:
     """Give the problems of all expressions in the value of a recipe file, at the character where each goes wrong."""
-    found = (_problem(text, path, check, source) for text, path, check in _texts(document))
+    known = _known_names(document)
+    found = (_problem(text, path, check, known, source) for text, path, check in _texts(document))
     return list(islice((problem for problem in found if problem is not None), MAX_PROBLEMS))
+
+
+def _known_names(document: JsonValue) -> KnownNames:
+    """Give what expressions may name, and below a root what the recipe declares, as far as it does so rightly."""
+    sections = document if isinstance(document, dict) else {}
+    declared = {root: sections.get(root, {}) for root in ("inputs", "vars", "secrets")}
+    steps = [step for name in STEP_LISTS for step in _list(sections.get(name))]
+    names = {step["name"] for step in steps if isinstance(step, dict) and isinstance(step.get("name"), str)}
+    listed = {root: value if isinstance(value, dict) else None for root, value in declared.items()}
+    return {**dict.fromkeys(NAMES), **listed, "steps": names}
+
+
+def _list(value: JsonValue) -> list[JsonValue]:
+    return value if isinstance(value, list) else []
 
 
 def _texts(document: JsonValue) -> Iterator[tuple[str, DocPath, Check | None]]:
@@ -117,12 +132,12 @@ def _below(rule: Check | Rules, key: str) -> Check | Rules:
     return rule if callable(rule) else rule.get(key, rule.get(ANY_KEY, _free))
 
 
-def _problem(text: str, path: DocPath, check: Check | None, source: Source) -> Problem | None:
+def _problem(text: str, path: DocPath, check: Check | None, known: KnownNames, source: Source) -> Problem | None:
     if check is None:
         place = source.place(path, of_key=True)
         return Problem("MS207", "no expression is evaluated in a key", place, "put the expression in the value")
     try:
-        check(text)
+        check(text, known)
     except ExpressionError as error:
         # A value that should be no expression, or only one, is wrong as a whole.
         place = source.place(path) if check in {_literal, _whole} else _place(text, path, error.offset, source)

@@ -129,12 +129,12 @@ def test_inputs_and_constants_are_settled(workshop: Workshop) -> None:
 
 def test_a_constant_that_has_no_value_is_refused(workshop: Workshop) -> None:
     """All of them at once, at their places, before anything has run."""
-    head = "vars: {most: '${{ inputs.leest }}', fine: '${{ 1 + 1 }}', sum: '${{ [] + 1 }}'}\n"
+    head = "vars: {most: '${{ env.MISSPELT }}', fine: '${{ 1 + 1 }}', sum: '${{ [] + 1 }}'}\n"
 
     first, second = workshop.problems(recipe(python("a"), head=head))
 
     assert (first.code, first.place and first.place.column, second.place and second.place.column) == ("MS306", 14, 64)
-    assert first.message.startswith("most: expression 'inputs.leest': ")
+    assert first.message.startswith("most: expression 'env.MISSPELT': ")
 
 
 def test_a_recipe_may_come_from_standard_input(workshop: Workshop, feed: Feed) -> None:

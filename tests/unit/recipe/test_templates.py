@@ -48,7 +48,47 @@ def test_every_key_of_a_step_has_a_rule() -> None:
 )
 def test_expressions_stand_where_they_are_evaluated(load: Load, keys: str) -> None:
     """Values of a step may hold them, each in the form of its place."""
-    assert load(f"steps: [{{name: a, type: shell, run: [x], {keys}}}]")
+    declared = "inputs: {x: {type: integer}, src: {type: path}}\nvars: {a: [1], n: 2}\n"
+    assert load(f"{declared}steps: [{{name: a, type: shell, run: [x], {keys}}}]")
+
+
+@pytest.mark.parametrize(
+    ("when", "column", "what"),
+    [
+        ("stpes.a.status == 'ok'", 49, "the name 'stpes' is not defined"),
+        ("inputs.cutof > 1", 49, "'inputs' has no 'cutof'"),
+        ("inputs['cutof'] > 1", 49, "'inputs' has no 'cutof'"),
+        ("1 < vars.n", 53, "'vars' has no 'n'"),
+        ("steps.b.status == 'ok'", 49, "'steps' has no 'b'"),
+        ("all(x > y for x in [1])", 57, "the name 'y' is not defined"),
+    ],
+)
+def test_a_name_that_does_not_exist_is_found(told: Told, when: str, column: int, what: str) -> None:
+    """Not only when the step is reached."""
+    head = "inputs: {cutoff: {type: number}}\n"
+
+    (found,) = told(f'{head}steps: [{{name: a, type: shell, run: [x], when: "{when}"}}]')
+
+    assert found[:2] == ("MS207", f"r.yaml:2:{column}")
+    assert what in found[2]
+
+
+@pytest.mark.parametrize(
+    "when",
+    [
+        "all(x > inputs.cutoff for x in ctx.a.b)",
+        "steps['a'].status == 'ok'",
+        "steps['a[Cu]'].status == 'ok'",
+        "inputs[ctx.a.name_v1] > 1",
+        "has(ctx, 'a.b') and env.SITE == 'x'",
+        "len(item.n) > 1",
+    ],
+)
+def test_names_that_only_a_run_knows_are_left_to_it(load: Load, when: str) -> None:
+    """Loop variables, the context, computed names and the parts of a step are none of validation's business."""
+    head = "inputs: {cutoff: {type: number}}\n"
+
+    assert load(f'{head}steps: [{{name: a, type: shell, run: [x], foreach: [1], when: "{when}"}}]')
 
 
 @pytest.mark.parametrize(
