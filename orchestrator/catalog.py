@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from orchestrator.errors import InvalidFileError, Problem, ScriptletError
+from orchestrator.errors import InvalidFileError, MissingClassError, Problem, ScriptletError
 from orchestrator.keys import did_you_mean
 from orchestrator.paths import SETTINGS_NAME, package_root
 
@@ -67,9 +67,7 @@ def find_module(project: Project, module: str, class_name: str) -> ScriptletFile
     path = _module_path(project, module)
     classes = _classes(path, _stamp(path))
     if class_name not in classes:
-        raise ScriptletError(
-            f"{module!r} has no class {class_name!r}", hint=did_you_mean(class_name, classes), code="MS206"
-        )
+        raise MissingClassError(f"{module!r} has no class {class_name!r}", hint=did_you_mean(class_name, classes))
     return ScriptletFile(
         path=path, sha256=file_sha256(path), class_name=class_name, requires_process=classes[class_name]
     )

@@ -6,6 +6,7 @@ MatterStackError                 70  something of ours is broken
 ├── InvalidFileError              3  a recipe or a configuration file is wrong; carries every problem found
 ├── StepFailedError               1  a run ended because a step failed
 ├── ScriptletError                1  a scriptlet cannot be loaded or refuses its params
+│   ├── MissingClassError         1  a module has no class of that name
 │   └── EnvelopeError             1  a scriptlet's answer is not one valid JSON line
 ├── ContextError                  1  a context key or value that cannot be kept
 │   └── NotJsonSafeError          1  a value JSON cannot carry unchanged
@@ -177,10 +178,18 @@ class StepFailedError(MatterStackError):
 
 
 class ScriptletError(MatterStackError):
-    """A scriptlet cannot be loaded or refuses its params."""
+    """A scriptlet cannot be loaded or refuses its params; ``key`` is the key of its step that is at fault."""
 
     code = "MS305"
     exit_status = 1
+    key = "module"
+
+
+class MissingClassError(ScriptletError):
+    """A module has no class of the name that its step gives."""
+
+    code = "MS206"
+    key = "function"
 
 
 class EnvelopeError(ScriptletError):

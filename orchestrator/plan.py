@@ -130,8 +130,7 @@ def check_recipe(recipe: str) -> LoadedRecipe:
 
     Raises `InvalidFileError` with every problem.
     """
-    source, folder = _read(recipe)
-    loaded, project = load_recipe(source), read_project(folder, project_root(folder))
+    loaded, project = _loaded(*_read(recipe))
     if any(entry.required for entry in loaded.recipe.inputs.values()):
         _check_files(loaded, project)
     else:
@@ -143,7 +142,7 @@ def plan_source(
     source: Source, folder: Path, given: Mapping[str, JsonValue], selection: Selection | None = None
 ) -> Plan:
     """Plan a recipe whose relative paths start from ``folder``; errors as in `make_plan`."""
-    return make_plan(load_recipe(source), read_project(folder, project_root(folder)), given, selection)
+    return make_plan(*_loaded(source, folder), given, selection)
 
 
 def make_plan(
@@ -170,6 +169,12 @@ def make_plan(
     )
 
 
+def _loaded(source: Source, folder: Path) -> tuple[LoadedRecipe, Project]:
+    """Load a recipe with its project; what is wrong with its files is told beside all else that is wrong."""
+    project = read_project(folder, project_root(folder))
+    return load_recipe(source, lambda loaded: _look(loaded, project)[1]), project
+
+
 def _read(recipe: str) -> tuple[Source, Path]:
     """Give the source of a recipe, and the folder from which its relative paths start."""
     if recipe == "-":
@@ -179,11 +184,15 @@ def _read(recipe: str) -> tuple[Source, Path]:
 
 def _check_files(loaded: LoadedRecipe, project: Project) -> list[ScriptletFile | None]:
     """Give the file of every step, or raise with all that keeps the recipe from being run."""
-    problems = [*unsupported(loaded)]
-    files = _find_files(loaded, project, problems)
+    files, problems = _look(loaded, project)
     if problems:
         raise InvalidFileError(sorted(problems, key=_order))
     return files
+
+
+def _look(loaded: LoadedRecipe, project: Project) -> tuple[list[ScriptletFile | None], list[Problem]]:
+    problems = [*unsupported(loaded)]
+    return _find_files(loaded, project, problems), problems
 
 
 def _settle_vars(loaded: LoadedRecipe, inputs: dict[str, JsonValue]) -> dict[str, JsonValue]:
@@ -211,13 +220,7 @@ def _find_files(loaded: LoadedRecipe, project: Project, problems: list[Problem])
             files.append(find(*_names_file(step)))
         except ScriptletError as error:
             files.append(None)
-            key = (
-                "function"
-                if "has no class" in error.message
-                else "module"
-                if isinstance(step, PythonStep)
-                else "script"
-            )
+            key = error.key if isinstance(step, PythonStep) else "script"
             problems.append(Problem(error.code, error.message, loaded.place(step.name, key), error.hint))
     return files
 

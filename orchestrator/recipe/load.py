@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -13,7 +13,7 @@ from orchestrator.recipe.model import SCHEMA_ID, STEP_LISTS, Recipe
 from orchestrator.recipe.order import by_idx
 from orchestrator.recipe.rules import idx_problems, rule_problems, step_entries
 from orchestrator.recipe.templates import expression_problems
-from orchestrator.recipe.validate import validate
+from orchestrator.recipe.validate import readable_part, validate
 from orchestrator.recipe.words import shown
 from orchestrator.sources import DocPath, Source, refusal
 from orchestrator.strict_yaml import scan
@@ -35,10 +35,17 @@ class LoadedRecipe:
         return self.source.place((*self.paths[step], *below), of_key=of_key)
 
 
-def load_recipe(source: Source) -> LoadedRecipe:
-    """Give the recipe in a source; raise one `InvalidFileError` with every problem of the file, in its order."""
+Look = Callable[[LoadedRecipe], Iterable[Problem]]
+
+
+def load_recipe(source: Source, look: Look = lambda _: ()) -> LoadedRecipe:
+    """Give the recipe in a source; raise one `InvalidFileError` with every problem of the file, in its order.
+
+    ``look`` gives further problems of steps, which are added where the file has others; it sees the whole recipe, or
+    one of those steps that are right in themselves.
+    """
     with _collector_paused():
-        return _loaded(source)
+        return _loaded(source, look)
 
 
 @contextmanager
@@ -53,7 +60,7 @@ def _collector_paused() -> Iterator[None]:
             gc.enable()
 
 
-def _loaded(source: Source) -> LoadedRecipe:
+def _loaded(source: Source, look: Look) -> LoadedRecipe:
     document, problems = _document(source)
     entries = step_entries(document)
     recipe, faults = validate(document, source)
@@ -66,9 +73,10 @@ def _loaded(source: Source) -> LoadedRecipe:
         [*rule_problems(document, entries, source), *([] if is_seed else falling)],
     ]
     found = list(_without_echoes(stages))
-    if recipe is None or found:
-        raise refusal(found)
     paths = {step.name: step.path for steps in entries.values() for step in steps}
+    if recipe is None or found:
+        part = LoadedRecipe(source=source, recipe=recipe or readable_part(document), paths=paths)
+        raise refusal(_without_echoes([found, look(part)]))
     if not falling:
         return LoadedRecipe(source=source, recipe=recipe, paths=paths)
     return LoadedRecipe(source=source, recipe=_sorted(recipe), paths=paths, warnings=tuple(falling[:1]))

@@ -95,6 +95,22 @@ def validate(document: dict[str, JsonValue], source: Source) -> tuple[Recipe | N
     return None, [Problem(f.code, f.message, source.place(f.path, of_key=f.of_key), f.todo) for f in told]
 
 
+def readable_part(document: dict[str, JsonValue]) -> Recipe:
+    """Give a recipe of the steps that are right in themselves, for those who look at steps only."""
+    steps = document.get("steps")
+    return Recipe.model_validate(
+        {"steps": [step for step in (steps if isinstance(steps, list) else []) if _fits(step)]}
+    )
+
+
+def _fits(step: JsonValue) -> bool:
+    try:
+        Recipe.model_validate({"steps": [step]})
+    except ValidationError:
+        return False
+    return True
+
+
 def _details(error: ValidationError, source: Source) -> list[ErrorDetails]:
     if error.error_count() > _MOST_FAULTS:
         message = f"{error.error_count()} keys or values are wrong"

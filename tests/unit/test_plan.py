@@ -127,6 +127,27 @@ def test_inputs_and_constants_are_settled(workshop: Workshop) -> None:
     assert plan.vars == {"most": 8, "sites": ["north"]}
 
 
+def test_all_that_is_wrong_is_told_at_once(workshop: Workshop) -> None:
+    """What a schema sees, what an expression lacks, what is not executed yet and what files are not there."""
+    problems = workshop.problems(
+        recipe(
+            "{name: a, type: python, modul: ./steps.py}",
+            "{name: b, type: python, module: ./nowhere.py}",
+            python("c", "Nothing"),
+            python("d", keys="parallel: true"),
+            python("e", keys="when: inputs.x > 1"),
+        )
+    )
+
+    assert [(problem.code, problem.place and problem.place.line) for problem in problems] == [
+        ("MS101", 2),
+        ("MS206", 3),
+        ("MS206", 4),
+        ("MS208", 5),
+        ("MS207", 6),
+    ]
+
+
 def test_a_constant_that_has_no_value_is_refused(workshop: Workshop) -> None:
     """All of them at once, at their places, before anything has run."""
     head = "vars: {most: '${{ env.MISSPELT }}', fine: '${{ 1 + 1 }}', sum: '${{ [] + 1 }}'}\n"
