@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import math
 import re
 import unicodedata
@@ -130,6 +131,9 @@ def scan(source: Source) -> Reading:
     try:
         builder.read(text)
     except yaml.MarkedYAMLError as error:
+        if error.problem == _TOO_DEEP and error.problem_mark:
+            # Our limit is lower, so that what stands before the parser's exceeds it, at its own place.
+            return scan(dataclasses.replace(source, text=source.text[: error.problem_mark.index]))
         problems.append(_syntax_problem(source, error))
     except yaml.reader.ReaderError:
         problems.append(
@@ -409,9 +413,6 @@ def _forbidden(source: Source, offset: int) -> Problem:
 def _syntax_problem(source: Source, error: yaml.MarkedYAMLError) -> Problem:
     """Put the parser's complaint into plain words, at the place that has to be mended."""
     words = str(error.problem)
-    if words == _TOO_DEEP:
-        where = source.at(error.problem_mark.index if error.problem_mark else 0)
-        return Problem("MS109", f"nested deeper than {MAX_DEPTH} levels", where, "flatten it")
     context = error.context_mark
     place = error.problem_mark.index if error.problem_mark else 0
     offset = context.index if words in _WRONG_FROM_THEIR_START and context else place
