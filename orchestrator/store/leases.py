@@ -38,7 +38,12 @@ class Lease:
         self._heartbeat_sec = heartbeat_sec
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
-        self._thread.start()
+        try:
+            self._thread.start()
+        except RuntimeError as error:
+            raise InfrastructureError(
+                "cannot start a thread for the heartbeat", hint="check 'ulimit -u' and memory, then run again"
+            ) from error
 
     def _beat(self) -> None:
         # A disk that refuses, or a later fence, stops the runner itself at its next write.
@@ -70,13 +75,13 @@ def take(database: Database, *, takeover: bool = False, heartbeat_sec: float = H
         with database.transaction():
             database.fence = _next_fence(database, takeover=takeover)
         note_in_lock(descriptor, f"{os.getpid()}\n")
+        return Lease(database, descriptor, heartbeat_sec)
     except BlockingIOError as error:
         os.close(descriptor)
         raise _locked(database, "runs") from error
     except BaseException:
         os.close(descriptor)
         raise
-    return Lease(database, descriptor, heartbeat_sec)
 
 
 def refuse_if_driven(database: Database) -> None:

@@ -13,6 +13,7 @@ from orchestrator.states import ENDED_RUNS, ENDED_TASKS, AttemptState, RunState,
 from orchestrator.store.contexts import read_context
 from orchestrator.store.database import FILE_NAME, Database, open_database
 from orchestrator.store.events import chain_fault, iterate_events
+from orchestrator.store.leases import is_let_go
 from orchestrator.store.queries import read_attempts, read_run, read_tasks
 from tests.acceptance.program import Project
 
@@ -37,6 +38,7 @@ class Records:
     events: tuple[str, ...]
     context: dict[str, str]
     damage: str
+    let_go: bool
 
     def attempts_at(self, task_id: str) -> list[AttemptState]:
         """Give how the attempts at a task stand, oldest first."""
@@ -56,6 +58,11 @@ class Remains:
     def ended(self) -> bool:
         """Tell whether the newest run came to its end."""
         return self.records is not None and self.records.status in ENDED_RUNS
+
+    @property
+    def told_its_end(self) -> bool:
+        """Tell whether the newest run ended and its runner printed so; the same command then begins another."""
+        return self.ended and self.records is not None and self.records.let_go
 
 
 def see(project: Project, stderr: str) -> Remains:
@@ -90,8 +97,8 @@ def run_faults(project: Project, seen: Remains) -> Iterator[str]:
 def loss_faults(before: Remains, after: Remains) -> Iterator[str]:
     """Give what was lost of the remains of a killed run, or done again, by the time it came to its end."""
     old, new = before.records, after.records
-    wanted = before.runs + (old is None or before.ended)
-    if old and new and not before.ended:
+    wanted = before.runs + (old is None or before.told_its_end)
+    if old and new and not before.told_its_end:
         yield from _forgotten(old, new, before.told)
         yield from _done_again(old, new, before, after)
     if after.runs != wanted:
@@ -122,6 +129,7 @@ def _read(database: Database) -> Records:
         attempts={(attempt.task_id, attempt.attempt_index): attempt.status for attempt in attempts},
         events=tuple(event.hash for event in iterate_events(database)),
         context={change.key: change.text or "" for change in read_context(database)},
+        let_go=is_let_go(database),
         damage=chain_fault(database) or ("" if integrity == [("ok",)] else str(integrity)),
     )
 
