@@ -271,6 +271,7 @@ class Driver:
             "attempt.exited",
             {
                 "run_root": self._run_root,
+                "task_id": running.task.task_id,
                 "attempt_id": done.attempt_id,
                 "status": status,
                 "task_status": state,

@@ -159,8 +159,9 @@ def _settle_earlier(database: Database, plan: Plan, *, accept_changes: bool) -> 
         if read_run(database).status is not RunState.PENDING or orphans:
             append_event(database, "run.resumed", {"orphans": [orphan.attempt_id for orphan in orphans]})
         for orphan in orphans:
+            which = {"task_id": orphan.task_id, "attempt_id": orphan.attempt_id}
             lost = {"status": AttemptState.LOST, "task_status": TaskState.PENDING, "outcome": "runner died"}
-            happen("attempt.exited", {"run_root": str(database.run_root), "attempt_id": orphan.attempt_id, **lost})
+            happen("attempt.exited", {"run_root": str(database.run_root), **which, **lost})
         set_run_state(database, RunState.RUNNING)
 
 

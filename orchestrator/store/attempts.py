@@ -44,7 +44,7 @@ def attempt_token(run_id: str, task_id: str, attempt_index: int) -> str:
 def open_attempt(database: Database, task_id: str, params: Mapping[str, Any], operator_key: str) -> str:
     """Record the intent to attempt a task and return the attempt's id; nothing has happened yet."""
     row = database.one(
-        "SELECT runs.run_id, position, tasks.status, attempt_count FROM runs, tasks WHERE task_id = ?", (task_id,)
+        "SELECT (SELECT run_id FROM runs), position, status, attempt_count FROM tasks WHERE task_id = ?", (task_id,)
     )
     if row is None:
         raise InfrastructureError(f"the run has no task {task_id!r}")
@@ -69,24 +69,17 @@ def open_attempt(database: Database, task_id: str, params: Mapping[str, Any], op
     return attempt_id
 
 
-def close_attempt(database: Database, attempt_id: str, result: AttemptResult) -> int:
-    """Record the end of an attempt: its state, envelope, context writes and event; return the event's number.
+def close_attempt(database: Database, task_id: str, attempt_id: str, result: AttemptResult) -> int:
+    """Record the end of a task's attempt: its state, envelope, context writes and event; return the event's number.
 
     The writes of an attempt that did not succeed stay in the history, marked as rolled back.
     """
-    row = database.one(
-        "SELECT task_position, tasks.task_id, task_attempts.status FROM task_attempts"
-        " JOIN tasks ON position = task_position WHERE attempt_id = ?",
-        (attempt_id,),
-    )
-    if row is None:
-        raise InfrastructureError(f"the run has no attempt {attempt_id!r}")
-    position, task_id, status = row
+    position, index, status = _find_attempt(database, task_id, attempt_id)
     _check_move(AttemptState(status), result.status, f"attempt {attempt_id} of {task_id}")
     seq = append_event(database, "attempt.closed", _closing(task_id, attempt_id, result))
     kept = result.status is AttemptState.COMPLETED
     write_changes(database, result.changes, attempt_id=attempt_id, seq=seq, rolled_back=not kept)
-    _write_result(database, attempt_id, result, seq)
+    _write_result(database, (position, index), result, seq)
     database.write(
         "UPDATE tasks SET status = ?, status_reason = ?, seq = ? WHERE position = ?",
         (result.task_status, result.reason, seq, position),
@@ -94,11 +87,23 @@ def close_attempt(database: Database, attempt_id: str, result: AttemptResult) ->
     return seq
 
 
-def _write_result(database: Database, attempt_id: str, result: AttemptResult, seq: int) -> None:
+def _find_attempt(database: Database, task_id: str, attempt_id: str) -> tuple[int, int, str]:
+    """Give the position of a task, the index of its attempt, and where the attempt stands."""
+    row = database.one(
+        "SELECT task_position, attempt_index, status FROM task_attempts"
+        " WHERE task_position = (SELECT position FROM tasks WHERE task_id = ?) AND attempt_id = ?",
+        (task_id, attempt_id),
+    )
+    if row is None:
+        raise InfrastructureError(f"task {task_id!r} has no attempt {attempt_id!r}")
+    return row[0], row[1], row[2]
+
+
+def _write_result(database: Database, key: tuple[int, int], result: AttemptResult, seq: int) -> None:
     database.write(
         "UPDATE task_attempts SET status = ?, outcome = ?, status_reason = ?, envelope_json = ?, exit_code = ?,"
         " stdout = ?, stderr = ?, ended_at = ?, duration_sec = ?, cpu_sec = ?, max_rss_mb = ?, operator_data_json = ?,"
-        " seq = ? WHERE attempt_id = ?",
+        " seq = ? WHERE task_position = ? AND attempt_index = ?",
         (
             result.status,
             result.outcome,
@@ -113,7 +118,7 @@ def _write_result(database: Database, attempt_id: str, result: AttemptResult, se
             result.max_rss_mb,
             encode(result.operator_data),
             seq,
-            attempt_id,
+            *key,
         ),
     )
 

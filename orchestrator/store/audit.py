@@ -91,7 +91,7 @@ def _differences(database: Database, told: _Told) -> Iterator[str]:
             yield f"task {task_id!r} is {status}, and its events say {expected}"
         if count != told.counts.get(task_id, 0):
             yield f"task {task_id!r} has {count} attempts, and its events say {told.counts.get(task_id, 0)}"
-    attempts: dict[str, str] = dict(database.all("SELECT attempt_id, status FROM task_attempts ORDER BY number"))
+    attempts: dict[str, str] = dict(database.all("SELECT attempt_id, status FROM task_attempts"))
     yield from _unlike("attempt", attempts, told.attempts)
     values = {key: text_digest(text) for key, text in database.all("SELECT key, value_json FROM context ORDER BY key")}
     yield from _unlike("context key", values, {key: digest for key, digest in told.context.items() if digest})

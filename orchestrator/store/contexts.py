@@ -25,22 +25,13 @@ class HistoryEntry:
 def write_changes(
     database: Database, changes: Iterable[Change], *, attempt_id: str | None, seq: int, rolled_back: bool = False
 ) -> None:
-    """Record writes in the history and, unless they are rolled back, in the context."""
+    """Record writes in the history; the newest of a key that is not rolled back is its present value."""
     for change in changes:
         database.write(
             "INSERT INTO context_history (key, value_json, who, attempt_id, rolled_back, seq)"
             " VALUES (?, ?, ?, ?, ?, ?)",
             (change.key, change.text, change.who, attempt_id, int(rolled_back), seq),
         )
-        if rolled_back:
-            continue
-        if change.text is None:
-            database.write("DELETE FROM context WHERE key = ?", (change.key,))
-        else:
-            database.write(
-                "REPLACE INTO context (key, value_json, who, attempt_id, seq) VALUES (?, ?, ?, ?, ?)",
-                (change.key, change.text, change.who, attempt_id, seq),
-            )
 
 
 def read_context(database: Database) -> tuple[Change, ...]:

@@ -45,6 +45,7 @@ class Database:
         self.path = path
         self.run_root = path.parent
         self.fence: int | None = None
+        self.last_event: tuple[int, str] | None = None
         self._connection = connection
         self._depth = 0
         self._lock = threading.RLock()
@@ -105,15 +106,19 @@ class Database:
 
     def _check_fence(self) -> None:
         if self.fence is None:
+            self.last_event = None
             return
-        row = self.one("SELECT fence, runner_id FROM leases WHERE name = 'runner'")
+        row = self.one("SELECT fence, (SELECT max(seq) FROM events) FROM leases WHERE name = 'runner'")
         if row is None or row[0] != self.fence:
             raise FencedError(
                 f"another runner took over {self.run_root.name}; this one stops without writing",
                 hint="nothing is lost: the other runner goes on",
             )
+        if self.last_event and self.last_event[0] != row[1]:
+            self.last_event = None
 
     def _roll_back(self) -> None:
+        self.last_event = None
         with contextlib.suppress(apsw.Error):  # the error that led here is the one to report
             if not self._connection.get_autocommit():
                 self._connection.execute("ROLLBACK")
@@ -307,7 +312,7 @@ def is_network_path(path: Path) -> bool:
 
 def _ours(path: Path, error: apsw.Error | UnicodeDecodeError) -> InfrastructureError:
     """Turn SQLite's error into ours, naming the file."""
-    if isinstance(error, _DAMAGES):
+    if isinstance(error, _DAMAGES) or getattr(error, "extendedresult", 0) == apsw.SQLITE_IOERR_SHORT_READ:
         return StoreError(f"the state file is damaged: {path}: {error}", hint="restore it from a backup")
     return InfrastructureError(
         f"the state file {path} cannot be used: {error}", hint="check space and permissions, then run again"

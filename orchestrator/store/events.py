@@ -31,14 +31,16 @@ def append_event(database: Database, kind: str, payload: Mapping[str, Any]) -> i
 
     Kinds are dotted ASCII words such as ``attempt.ended``.
     """
-    last = database.one("SELECT seq, hash FROM events ORDER BY seq DESC LIMIT 1")
+    last = database.last_event or database.one("SELECT seq, hash FROM events ORDER BY seq DESC LIMIT 1")
     seq, prev = (last[0] + 1, last[1]) if last else (1, _genesis(database))
     at_utc = utc_now()
     payload_json = canonical(payload)
+    digest = _digest(seq, at_utc, kind, payload_json, prev)
     database.write(
         "INSERT INTO events (seq, at_utc, kind, payload_json, prev_hash, hash) VALUES (?, ?, ?, ?, ?, ?)",
-        (seq, at_utc, kind, payload_json, prev, _digest(seq, at_utc, kind, payload_json, prev)),
+        (seq, at_utc, kind, payload_json, prev, digest),
     )
+    database.last_event = seq, digest
     return seq
 
 

@@ -111,7 +111,7 @@ def read_attempts(database: Database, task_id: str) -> tuple[AttemptRow, ...]:
 
 def read_open_attempts(database: Database) -> tuple[AttemptRow, ...]:
     """Give the attempts that have not ended: after a crash, those whose fate must be settled."""
-    return _attempts(database, "WHERE ended_at IS NULL ORDER BY number", ())
+    return _attempts(database, "WHERE ended_at IS NULL ORDER BY task_position", ())
 
 
 def count_failures(database: Database) -> dict[int, int]:

@@ -20,9 +20,10 @@ from orchestrator.store.leases import refuse_if_driven
 class CloseAttempt(BaseScriptlet):
     """Close an attempt.
 
-    Params: ``run_root``, ``attempt_id``, ``status`` (of the attempt), ``task_status`` (where it leaves the task) and,
-    all optional, ``outcome``, ``reason``, ``envelope``, ``exit_code``, ``stdout``, ``stderr``, ``writes`` (triples of
-    key, value as JSON text or null, author), ``duration_sec``, ``cpu_sec``, ``max_rss_mb``, ``operator_data``.
+    Params: ``run_root``, ``task_id``, ``attempt_id``, ``status`` (of the attempt), ``task_status`` (where it leaves the
+    task) and, all optional, ``outcome``, ``reason``, ``envelope``, ``exit_code``, ``stdout``, ``stderr``, ``writes``
+    (triples of key, value as JSON text or null, author), ``duration_sec``, ``cpu_sec``, ``max_rss_mb``,
+    ``operator_data``.
     """
 
     own_keys = True
@@ -35,7 +36,7 @@ class CloseAttempt(BaseScriptlet):
         """Write everything in one transaction."""
         database = opened(params["run_root"])
         with database.transaction():
-            seq = close_attempt(database, params["attempt_id"], _result(params))
+            seq = close_attempt(database, params["task_id"], params["attempt_id"], _result(params))
         return {"_attempt.closed_v1": {"attempt_id": params["attempt_id"], "seq": seq}}
 
 

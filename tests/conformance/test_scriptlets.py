@@ -54,7 +54,8 @@ def opened_attempt(folder: Path) -> dict[str, Any]:
     call_core("open_attempt", {"run_root": run_root, "task_id": "load"})
     close_opened(run_root)
     attempt_id = attempt_token(RUN_ID, "load", 1)
-    return {"run_root": run_root, "attempt_id": attempt_id, "status": "FAILED", "task_status": "FAILED"}
+    ids = {"task_id": "load", "attempt_id": attempt_id}
+    return {"run_root": run_root, **ids, "status": "FAILED", "task_status": "FAILED"}
 
 
 CASES: dict[str, Callable[[Path], Case]] = {

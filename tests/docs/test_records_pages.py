@@ -92,8 +92,8 @@ def kinds_in_code() -> Iterator[str]:
 
 
 def columns(database: Database) -> list[list[str]]:
-    """Give the tables of a state file with their columns, as the page writes them."""
-    tables = database.all("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY rowid")
+    """Give the tables and views of a state file with their columns, as the page writes them."""
+    tables = database.all("SELECT name FROM sqlite_schema WHERE type IN ('table', 'view') ORDER BY rowid")
     return [[name, "` `".join(row[1] for row in database.all(f"PRAGMA table_info({name})"))] for (name,) in tables]
 
 

@@ -107,6 +107,7 @@ def test_an_attempt_goes_from_ready_to_exited(run_root: Path) -> None:
         "attempt.exited",
         {
             "run_root": str(run_root),
+            "task_id": "load",
             "attempt_id": attempt_id,
             "status": "COMPLETED",
             "task_status": "COMPLETED",

@@ -32,9 +32,9 @@ CREATE TABLE tasks (
     seq INTEGER NOT NULL
 ) STRICT;
 
+-- No index beyond the key: each would cost every step a page in its commit.
 CREATE TABLE task_attempts (
-    number INTEGER PRIMARY KEY,
-    attempt_id TEXT NOT NULL UNIQUE,
+    attempt_id TEXT NOT NULL,
     task_position INTEGER NOT NULL REFERENCES tasks (position),
     attempt_index INTEGER NOT NULL,
     status TEXT NOT NULL,
@@ -56,17 +56,8 @@ CREATE TABLE task_attempts (
     duration_sec REAL,
     cpu_sec REAL,
     max_rss_mb REAL,
-    seq INTEGER NOT NULL
-) STRICT;
-
-CREATE UNIQUE INDEX task_attempts_by_task ON task_attempts (task_position, attempt_index);
-
-CREATE TABLE context (
-    key TEXT PRIMARY KEY,
-    value_json TEXT NOT NULL,
-    who TEXT NOT NULL,
-    attempt_id TEXT,
-    seq INTEGER NOT NULL
+    seq INTEGER NOT NULL,
+    PRIMARY KEY (task_position, attempt_index)
 ) STRICT, WITHOUT ROWID;
 
 -- Every write in order; value_json is NULL where the key was deleted.
@@ -79,6 +70,11 @@ CREATE TABLE context_history (
     rolled_back INTEGER NOT NULL DEFAULT 0,
     seq INTEGER NOT NULL
 ) STRICT;
+
+-- The present values: of each key its newest write. SQLite takes the other columns from the row with the maximum.
+CREATE VIEW context (key, value_json, who, attempt_id, seq, number) AS
+    SELECT key, value_json, who, attempt_id, seq, max(number) FROM context_history WHERE rolled_back = 0
+    GROUP BY key HAVING value_json IS NOT NULL;
 
 CREATE TABLE events (
     seq INTEGER PRIMARY KEY,

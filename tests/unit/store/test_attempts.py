@@ -38,7 +38,7 @@ def attempt(database: Database, task_id: str, result: AttemptResult) -> str:
     with database.transaction():
         attempt_id = open_attempt(database, task_id, {"src": "x"}, "local.default")
     with database.transaction():
-        close_attempt(database, attempt_id, result)
+        close_attempt(database, task_id, attempt_id, result)
     return attempt_id
 
 
@@ -142,7 +142,7 @@ def test_an_error_while_closing_leaves_the_attempt_open(database: Database) -> N
 
     def fail() -> None:
         with database.transaction():
-            close_attempt(database, attempt_id, WELL)
+            close_attempt(database, "load", attempt_id, WELL)
             raise EOFError
 
     with pytest.raises(EOFError):
@@ -186,7 +186,7 @@ def test_an_attempt_is_closed_once(database: Database) -> None:
         pytest.raises(InfrastructureError, match="is COMPLETED and cannot become FAILED again"),
         database.transaction(),
     ):
-        close_attempt(database, attempt_id, BADLY)
+        close_attempt(database, "load", attempt_id, BADLY)
 
 
 def test_a_task_has_one_attempt_at_a_time(database: Database) -> None:
@@ -205,5 +205,5 @@ def test_an_unknown_task_or_attempt_is_refused(database: Database) -> None:
     """Nothing is recorded about what is not there."""
     with pytest.raises(InfrastructureError, match="the run has no task 'x'"), database.transaction():
         open_attempt(database, "x", {}, "local.default")
-    with pytest.raises(InfrastructureError, match="the run has no attempt 'x'"), database.transaction():
-        close_attempt(database, "x", WELL)
+    with pytest.raises(InfrastructureError, match="task 'load' has no attempt 'x'"), database.transaction():
+        close_attempt(database, "load", "x", WELL)

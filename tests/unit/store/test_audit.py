@@ -25,7 +25,7 @@ def _recorded(database: Database) -> Database:
 
 def _attempt(database: Database, task_id: str, status: AttemptState, left: TaskState, *changes: Change) -> None:
     attempt_id = open_attempt(database, task_id, {}, "local.default")
-    close_attempt(database, attempt_id, AttemptResult(status=status, task_status=left, changes=changes))
+    close_attempt(database, task_id, attempt_id, AttemptResult(status=status, task_status=left, changes=changes))
 
 
 def test_what_the_program_wrote_is_explained(recorded: Database) -> None:
@@ -65,10 +65,10 @@ def test_a_deleted_value_is_explained(recorded: Database) -> None:
             "UPDATE tasks SET attempt_count = 0 WHERE task_id = 'load'",
             "task 'load' has 0 attempts, and its events say 1",
         ),
-        ("UPDATE context SET value_json = '4'", "context key 'a.count_v1' differs from what its events say"),
-        ("DELETE FROM context", "context key 'a.count_v1' is gone"),
+        ("UPDATE context_history SET value_json = '4'", "context key 'a.count_v1' differs from what its events say"),
+        ("DELETE FROM context_history", "context key 'a.count_v1' is gone"),
         (
-            "INSERT INTO context (key, value_json, who, seq) VALUES ('b.new_v1', '1', 'x', 1)",
+            "INSERT INTO context_history (key, value_json, who, seq) VALUES ('b.new_v1', '1', 'x', 1)",
             "context key 'b.new_v1' is there without an event",
         ),
     ],

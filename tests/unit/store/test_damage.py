@@ -37,7 +37,7 @@ def attempt_all(database: Database, *, width: int) -> None:
             changes=(Change(f"{task.task_id}.value_v1", f'"{"v" * width}"', task.task_id),),
         )
         with database.transaction():
-            close_attempt(database, attempt_id, result)
+            close_attempt(database, task.task_id, attempt_id, result)
 
 
 def everything_in(database: Database) -> list[object]:
