@@ -9,6 +9,7 @@ import ast
 import functools
 import hashlib
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -24,12 +25,13 @@ _DOTTED = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*", re.AS
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScriptletFile:
-    """The file that a step runs; ``class_name`` is empty for a script, ``requires_process`` is the class's flag."""
+    """The file that a step runs; ``class_name`` is empty for a script, the last two are flags of the class."""
 
     path: Path
     sha256: str
     class_name: str = ""
     requires_process: bool = False
+    parallelizable: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +71,11 @@ def find_module(project: Project, module: str, class_name: str) -> ScriptletFile
     if class_name not in classes:
         raise MissingClassError(f"{module!r} has no class {class_name!r}", hint=did_you_mean(class_name, classes))
     return ScriptletFile(
-        path=path, sha256=file_sha256(path), class_name=class_name, requires_process=classes[class_name]
+        path=path,
+        sha256=file_sha256(path),
+        class_name=class_name,
+        requires_process="requires_process" in classes[class_name],
+        parallelizable="parallelizable" in classes[class_name],
     )
 
 
@@ -156,15 +162,18 @@ def _digest(path: Path, _stamp: tuple[int, int, int]) -> str:
 
 
 @functools.lru_cache(maxsize=1024)
-def _classes(path: Path, _stamp: tuple[int, int, int]) -> dict[str, bool]:
-    """Give the classes of a file by name, with their flag ``requires_process``."""
+def _classes(path: Path, _stamp: tuple[int, int, int]) -> dict[str, frozenset[str]]:
+    """Give the classes of a file by name, each with the names of its attributes that are plainly true."""
     try:
         tree = ast.parse(path.read_bytes(), filename=str(path))
     except (SyntaxError, ValueError) as error:
         raise ScriptletError(f"{path} is not valid Python: {error}", code="MS206") from error
-    return {node.name: _is_flagged(node) for node in tree.body if isinstance(node, ast.ClassDef)}
+    return {node.name: frozenset(_flags(node)) for node in tree.body if isinstance(node, ast.ClassDef)}
 
 
-def _is_flagged(node: ast.ClassDef) -> bool:
-    lines = (ast.unparse(line) for line in node.body if isinstance(line, ast.Assign | ast.AnnAssign))
-    return any(line.startswith("requires_process") and line.endswith("= True") for line in lines)
+def _flags(node: ast.ClassDef) -> Iterator[str]:
+    for line in node.body:
+        if isinstance(line, ast.Assign | ast.AnnAssign):
+            targets = line.targets if isinstance(line, ast.Assign) else [line.target]
+            if isinstance(line.value, ast.Constant) and line.value.value is True:
+                yield from (target.id for target in targets if isinstance(target, ast.Name))

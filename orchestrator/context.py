@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from dataclasses import dataclass
-from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional, Tuple
+from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 from orchestrator.errors import ContextError
 from orchestrator.jsonsafe import JsonValue, dumps
@@ -107,6 +107,14 @@ class Context:
         child = Context(who=who)
         child._parent = self
         return child
+
+    def fork_hiding(self, hidden: Sequence[Change], who: str = "") -> Context:
+        """Give a fork that sees the ``hidden`` values instead of those here."""
+        if not hidden:
+            return self.fork(who)
+        seen = self.fork()
+        seen.apply(hidden)
+        return seen.fork(who)
 
     def __contains__(self, key: object) -> bool:
         """Tell whether a key has a value."""

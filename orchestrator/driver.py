@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
+import dataclasses
 import signal
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import groupby
+from dataclasses import dataclass, field
+from itertools import groupby, repeat
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 from orchestrator.catalog import check_unchanged
 from orchestrator.clock import monotonic
-from orchestrator.context import Context
+from orchestrator.context import Change, Context
 from orchestrator.engine import Board
-from orchestrator.errors import ExpressionError, Problem, ScriptletError
-from orchestrator.expressions import Scope, evaluate_condition, resolve
+from orchestrator.errors import ExpressionError, MatterStackError, NotJsonSafeError, Problem, ScriptletError
+from orchestrator.expressions import Scope, evaluate, evaluate_condition, resolve
+from orchestrator.fanning import fan_out
 from orchestrator.invoke import happen
-from orchestrator.jsonsafe import JsonValue, dumps
+from orchestrator.jsonsafe import JsonValue, dumps, loads
+from orchestrator.merge import Conflict, Merge
+from orchestrator.nodes import Node, Phase
 from orchestrator.outcomes import INTERRUPTED, Failing, Verdict, judge_done
 from orchestrator.plan import Plan, PlannedTask
 from orchestrator.progress import Reporter, TaskEnded, TaskStarted
 from orchestrator.states import AttemptState, RunState, TaskState
 from orchestrator.store.database import Database
-from orchestrator.store.runs import set_task_states
+from orchestrator.store.runs import collect_task, expand_task, refuse_writes, set_task_states
 from orchestrator.workers.calls import Call, Done, PythonCall
 from orchestrator.workers.inline import run_inline
 from orchestrator.workers.pool import WorkerPool
@@ -32,17 +36,44 @@ OPERATOR_KEY = "local.default"
 
 # Where below its step a failure is shown; the rest is shown at the step's name.
 _PLACES = {
-    **{key: (key,) for key in ("when", "args", "env")},
+    **{key: (key,) for key in ("when", "args", "env", "foreach", "matrix", "save")},
     **{rule: ("success", rule) for rule in ("ctx_has_keys", "files_exist", "json_schema", "expect")},
 }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Running:
-    """An attempt on its way."""
+class Task:
+    """One task of the run: a step, or a step with one of the items that it fans out over, as JSON text."""
 
-    task: PlannedTask
+    position: int
+    task_id: str
+    planned: PlannedTask
+    item: str | None = None
+
+    @property
+    def is_group(self) -> bool:
+        """Tell whether it is to be expanded instead of run."""
+        return self.planned.fan is not None and self.item is None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """How the drive of a run ended: ``step`` is the first whose failure counted, or nothing where none was at fault."""
+
+    status: RunState
+    step: str = ""
+    reason: str = ""
+    problem: Problem | None = None
+    outputs: dict[str, JsonValue] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Running:
+    """An attempt on its way, with what it sees of the context."""
+
+    task: Task
     attempt_index: int
+    seen: Context
 
 
 class Driver:
@@ -57,7 +88,9 @@ class Driver:
         plan: Plan,
         database: Database,
         *,
+        tasks: list[Task],
         board: Board,
+        merge: Merge,
         context: Context,
         pool: WorkerPool,
         names: dict[str, JsonValue],
@@ -68,7 +101,9 @@ class Driver:
         self._plan = plan
         self._database = database
         self._run_root = str(database.run_root)
+        self._tasks = tasks
         self._board = board
+        self._merge = merge
         self._context = context
         self._pool = pool
         self._names = names
@@ -81,19 +116,46 @@ class Driver:
         self._wake_at: float | None = None
         self._stopping: signal.Signals | None = None
         self._in_step = False
+        self._deadline: float | None = None
+        self._expired = False
 
-    def drive(self) -> tuple[RunState, str]:
-        """Tick until the run settles or is stopped; return its state and the task whose failure counted first."""
+    def drive(self) -> Ending:
+        """Tick until the run settles or is stopped."""
+        limit = self._plan.recipe.timeout
+        self._deadline = None if limit is None else monotonic() + limit
         while True:
             settled = self._tick()
-            if self._stopping and not self._running:
-                return RunState.PENDING, ""
+            if self._stopping is signal.SIGKILL and not self._running:
+                return Ending(status=RunState.PENDING)
             if settled is not None:
-                return settled, self._first_failure()
+                return self._ending(settled)
             self._wait()
 
+    def _ending(self, settled: RunState) -> Ending:
+        if settled is RunState.FAILED and self._expired:
+            return Ending(status=settled, reason=f"the run took more than {self._plan.recipe.timeout:g} seconds")
+        if settled is not RunState.COMPLETED:
+            return Ending(status=settled, step="" if settled is RunState.PENDING else self._first_failure())
+        outputs: dict[str, JsonValue] = {}
+        for name, text in self._plan.recipe.outputs.items():
+            try:
+                outputs[name] = evaluate(text, Scope(names=self._names, ctx=self._context))
+            except ExpressionError as error:
+                place = self._plan.source.place(("outputs", name))
+                problem = Problem(error.code, f"outputs.{name}: {error.message}", place, error.hint)
+                return Ending(status=RunState.FAILED, reason=problem.message, problem=problem)
+        return Ending(status=settled, outputs=outputs)
+
+    @property
+    def has_expired(self) -> bool:
+        """Tell whether the whole run took longer than its recipe allows."""
+        return self._expired
+
     def stop(self, *, kill: bool = False) -> None:
-        """Start nothing more and ask what runs to end, or kill it; safe in a signal handler."""
+        """Start no further step and ask those that run to end, then run what the recipe does last; or kill all.
+
+        Safe in a signal handler.
+        """
         self._stopping = signal.SIGKILL if kill else signal.SIGTERM
         self._pool.wake()
         if self._in_step:
@@ -101,6 +163,8 @@ class Driver:
 
     def _tick(self) -> RunState | None:
         calls: list[Call] = []
+        if self._stopping:
+            self._board.halt()
         with self._database.transaction():
             ended, self._ended = self._ended, []
             for done in ended:
@@ -113,58 +177,171 @@ class Driver:
 
     def _start_due(self, calls: list[Call]) -> RunState | None:
         """Open what is due until nothing more is; a step that is skipped or fails at once makes the next one due."""
-        while not self._stopping:
+        while self._stopping is not signal.SIGKILL:
             due = self._board.due(monotonic(), slots=self._pool.free - len(calls))
             self._block(due.block)
             self._wake_at = due.wake_at
+            for position in due.collect:
+                self._collect(self._tasks[position])
+            for position, reason in due.skip:
+                self._skip(self._tasks[position], reason)
             for position in due.start:
-                call = self._open(self._plan.tasks[position])
-                calls += [call] if call else []
-            if due.settled or not due.start:
+                calls += self._start(self._tasks[position])
+            if due.settled is not None and self._merge_rest():
                 return due.settled
+            if due.settled is None and due.is_idle:
+                return None
         return None
+
+    def _start(self, task: Task) -> list[Call]:
+        """Begin a task; a group is expanded, and of what fails or is skipped at once there is nothing to run."""
+        if self._board.state(task.position) is not TaskState.PENDING:
+            return []  # given up meanwhile, since a task before it was refused
+        merged = self._merge.before(task.planned.position)
+        self._context.apply(merged.shared)
+        if merged.conflict:
+            self._refuse_writes(merged.conflict)
+            return self._start(task)
+        seen = self._context.fork_hiding(merged.hidden)
+        scope = self._scope(task, seen)
+        if task.is_group:
+            self._expand(task, scope)
+            return []
+        call = self._open(task, scope, seen, merged.hidden)
+        return [call] if call else []
+
+    def _scope(self, task: Task, seen: Context) -> Scope:
+        names = self._names if task.item is None else {**self._names, "item": loads(task.item)}
+        return Scope(names=names, ctx=seen)
+
+    def _merge_rest(self) -> bool:
+        """Share what nobody waited for; False where that brought a conflict to light, and with it a failure."""
+        merged = self._merge.at_end()
+        self._context.apply(merged.shared)
+        if merged.conflict:
+            self._refuse_writes(merged.conflict)
+        return merged.conflict is None
+
+    def _refuse_writes(self, conflict: Conflict) -> None:
+        """Fail the later of two tasks that wrote one key side by side."""
+        task, first = self._tasks[conflict.second], self._tasks[conflict.first]
+        reason = f"wrote {conflict.key!r}, which {first.task_id} beside it wrote too"
+        refuse_writes(self._database, task.task_id, reason)
+        self._merge.refused(task.position)
+        hint = "let one depend on the other, write two keys, or set 'on_conflict: last_write_wins'"
+        place = self._plan.loaded.place(task.planned.step, "name")
+        self._settle_task(task, TaskState.FAILED)
+        self._report(
+            TaskEnded(
+                position=task.planned.position,
+                task_id=task.task_id,
+                status=TaskState.FAILED,
+                reason=reason,
+                allowed=task.planned.node.allow_failure,
+                problem=Problem("MS308", f"{task.task_id}: {reason}", place, hint),
+            )
+        )
+
+    def _expand(self, task: Task, scope: Scope) -> None:
+        """Turn a fan-out into its tasks."""
+        fan, planned = task.planned.fan, task.planned
+        key = "when"
+        try:
+            if planned.when and not planned.when_sees_item and not evaluate_condition(planned.when, scope):
+                self._skip(task, f"when: {planned.when} is false")
+                return
+            key = "matrix" if fan and fan.matrix else "foreach"
+            items = [(name, dumps(item, name)) for name, item in fan_out(fan, scope)] if fan else []
+        except (ExpressionError, NotJsonSafeError) as error:
+            self._refuse(task, error, key, self._context)
+            return
+        first = expand_task(self._database, task.task_id, items)
+        self._tasks += [
+            Task(position=first + index, task_id=f"{task.task_id}[{name}]", planned=planned, item=text)
+            for index, (name, text) in enumerate(items)
+        ]
+        self._board.expanded(task.position, repeat(item_node(planned, task.position), len(items)))
+
+    def _collect(self, task: Task) -> None:
+        """End a fan-out whose tasks have ended."""
+        counts = self._board.counts_below(task.position)
+        lost = counts[TaskState.FAILED] + counts[TaskState.BLOCKED]
+        is_ok = not lost or task.planned.node.allow_failure
+        state = TaskState.COMPLETED if is_ok else TaskState.FAILED
+        reason = f"{lost} of {counts.total()} items failed or were not started" if lost else ""
+        try:
+            changes = collect_task(self._database, task.task_id, state, reason)
+        except NotJsonSafeError as error:
+            state, reason, changes = TaskState.FAILED, error.message, ()
+            collect_task(self._database, task.task_id, state, reason)
+        if state is TaskState.COMPLETED:
+            self._merge.ended(task.position, changes)
+        self._settle_task(task, state)
+        self._report(
+            TaskEnded(
+                position=task.position,
+                task_id=task.task_id,
+                status=state,
+                reason=reason,
+                outputs=tuple(change.key for change in changes),
+            )
+        )
 
     def _wait(self) -> None:
         """Wait until there is something to record or to start."""
         while not self._ended:
-            if self._stopping:
-                self._pool.interrupt(INTERRUPTED, number=self._stopping)
+            self._interrupt()
             self._ended += self._pool.wait(self._patience())
-            if self._stopping or (self._wake_at is not None and monotonic() >= self._wake_at):
+            if self._stopping or self._expired or (self._wake_at is not None and monotonic() >= self._wake_at):
                 return
 
-    def _patience(self) -> float | None:
-        return None if self._wake_at is None else max(0.0, self._wake_at - monotonic())
+    def _interrupt(self) -> None:
+        """End what runs where the run was stopped or has taken too long; what is done last goes on."""
+        if self._deadline is not None and monotonic() >= self._deadline:
+            self._deadline, self._expired = None, True
+            self._board.stop_steps(f"the run took more than {self._plan.recipe.timeout:g} seconds")
+        if self._stopping is signal.SIGKILL:
+            self._pool.interrupt(INTERRUPTED, number=signal.SIGKILL)
+        elif self._stopping or self._expired:
+            fault = INTERRUPTED if self._stopping else "timeout of the whole run"
+            phase = Phase.FINALLY if self._stopping else Phase.ON_FAILURE
+            last = {key for key, running in self._running.items() if running.task.planned.node.phase >= phase}
+            self._pool.interrupt(fault, spare=last)
 
-    def _open(self, task: PlannedTask) -> Call | None:
+    def _patience(self) -> float | None:
+        times = [at for at in (self._wake_at, self._deadline) if at is not None]
+        return max(0.0, min(times) - monotonic()) if times else None
+
+    def _open(self, task: Task, scope: Scope, seen: Context, hidden: tuple[Change, ...]) -> Call | None:
         """Evaluate a task's condition and arguments and record the intent; None where there is nothing to run."""
-        scope = Scope(names=self._names, ctx=self._context)
+        planned = task.planned
         key = "when"
         try:
-            if task.when and not evaluate_condition(task.when, scope):
-                self._skip(task, f"when: {task.when} is false")
+            if planned.when and not evaluate_condition(planned.when, scope):
+                self._skip(task, f"when: {planned.when} is false")
                 return None
-            if task.file:
-                check_unchanged(task.file)
+            if planned.file:
+                check_unchanged(planned.file)
             key = "args"
-            params = resolve(task.args, scope)
+            params = resolve(planned.args, scope)
             key = "env"
-            env = resolve(task.env, scope)
+            env = resolve(planned.env, scope)
         except (ExpressionError, ScriptletError) as error:
-            self._refuse(task, error, key)
+            self._refuse(task, error, key, seen)
             return None
-        attempt_id = self._open_attempt(task, params)
+        attempt_id = self._open_attempt(task, params, seen)
         environment = {name: _as_text(value) for name, value in dict(env).items()}  # type: ignore[arg-type]
         return Call(
             attempt_id=attempt_id,
-            step=task.step,
-            target=task.target,
+            step=planned.step,
+            target=planned.target,
             params=params,  # type: ignore[arg-type]
             env=environment,
-            timeout_sec=task.timeout_sec,
+            timeout_sec=planned.timeout_sec,
+            hidden=hidden,
         )
 
-    def _open_attempt(self, task: PlannedTask, params: JsonValue) -> str:
+    def _open_attempt(self, task: Task, params: JsonValue, seen: Context) -> str:
         outputs = happen(
             "task.ready",
             {
@@ -176,16 +353,16 @@ class Driver:
         )
         attempt_id: str = outputs["_attempt.opened_v1"]["attempt_id"]
         index = self._attempts[task.position] = self._attempts.get(task.position, 0) + 1
-        self._running[attempt_id] = _Running(task=task, attempt_index=index)
+        self._running[attempt_id] = _Running(task=task, attempt_index=index, seen=seen)
         self._board.started(task.position)
-        started = TaskStarted(position=task.position, task_id=task.task_id, attempt_index=index)
+        started = TaskStarted(position=task.planned.position, task_id=task.task_id, attempt_index=index)
         self._news.append(lambda: self._reporter.tell(started))
         return attempt_id
 
     def _run(self, call: Call) -> None:
         """Run a call now, in this process, or hand it to a worker."""
-        task = self._running[call.attempt_id].task
-        if not self._inline or task.needs_process or not isinstance(call.target, PythonCall):
+        running = self._running[call.attempt_id]
+        if not self._inline or running.task.planned.needs_process or not isinstance(call.target, PythonCall):
             self._pool.start(call)
             return
         self._in_step = True
@@ -197,25 +374,26 @@ class Driver:
         finally:
             self._in_step = False
 
-    def _skip(self, task: PlannedTask, reason: str) -> None:
+    def _skip(self, task: Task, reason: str) -> None:
         set_task_states(self._database, [task.task_id], TaskState.SKIPPED, reason)
         self._settle_task(task, TaskState.SKIPPED)
-        self._report(TaskEnded(position=task.position, task_id=task.task_id, status=TaskState.SKIPPED, reason=reason))
+        self._tell_end(task, TaskState.SKIPPED, reason)
 
     def _block(self, blocked: tuple[tuple[int, str], ...]) -> None:
         for reason, group in groupby(blocked, key=itemgetter(1)):
-            tasks = [self._plan.tasks[position] for position, _ in group]
+            tasks = [self._tasks[position] for position, _ in group]
             set_task_states(self._database, [task.task_id for task in tasks], TaskState.BLOCKED, reason)
             for task in tasks:
                 self._remember(task, TaskState.BLOCKED)
-                self._report(
-                    TaskEnded(position=task.position, task_id=task.task_id, status=TaskState.BLOCKED, reason=reason)
-                )
+                self._tell_end(task, TaskState.BLOCKED, reason)
 
-    def _refuse(self, task: PlannedTask, error: ExpressionError | ScriptletError, key: str) -> None:
+    def _tell_end(self, task: Task, state: TaskState, reason: str) -> None:
+        self._report(TaskEnded(position=task.planned.position, task_id=task.task_id, status=state, reason=reason))
+
+    def _refuse(self, task: Task, error: MatterStackError, key: str, seen: Context) -> None:
         """Record an attempt that could not even be made: ``key`` has no value, or the scriptlet's file changed."""
-        attempt_id = self._open_attempt(task, {})
-        outcome = "expression" if isinstance(error, ExpressionError) else "scriptlet"
+        attempt_id = self._open_attempt(task, {}, seen)
+        outcome = "scriptlet" if isinstance(error, ScriptletError) else "expression"
         rule = key if outcome == "expression" else outcome
         failing = Failing(code=error.code, reason=str(error), rule=rule, detail=error.hint)
         self._conclude(
@@ -228,29 +406,32 @@ class Driver:
 
     def _close(self, done: Done) -> None:
         running = self._running[done.attempt_id]
-        verdict = self._judge(running.task, done)
+        verdict = self._judge(running, done)
         if verdict.status is AttemptState.COMPLETED:
-            self._context.apply(verdict.changes)
+            if running.task.item is None:
+                self._merge.ended(running.task.position, verdict.changes)
             self._conclude(done, verdict.status, TaskState.COMPLETED, outcome="ok", verdict=verdict)
             return
         if verdict.status is AttemptState.CANCELLED:
             self._conclude(done, verdict.status, TaskState.PENDING, outcome=verdict.outcome, verdict=verdict)
             return
-        retry_at = self._board.retry_at(running.task.position, verdict.cause, monotonic())
+        retry_at = None if self._expired else self._board.retry_at(running.task.position, verdict.cause, monotonic())
         state = TaskState.FAILED if retry_at is None else TaskState.PENDING
         self._conclude(
             done, verdict.status, state, outcome=verdict.outcome, verdict=verdict, failing=verdict.failing, at=retry_at
         )
 
-    def _judge(self, task: PlannedTask, done: Done) -> Verdict:
+    def _judge(self, running: _Running, done: Done) -> Verdict:
+        planned = running.task.planned
         return judge_done(
             done,
-            step=task.step,
-            rules=task.rules,
-            context=self._context,
-            names=self._names,
+            step=planned.step,
+            rules=planned.rules,
+            save=planned.save,
+            context=running.seen,
+            names=self._scope(running.task, running.seen).names,
             missing=_missing,
-            free_stdout=task.free_stdout,
+            free_stdout=planned.free_stdout,
         )
 
     def _conclude(
@@ -277,7 +458,7 @@ class Driver:
                 "task_status": state,
                 "outcome": outcome,
                 "reason": reason,
-                **_recorded(done, verdict, keep_stdout=running.task.free_stdout or failing is not None),
+                **_recorded(done, verdict, keep_stdout=running.task.planned.free_stdout or failing is not None),
             },
         )
         if state is TaskState.PENDING:
@@ -286,21 +467,22 @@ class Driver:
             self._settle_task(running.task, state)
         self._report(_ending(running, done, state, verdict, failing, self._problem(running.task, failing), at))
 
-    def _settle_task(self, task: PlannedTask, state: TaskState) -> None:
+    def _settle_task(self, task: Task, state: TaskState) -> None:
         self._board.ended(task.position, state)
         self._remember(task, state)
 
-    def _remember(self, task: PlannedTask, state: TaskState) -> None:
-        """Let expressions see what became of a task."""
-        steps: dict[str, Any] = self._names["steps"]  # type: ignore[assignment]
-        steps[task.task_id] = {"status": state.value}
+    def _remember(self, task: Task, state: TaskState) -> None:
+        """Let expressions see what became of a step."""
+        if task.item is None:
+            steps: dict[str, Any] = self._names["steps"]  # type: ignore[assignment]
+            steps[task.task_id] = {"status": state.value}
 
-    def _problem(self, task: PlannedTask, failing: Failing | None) -> Problem | None:
+    def _problem(self, task: Task, failing: Failing | None) -> Problem | None:
         """Point at the line of the recipe that a failure belongs to."""
         if failing is None:
             return None
         within = _PLACES.get(failing.rule, ("name",))
-        place = self._plan.loaded.place(task.step, *within, failing.index)
+        place = self._plan.loaded.place(task.planned.step, *within, failing.index)
         detail = "" if failing.detail in failing.reason or failing.rule == "exit_code" else failing.detail
         return Problem(failing.code, f"{task.task_id}: {failing.reason}", place, detail)
 
@@ -313,7 +495,7 @@ class Driver:
             tell()
 
     def _first_failure(self) -> str:
-        return self._plan.tasks[self._board.failed[0]].task_id if self._board.failed else ""
+        return self._tasks[self._board.failed[0]].task_id if self._board.failed else ""
 
 
 def _recorded(done: Done, verdict: Verdict | None, *, keep_stdout: bool) -> dict[str, Any]:
@@ -342,7 +524,7 @@ def _ending(
 ) -> TaskEnded:
     kept = verdict.changes if verdict and state is TaskState.COMPLETED else ()
     return TaskEnded(
-        position=running.task.position,
+        position=running.task.planned.position,
         task_id=running.task.task_id,
         status=state,
         reason=failing.reason if failing else (INTERRUPTED if done.fault == INTERRUPTED else ""),
@@ -350,9 +532,16 @@ def _ending(
         outputs=tuple(dict.fromkeys(change.key for change in kept)),
         attempt_index=running.attempt_index,
         retry_in_sec=None if at is None else max(0.0, at - monotonic()),
-        allowed=running.task.node.allow_failure,
+        allowed=running.task.planned.node.allow_failure,
         stderr=done.stderr if problem else "",
         problem=problem,
+    )
+
+
+def item_node(planned: PlannedTask, parent: int) -> Node:
+    """Give the node that all tasks of one fan-out share."""
+    return dataclasses.replace(
+        planned.node, after=(), locks=tuple(lock for lock in planned.node.locks if lock), is_group=False, parent=parent
     )
 
 

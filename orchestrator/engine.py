@@ -7,47 +7,67 @@ it, and tells the board. Every step costs the same however long the run is.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from orchestrator.nodes import Node
+from orchestrator.nodes import Node, Phase
 from orchestrator.states import ENDED_TASKS, SATISFIED_TASKS, RunState, TaskState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Due:
-    """What is to be done now, by position; ``wake_at`` is when the next retry is due, in the board's clock."""
+    """What is to be done now, by position; ``wake_at`` is when the next retry is due, in the board's clock.
+
+    Groups among ``start`` are to be expanded, those in ``collect`` have no task left that could change them.
+    """
 
     start: tuple[int, ...] = ()
+    collect: tuple[int, ...] = ()
     block: tuple[tuple[int, str], ...] = ()
+    skip: tuple[tuple[int, str], ...] = ()
     settled: RunState | None = None
     wake_at: float | None = None
+
+    @property
+    def is_idle(self) -> bool:
+        """Tell whether there is nothing to do that could make something else due."""
+        return not (self.start or self.collect or self.skip)
 
 
 class Board:
     """The present state of every task of a run, and which can go next.
 
-    ``fail_fast`` starts nothing more after the first failure that counts.
+    ``fail_fast`` starts no further step after the first failure that counts.
     """
 
     def __init__(self, nodes: Sequence[Node], states: Sequence[TaskState], *, fail_fast: bool = True) -> None:
-        self._nodes = nodes
+        self._nodes = list(nodes)
         self._states = list(states)
         self._fail_fast = fail_fast
-        self._dependents: list[list[int]] = [[] for _ in nodes]
-        self._missing = [0] * len(nodes)
+        self._halted = False
+        self._stop_reason = ""
+        self._phase = Phase.STEPS
+        self._dependents: dict[int, list[int]] = {}
+        self._missing: dict[int, int] = {}
         self._ready: list[int] = []
         self._delayed: list[tuple[float, int]] = []
+        self._holders: dict[str, int] = {}
+        self._waiting: dict[str, list[int]] = {}
+        self._kept: dict[Phase, list[int]] = {Phase.ON_FAILURE: [], Phase.FINALLY: []}
         self._blocked: list[tuple[int, str]] = []
+        self._collectable: list[int] = []
+        self._unended: dict[int, int] = {}
+        self._below: dict[int, range] = {}
         self._running: set[int] = set()
         self._failures: dict[int, int] = {}
         self._failed: list[int] = []
-        self._open = sum(state not in ENDED_TASKS for state in states)
+        self._open = dict.fromkeys(Phase, 0)
         self._fold()
 
     @property
     def states(self) -> tuple[TaskState, ...]:
-        """Give the states of all tasks, in list order."""
+        """Give the states of all tasks, by position."""
         return tuple(self._states)
 
     @property
@@ -55,29 +75,65 @@ class Board:
         """Give the positions of the tasks whose failure counts, oldest first."""
         return tuple(self._failed)
 
+    def state(self, position: int) -> TaskState:
+        """Give the state of one task."""
+        return self._states[position]
+
     def due(self, now: float, *, slots: int) -> Due:
         """Say what is due at ``now``, starting at most ``slots`` tasks, in list order."""
         while self._delayed and self._delayed[0][0] <= now:
             heapq.heappush(self._ready, heapq.heappop(self._delayed)[1])
-        if self._failed and self._fail_fast and not self._running:
-            self._give_up_rest()
+        if self._stops_steps and not self._running:
+            self._give_up_steps()
+        skip = self._enter_phases()
+        start = () if self._stops_steps else tuple(self._pick(slots))
         block, self._blocked = tuple(self._blocked), []
-        stopping = bool(self._failed) and self._fail_fast
-        start = () if stopping else tuple(heapq.heappop(self._ready) for _ in range(min(slots, len(self._ready))))
-        wake_at = self._delayed[0][0] if self._delayed and not stopping else None
-        return Due(start=start, block=block, settled=self._settled(start), wake_at=wake_at)
+        collect, self._collectable = tuple(sorted(self._collectable)), []
+        wake_at = self._delayed[0][0] if self._delayed and not self._stops_steps else None
+        is_busy = start or collect or skip or self._running
+        settled = None if is_busy else self._settled()
+        return Due(start=start, collect=collect, block=block, skip=skip, settled=settled, wake_at=wake_at)
+
+    def counts_below(self, position: int) -> Counter[TaskState]:
+        """Count the tasks of a group by their states."""
+        return Counter(self._states[child] for child in self._below.get(position, ()))
+
+    def stop_steps(self, reason: str) -> None:
+        """Give up every step that has not begun, for a reason that is no step's failure, and go on to what follows."""
+        self._stop_reason = reason
+
+    def halt(self) -> None:
+        """Start no further step; when those that run have ended, the last phase is due."""
+        self._halted = True
 
     def started(self, position: int) -> None:
         """Note that an attempt at a task was opened."""
         self._states[position] = TaskState.RUNNING
         self._running.add(position)
 
+    def expanded(self, position: int, nodes: Iterable[Node]) -> None:
+        """Note the tasks of a group; they take the next positions and are due at once."""
+        self._states[position] = TaskState.RUNNING
+        first = len(self._nodes)
+        self._nodes.extend(nodes)
+        count = len(self._nodes) - first
+        self._states.extend([TaskState.PENDING] * count)
+        self._unended[position] = count
+        self._below[position] = range(first, first + count)
+        self._open[self._nodes[position].phase] += count
+        for child in range(first, first + count):
+            heapq.heappush(self._ready, child)
+        if not count:
+            self._collectable.append(position)
+
     def ended(self, position: int, state: TaskState) -> None:
         """Note that a task ended, and release or block those that wait for it."""
         self._running.discard(position)
-        if self._states[position] not in ENDED_TASKS:
-            self._open -= 1
+        self._let_go(position)
+        was_open = self._states[position] not in ENDED_TASKS
         self._states[position] = state
+        if was_open:
+            self._count_end(position)
         if state in SATISFIED_TASKS or (state is TaskState.FAILED and self._nodes[position].allow_failure):
             self._release(position)
         elif state in ENDED_TASKS:
@@ -92,6 +148,7 @@ class Board:
     def again(self, position: int, at: float) -> None:
         """Note that a task goes back to pending and is due at a time."""
         self._running.discard(position)
+        self._let_go(position)
         self._states[position] = TaskState.PENDING
         heapq.heappush(self._delayed, (at, position))
 
@@ -99,51 +156,140 @@ class Board:
         """Take over how often tasks had failed when an earlier runner drove the run."""
         self._failures.update(failures)
 
-    def _fold(self) -> None:
-        for position, node in enumerate(self._nodes):
-            for before in node.after:
-                self._dependents[before].append(position)
-            self._missing[position] = sum(not self._satisfies(before) for before in node.after)
-        for position, state in enumerate(self._states):
-            if state is TaskState.PENDING and not self._missing[position]:
-                self._ready.append(position)
-            elif state in ENDED_TASKS and not self._satisfies(position):
-                self._fail(position, state)
+    @property
+    def _stops_steps(self) -> bool:
+        is_failing = self._fail_fast and bool(self._failed)
+        return self._phase is Phase.STEPS and (self._halted or is_failing or bool(self._stop_reason))
 
-    def _satisfies(self, position: int) -> bool:
+    def _fold(self) -> None:
+        """Work out from nodes and states what an earlier runner left."""
+        for position, (node, state) in enumerate(zip(self._nodes, self._states, strict=True)):
+            is_open = state not in ENDED_TASKS
+            self._open[node.phase] += is_open
+            if node.parent is not None:
+                self._unended[node.parent] = self._unended.get(node.parent, 0) + is_open
+                self._below[node.parent] = range(self._below.get(node.parent, range(position, 0)).start, position + 1)
+            for before in node.after:
+                self._dependents.setdefault(before, []).append(position)
+            if node.after:
+                self._missing[position] = sum(not self._satisfies(before, node) for before in node.after)
+        for position, state in enumerate(self._states):
+            self._take_up(position, state)
+
+    def _take_up(self, position: int, state: TaskState) -> None:
+        if state is TaskState.PENDING and not self._missing.get(position):
+            self._make_ready(position)
+        elif state is TaskState.RUNNING and self._nodes[position].is_group and not self._unended.get(position):
+            self._collectable.append(position)
+        elif state in ENDED_TASKS and not self._counts_as_success(position):
+            self._fail(position, state)
+
+    def _satisfies(self, before: int, node: Node) -> bool:
+        return self._counts_as_success(before) or (node.after_any_end and self._states[before] in ENDED_TASKS)
+
+    def _counts_as_success(self, position: int) -> bool:
         state = self._states[position]
         return state in SATISFIED_TASKS or (state is TaskState.FAILED and self._nodes[position].allow_failure)
 
+    def _make_ready(self, position: int) -> None:
+        phase = self._nodes[position].phase
+        heapq.heappush(self._ready if phase <= self._phase else self._kept[phase], position)
+
+    def _enter_phases(self) -> tuple[tuple[int, str], ...]:
+        """Go on to the next phase when all of the present one has ended; give what is left out of it."""
+        while self._phase is not Phase.FINALLY and not (self._running or self._collectable):
+            if self._open[self._phase] and not self._halted:
+                break
+            self._phase = Phase(self._phase + 1)
+            if self._phase is Phase.FINALLY or self._is_failing():
+                self._ready = [] if self._halted and self._phase is Phase.ON_FAILURE else self._kept[self._phase]
+            elif not self._halted and (left_out := self._pending_in(self._phase)):
+                return tuple((position, "nothing failed") for position in left_out)
+        return ()
+
+    def _pending_in(self, phase: Phase) -> list[int]:
+        pairs = enumerate(zip(self._nodes, self._states, strict=True))
+        return [position for position, (node, state) in pairs if node.phase is phase and state is TaskState.PENDING]
+
+    def _pick(self, slots: int) -> Iterable[int]:
+        """Take what is ready in list order, as far as there are slots and what it needs to hold is free."""
+        while self._ready and (slots > 0 or self._nodes[self._ready[0]].is_group):
+            position = heapq.heappop(self._ready)
+            node = self._nodes[position]
+            if node.phase < self._phase:
+                continue  # the run was halted before its turn came
+            taken = next((lock for lock in node.locks if lock in self._holders), None)
+            if taken is not None:
+                heapq.heappush(self._waiting.setdefault(taken, []), position)
+                self._wake(lock for lock in node.locks if lock not in self._holders)
+                continue
+            self._holders.update(dict.fromkeys(node.locks, position))
+            slots -= not node.is_group
+            yield position
+
+    def _let_go(self, position: int) -> None:
+        held = [lock for lock in self._nodes[position].locks if self._holders.get(lock) == position]
+        for lock in held:
+            del self._holders[lock]
+        self._wake(held)
+
+    def _wake(self, locks: Iterable[str]) -> None:
+        """Let the first that waits for each free lock try again."""
+        for lock in locks:
+            if waiting := self._waiting.get(lock):
+                heapq.heappush(self._ready, heapq.heappop(waiting))
+
     def _release(self, position: int) -> None:
-        for dependent in self._dependents[position]:
-            self._missing[dependent] -= 1
-            if not self._missing[dependent] and self._states[dependent] is TaskState.PENDING:
-                heapq.heappush(self._ready, dependent)
+        for dependent in self._dependents.get(position, ()):
+            self._count_down(dependent)
+
+    def _count_down(self, position: int) -> None:
+        self._missing[position] -= 1
+        if not self._missing[position] and self._states[position] is TaskState.PENDING:
+            self._make_ready(position)
 
     def _fail(self, position: int, state: TaskState) -> None:
         if state is TaskState.FAILED:
             self._failed.append(position)
         waiting = [position]
         while waiting:
-            for dependent in self._dependents[waiting.pop()]:
-                if self._states[dependent] is TaskState.PENDING:
+            for dependent in self._dependents.get(waiting.pop(), ()):
+                if self._states[dependent] is not TaskState.PENDING:
+                    continue
+                if self._nodes[dependent].after_any_end:
+                    self._count_down(dependent)
+                else:
                     self._give_up(dependent, f"needs {self._nodes[position].task_id}")
                     waiting.append(dependent)
 
     def _give_up(self, position: int, reason: str) -> None:
         self._states[position] = TaskState.BLOCKED
-        self._open -= 1
+        self._count_end(position)
         self._blocked.append((position, reason))
 
-    def _give_up_rest(self) -> None:
-        reason = f"not started: {self._nodes[self._failed[0]].task_id} failed"
-        for position, state in enumerate(self._states):
-            if state is TaskState.PENDING:
-                self._give_up(position, reason)
-        self._ready, self._delayed = [], []
+    def _count_end(self, position: int) -> None:
+        node = self._nodes[position]
+        self._open[node.phase] -= 1
+        if node.parent is not None:
+            self._unended[node.parent] -= 1
+            if not self._unended[node.parent]:
+                self._collectable.append(node.parent)
 
-    def _settled(self, start: Sequence[int]) -> RunState | None:
-        if self._open or start or self._running:
+    def _give_up_steps(self) -> None:
+        """Block every step that has not begun; one that was halted stays pending, since the run goes on later."""
+        if self._halted:
+            return
+        reason = f"not started: {self._stop_reason or f'{self._nodes[self._failed[0]].task_id} failed'}"
+        for position in self._pending_in(Phase.STEPS):
+            self._give_up(position, reason)
+        self._ready, self._delayed, self._waiting = [], [], {}
+
+    def _is_failing(self) -> bool:
+        return bool(self._failed) or TaskState.BLOCKED in self._states
+
+    def _settled(self) -> RunState | None:
+        if self._halted and self._phase is Phase.FINALLY and not self._open[Phase.FINALLY] and any(self._open.values()):
+            return RunState.PENDING
+        if any(self._open.values()):
             return None
-        incomplete = self._failed or TaskState.BLOCKED in self._states
-        return RunState.FAILED if incomplete else RunState.COMPLETED
+        return RunState.FAILED if self._is_failing() else RunState.COMPLETED

@@ -51,7 +51,11 @@ def check_json_safe(value: object, root: str = "value") -> None:
 def dumps(value: object, root: str = "value") -> str:
     """Give the compact JSON text of a safe value; raise `NotJsonSafeError` for any other or one above 8 MiB."""
     check_json_safe(value, root)
-    text = encode(value)
+    return checked_text(encode(value), root)
+
+
+def checked_text(text: str, root: str = "value") -> str:
+    """Return the JSON text of a safe value unless it is above 8 MiB; raise `NotJsonSafeError` for that."""
     size = len(text) if text.isascii() else len(text.encode())
     if size > MAX_TEXT_BYTES:
         raise NotJsonSafeError(

@@ -1,9 +1,10 @@
-"""Describe a task as the engine sees it: what it waits for, and when a failure is tried again."""
+"""Describe a task as the engine sees it: what it waits for, what it holds, and when a failure is tried again."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from enum import IntEnum
 
 _GROWTH: dict[str, Callable[[int], float]] = {
     "fixed": lambda _: 1.0,
@@ -32,11 +33,29 @@ class RetryRule:
         return {"max": self.max, "delay_sec": self.delay_sec, "backoff": self.backoff, "on": sorted(self.on)}
 
 
+class Phase(IntEnum):
+    """The parts of a recipe in the order in which they run; the second only where one of the first failed."""
+
+    STEPS = 0
+    ON_FAILURE = 1
+    FINALLY = 2
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Node:
-    """One task as the board sees it: what it waits for, by position, and whether its failure counts."""
+    """One task as the board sees it.
+
+    ``after`` holds the positions of the tasks it waits for; with ``after_any_end`` they need not succeed. ``locks``
+    names what only one task at a time may hold. A group has no attempts of its own: it is expanded into tasks whose
+    ``parent`` it is, and ends when they have.
+    """
 
     task_id: str
     after: tuple[int, ...] = ()
+    after_any_end: bool = False
     allow_failure: bool = False
     retry: RetryRule = field(default_factory=RetryRule)
+    locks: tuple[str, ...] = ()
+    phase: Phase = Phase.STEPS
+    is_group: bool = False
+    parent: int | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,8 +11,9 @@ from orchestrator.checks import StepEvidence, SuccessRules, judge
 from orchestrator.context import Change, Context
 from orchestrator.envelope import Envelope, parse_envelope
 from orchestrator.errors import EnvelopeError, ExpressionError, NotJsonSafeError
-from orchestrator.expressions import Scope, has_expression, resolve
+from orchestrator.expressions import Scope, evaluate, has_expression, resolve
 from orchestrator.jsonsafe import JsonValue, dumps
+from orchestrator.selecting import is_selector, read_selected
 from orchestrator.states import AttemptState
 from orchestrator.workers.calls import Done
 
@@ -52,6 +53,7 @@ def judge_done(
     *,
     step: str,
     rules: SuccessRules,
+    save: Mapping[str, str] | None = None,
     context: Context,
     names: Mapping[str, JsonValue],
     missing: Callable[[Sequence[str]], tuple[str, ...]] = lambda _: (),
@@ -71,6 +73,14 @@ def judge_done(
     after = context.fork()
     after.apply(changes)
     scope = Scope(names={**names, "result": _result(envelope)}, ctx=after)
+    if save and envelope.is_ok:
+        try:
+            saved = tuple(_saved(save, scope, step))
+        except (ExpressionError, NotJsonSafeError) as error:
+            failing = Failing(code=error.code, reason=f"save: {error}", rule="save", detail=error.hint)
+            return _failed(done, failing, envelope, changes)
+        changes = (*changes, *saved)
+        after.apply(saved)
     evidence = StepEvidence(
         exit_code=done.exit_code,
         envelope_status=envelope.status,
@@ -81,6 +91,13 @@ def judge_done(
     if failing is None:
         return Verdict(status=AttemptState.COMPLETED, outcome="ok", envelope=envelope, changes=changes)
     return _failed(done, failing, envelope, changes)
+
+
+def _saved(save: Mapping[str, str], scope: Scope, step: str) -> Iterator[Change]:
+    """Evaluate what a step saves: a bare expression, or ``file.json:path`` for a value in a result file."""
+    for key, source in save.items():
+        value = read_selected(source) if is_selector(source) else evaluate(source, scope)
+        yield Change(key, dumps(value, key), step)
 
 
 def _first_failing(

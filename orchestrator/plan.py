@@ -9,6 +9,7 @@ import functools
 import hashlib
 import json
 import os
+import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,20 +26,26 @@ from orchestrator.errors import (
     UsageError,
 )
 from orchestrator.expressions import Scope, resolve
+from orchestrator.fanning import Fan
 from orchestrator.inputs import settle_inputs
 from orchestrator.jsonsafe import JsonValue
 from orchestrator.keys import did_you_mean
-from orchestrator.nodes import Node, RetryRule
+from orchestrator.nodes import Node, Phase, RetryRule
 from orchestrator.paths import project_root
 from orchestrator.recipe.load import LoadedRecipe, load_recipe
 from orchestrator.recipe.model import PythonStep, Recipe, Retry, ShellStep, Step, Success
+from orchestrator.recipe.order import dependencies, in_order
 from orchestrator.sources import MAX_BYTES, Source, read_source
 from orchestrator.states import TaskState
 from orchestrator.support import unsupported
 from orchestrator.workers.calls import CommandCall, PythonCall
 from orchestrator.workers.commands import command_for
 
+_ITEM = re.compile(r"\bitem\b")
+
 STDIN_NAME = "<stdin>"
+# What every step holds that did not say it may run beside others; no lock of a recipe has this name.
+LANE = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +73,9 @@ class PlannedTask:
     file: ScriptletFile | None = None
     definition_sha256: str
     node: Node
+    fan: Fan | None = None
     rules: SuccessRules
+    save: dict[str, str] = field(default_factory=dict)
     args: dict[str, JsonValue] = field(default_factory=dict)
     env: dict[str, JsonValue] = field(default_factory=dict)
     when: str = ""
@@ -81,6 +90,11 @@ class PlannedTask:
         if isinstance(self.target, PythonCall):
             return f"{self.target.path.name}:{self.target.class_name}"
         return " ".join(self.target.argv)
+
+    @property
+    def when_sees_item(self) -> bool:
+        """Tell whether the condition is one of each item, not of the step as a whole."""
+        return _ITEM.search(self.when) is not None
 
     def to_json(self) -> dict[str, str]:
         """Give the task as it is recorded with a new run."""
@@ -103,6 +117,11 @@ class Plan:
     inputs: dict[str, JsonValue]
     vars: dict[str, JsonValue]
     tasks: tuple[PlannedTask, ...]
+
+    @property
+    def max_parallel(self) -> int:
+        """Give how many steps may run at once where nobody says otherwise: one for each processor."""
+        return self.recipe.max_parallel or usable_processors()
 
     @property
     def source(self) -> Source:
@@ -158,7 +177,7 @@ def make_plan(
     files = _check_files(loaded, project)
     inputs = settle_inputs(loaded.recipe.inputs, given, project)
     left_out = _left_out([step.name for step in loaded.recipe.steps], selection)
-    tasks = tuple(_tasks(loaded, files, left_out))
+    tasks = tuple(_tasks(loaded, dict(zip(_names(loaded.recipe), files, strict=True)), left_out))
     return Plan(
         loaded=loaded,
         project=project,
@@ -215,7 +234,7 @@ def _find_files(loaded: LoadedRecipe, project: Project, problems: list[Problem])
     """Find the file of every step; note what is not there or not allowed."""
     files: list[ScriptletFile | None] = []
     find = functools.cache(functools.partial(_find_file, project))
-    for step in loaded.recipe.steps:
+    for step in loaded.recipe.every_step():
         try:
             files.append(find(*_names_file(step)))
         except ScriptletError as error:
@@ -238,24 +257,42 @@ def _find_file(project: Project, module: str, class_name: str, script: str) -> S
     return find_script(project, script) if script else None
 
 
+def _names(recipe: Recipe) -> list[str]:
+    return [step.name for step in recipe.every_step()]
+
+
 def _tasks(
-    loaded: LoadedRecipe, files: Sequence[ScriptletFile | None], left_out: Mapping[str, str]
+    loaded: LoadedRecipe, files: Mapping[str, ScriptletFile | None], left_out: Mapping[str, str]
 ) -> Iterator[PlannedTask]:
-    steps = loaded.recipe.steps
-    positions = {step.name: position for position, step in enumerate(steps)}
-    for position, (step, file) in enumerate(zip(steps, files, strict=True)):
-        if not isinstance(step, PythonStep | ShellStep):  # refused by `unsupported` before
-            continue
-        after = [position - 1] if position else []
-        if step.depends_on is not None:
-            after = [positions[name] for name in step.depends_on]
-        node = Node(
-            task_id=step.name,
-            after=tuple(after),
-            allow_failure=step.allow_failure,
-            retry=_retry_rule(step.retry or loaded.recipe.defaults.retry),
-        )
-        yield _task(loaded, position, step, file, node, left_out.get(step.name, ""))
+    """Give the tasks of all three lists, each list in an order in which its steps could run."""
+    recipe = loaded.recipe
+    lists = {Phase.STEPS: recipe.steps, Phase.ON_FAILURE: recipe.on_failure, Phase.FINALLY: recipe.finally_}
+    positions: dict[str, int] = {}
+    for phase, steps in lists.items():
+        waits = dependencies(steps)
+        for step in in_order(steps, waits):
+            if not isinstance(step, PythonStep | ShellStep):  # refused by `unsupported` before
+                continue
+            position = positions[step.name] = len(positions)
+            node = _node(loaded, step, files[step.name], phase, tuple(positions[name] for name in waits[step.name]))
+            yield _task(loaded, position, step, files[step.name], node, left_out.get(step.name, ""))
+
+
+def _node(
+    loaded: LoadedRecipe, step: PythonStep | ShellStep, file: ScriptletFile | None, phase: Phase, after: tuple[int, ...]
+) -> Node:
+    is_group = step.foreach is not None or bool(step.matrix)
+    is_shared = step.parallel or is_group or (file is not None and file.parallelizable)
+    return Node(
+        task_id=step.name,
+        after=after,
+        after_any_end=phase is not Phase.STEPS and step.depends_on is None,
+        allow_failure=step.allow_failure,
+        retry=_retry_rule(step.retry or loaded.recipe.defaults.retry),
+        locks=(*(() if is_shared else (LANE,)), *step.locks),
+        phase=phase,
+        is_group=is_group,
+    )
 
 
 def _task(
@@ -278,12 +315,14 @@ def _task(
         file=file,
         definition_sha256=_definition(step, file, env, timeout_sec, node),
         node=node,
+        fan=Fan(foreach=step.foreach, matrix=step.matrix or None) if node.is_group else None,
         rules=_rules(step.success),
+        save=step.save,
         args=step.args,
         env=env,
         when=step.when or "",
         timeout_sec=timeout_sec,
-        needs_process=bool(timeout_sec) or file is None or file.requires_process,
+        needs_process=bool(timeout_sec or loaded.recipe.timeout) or file is None or file.requires_process,
         free_stdout=isinstance(step, ShellStep) and step.stdout == "free",
         left_out=left_out,
     )
@@ -325,7 +364,7 @@ def _definition(
     node: Node,
 ) -> str:
     """Hash what a task does, so that a change of its step, its defaults or its scriptlet's file shows."""
-    said_otherwise = {"idx", "description", "tags", "depends_on", "retry"}
+    said_otherwise = {"idx", "description", "tags", "depends_on", "retry", "parallel", "locks"}
     document = step.model_dump(mode="json", exclude_unset=True, warnings=False, exclude=said_otherwise)
     settled = {"env": dict(env), "timeout": timeout_sec, "after": list(node.after), "retry": node.retry.to_json()}
     whole = {**document, **settled, "file_sha256": file.sha256 if file else ""}
@@ -345,6 +384,11 @@ def _left_out(names: Sequence[str], selection: Selection) -> dict[str, str]:
     if len(left_out) == len(names):
         raise NothingSelectedError("the selection leaves no step to run", hint=f"the steps are: {', '.join(names)}")
     return left_out
+
+
+def usable_processors() -> int:
+    """Count the processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
 
 
 def _order(problem: Problem) -> tuple[int, int]:

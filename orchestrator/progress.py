@@ -24,7 +24,10 @@ class RunBegun:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskStarted:
-    """An attempt at a task begins; ``attempt_index`` counts from 1."""
+    """An attempt at a task begins; ``attempt_index`` counts from 1.
+
+    All tasks of a fan-out have the position of their step.
+    """
 
     position: int
     task_id: str
@@ -50,12 +53,13 @@ class TaskEnded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunSettled:
-    """The run ended or was interrupted."""
+    """The run ended or was interrupted; ``problem`` is what kept it from ending well, where no step did."""
 
     run_id: str
     run_root: Path
     status: RunState
     reason: str
+    problem: Problem | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import signal
 import threading
@@ -12,26 +13,29 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from orchestrator.context import Context
-from orchestrator.driver import Driver
+from orchestrator.context import Change, Context
+from orchestrator.driver import Driver, Ending, Task, item_node
 from orchestrator.engine import Board
 from orchestrator.errors import StoreError, UsageError
 from orchestrator.files import replace_file, sweep_temporaries
 from orchestrator.invoke import happen
-from orchestrator.jsonsafe import JsonValue
+from orchestrator.jsonsafe import JsonValue, dumps
+from orchestrator.merge import Merge
+from orchestrator.nodes import Node, Phase
 from orchestrator.plan import STDIN_NAME, Plan
 from orchestrator.progress import LogMissing, Reporter, RunBegun, RunSettled, Silence
 from orchestrator.states import ENDED_TASKS, AttemptState, RunState, TaskState
 from orchestrator.store.audit import row_fault
-from orchestrator.store.contexts import read_context
+from orchestrator.store.contexts import read_context, read_first_values, read_writes
 from orchestrator.store.database import Database, close_opened, opened
 from orchestrator.store.events import append_event, chain_fault
 from orchestrator.store.leases import lost_log, take
 from orchestrator.store.queries import TaskRow, count_failures, read_open_attempts, read_run, read_tasks
-from orchestrator.store.runs import put_inputs, redefine_tasks, set_run_state
+from orchestrator.store.runs import OUTPUTS_KEY, put_inputs, redefine_tasks, set_run_state, set_task_states
 from orchestrator.workers.pool import WorkerPool
 
 _EXIT_STATUSES = {RunState.COMPLETED: 0, RunState.FAILED: 1}
+TIMED_OUT_STATUS = 124
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -51,7 +55,8 @@ class Outcome:
         keys = [key for key in self.context if not key.startswith("_")]
         place = {"run_id": self.run_root.name, "run_root": str(self.run_root)}
         if self.status is RunState.COMPLETED:
-            return {"status": "ok", "ctx_keys": keys, **place}
+            outputs = {"outputs": self.context.get(OUTPUTS_KEY)} if OUTPUTS_KEY in self.context else {}
+            return {"status": "ok", "ctx_keys": keys, **outputs, **place}
         failure = {"reason": self.reason, "exit_code": self.exit_status, "step": self.step}
         return {"status": "error", **failure, "ctx_keys": keys, **place}
 
@@ -60,12 +65,14 @@ class Outcome:
 class DriveOptions:
     """How to drive a run, whichever run it is.
 
-    ``inline`` runs Python steps in this process; ``takeover`` drives a run whose other host is dead;
+    ``inline`` runs Python steps in this process, one at a time; ``jobs`` is how many steps may run at once;
+    ``takeover`` drives a run whose other host is dead;
     ``accept_changes`` runs steps again whose recipe or scriptlet changed; ``deliver`` takes what the run came to, and
     until it has, the run is not let go.
     """
 
     inline: bool = False
+    jobs: int | None = None
     fail_fast: bool = True
     takeover: bool = False
     accept_changes: bool = False
@@ -82,7 +89,8 @@ def drive_run(run_root: Path, plan: Plan, options: DriveOptions) -> Outcome:
     """
     database = opened(run_root)
     context = Context()
-    pool = WorkerPool(context, folders=[str(plan.project.root)])
+    jobs = 1 if options.inline else options.jobs or plan.max_parallel
+    pool = WorkerPool(context, size=jobs, folders=[str(plan.project.root)])
     try:
         log_missing = lost_log(database)
         lease = take(database, takeover=options.takeover)
@@ -92,7 +100,6 @@ def drive_run(run_root: Path, plan: Plan, options: DriveOptions) -> Outcome:
             _settle_earlier(database, plan, accept_changes=options.accept_changes)
             if log_missing:
                 _note_lost_log(database, options.reporter)
-            context.apply(read_context(database))
             outcome = _driven(database, plan, options, context, pool)
             options.deliver(outcome)
             return outcome
@@ -124,12 +131,15 @@ def deliver_ended(run_root: Path, options: DriveOptions) -> Outcome:
 
 def _driven(database: Database, plan: Plan, options: DriveOptions, context: Context, pool: WorkerPool) -> Outcome:
     rows = read_tasks(database)
-    board = Board([task.node for task in plan.tasks], [row.status for row in rows], fail_fast=options.fail_fast)
+    tasks = _tasks(plan, rows)
+    board = Board(_nodes(plan, rows), [row.status for row in rows], fail_fast=options.fail_fast)
     board.recall_failures(count_failures(database))
     driver = Driver(
         plan,
         database,
+        tasks=tasks,
         board=board,
+        merge=_merge(plan, database, context),
         context=context,
         pool=pool,
         names=_names(plan, database.run_root, rows),
@@ -139,8 +149,41 @@ def _driven(database: Database, plan: Plan, options: DriveOptions, context: Cont
     )
     options.reporter.tell(_beginning(database, plan, rows))
     with _stopping_on_signals(driver, enabled=options.handle_signals) as caught:
-        status, step = driver.drive()
-    return _settle(database, context, options.reporter, status, step, caught)
+        end = driver.drive()
+    return _settle(database, driver, context, options.reporter, caught, end)
+
+
+def _tasks(plan: Plan, rows: tuple[TaskRow, ...]) -> list[Task]:
+    """Give the tasks of the plan and those that fan-outs were expanded into before."""
+    return [
+        Task(
+            position=row.position,
+            task_id=row.task_id,
+            planned=plan.tasks[row.position if row.parent is None else row.parent],
+            item=row.item_json,
+        )
+        for row in rows
+    ]
+
+
+def _nodes(plan: Plan, rows: tuple[TaskRow, ...]) -> list[Node]:
+    items: dict[int, Node] = {}
+    for row in rows:
+        if row.parent is not None and row.parent not in items:
+            items[row.parent] = item_node(plan.tasks[row.parent], row.parent)
+    return [plan.tasks[row.position].node if row.parent is None else items[row.parent] for row in rows]
+
+
+def _merge(plan: Plan, database: Database, context: Context) -> Merge:
+    """Begin with the first values and what ended tasks wrote; each phase sees all of those before it."""
+    first = read_first_values(database)
+    context.apply(Change(key, text, "") for key, text in first.items())
+    begins = {phase: sum(task.node.phase < phase for task in plan.tasks) for phase in Phase}
+    after = [(*range(begins[task.node.phase]), *task.node.after) for task in plan.tasks]
+    merge = Merge(after, first, last_write_wins=plan.recipe.on_conflict == "last_write_wins")
+    for position, changes in read_writes(database).items():
+        merge.ended(position, changes)
+    return merge
 
 
 def _settle_earlier(database: Database, plan: Plan, *, accept_changes: bool) -> None:
@@ -158,11 +201,22 @@ def _settle_earlier(database: Database, plan: Plan, *, accept_changes: bool) -> 
     with database.transaction():
         if read_run(database).status is not RunState.PENDING or orphans:
             append_event(database, "run.resumed", {"orphans": [orphan.attempt_id for orphan in orphans]})
+        _reset_last_phases(database, plan)
         for orphan in orphans:
             which = {"task_id": orphan.task_id, "attempt_id": orphan.attempt_id}
             lost = {"status": AttemptState.LOST, "task_status": TaskState.PENDING, "outcome": "runner died"}
             happen("attempt.exited", {"run_root": str(database.run_root), **which, **lost})
         set_run_state(database, RunState.RUNNING)
+
+
+def _reset_last_phases(database: Database, plan: Plan) -> None:
+    """Let what an interrupted run did last be done again, since the steps before it go on."""
+    later = {task.position for task in plan.tasks if task.node.phase is not Phase.STEPS}
+    rows = read_tasks(database) if later else ()
+    of_steps = [row for row in rows if row.position not in later and row.parent not in later]
+    ended = [row.task_id for row in rows if row.position in later and row.status in ENDED_TASKS]
+    if any(row.status not in ENDED_TASKS for row in of_steps):
+        set_task_states(database, ended, TaskState.PENDING, "the run goes on")
 
 
 def _note_lost_log(database: Database, reporter: Reporter) -> None:
@@ -174,7 +228,7 @@ def _note_lost_log(database: Database, reporter: Reporter) -> None:
 
 def _take_over_changes(database: Database, plan: Plan, *, accept_changes: bool) -> None:
     """Compare the definitions of the tasks with those the run was started with."""
-    rows = read_tasks(database)
+    rows = [row for row in read_tasks(database) if row.parent is None]
     if [row.task_id for row in rows] != [task.task_id for task in plan.tasks]:
         raise UsageError("the recipe's list of steps changed since the run began", hint="start a new run", code="MS307")
     pairs = zip(rows, plan.tasks, strict=True)
@@ -201,14 +255,27 @@ def how_to_accept(run_root: Path) -> str:
 
 
 def _settle(
-    database: Database, context: Context, reporter: Reporter, status: RunState, step: str, caught: list[signal.Signals]
+    database: Database, driver: Driver, context: Context, reporter: Reporter, caught: list[signal.Signals], end: Ending
 ) -> Outcome:
     """Record how the run ended and say so."""
-    reason = _interruption(caught) if status is RunState.PENDING else _reason(database, step)
-    params = {"run_root": str(database.run_root), "status": status, "reason": f"{step}: {reason}" if step else reason}
+    status, step, reason = end.status, end.step, end.reason
+    if status is RunState.PENDING:
+        reason = _interruption(caught)
+    elif not reason:
+        reason = _reason(database, step)
+    params = {
+        "run_root": str(database.run_root),
+        "status": status,
+        "reason": f"{step}: {reason}" if step else reason,
+        "outputs": end.outputs,
+    }
     happen("run.settled", params)
+    if end.outputs:
+        context.apply([Change(OUTPUTS_KEY, dumps(end.outputs), "")])
     outcome = _outcome(database, context, status, step, reason, caught[0] if caught else signal.SIGINT)
-    reporter.tell(_settled(outcome))
+    if driver.has_expired and status is RunState.FAILED:
+        outcome = dataclasses.replace(outcome, exit_status=TIMED_OUT_STATUS)
+    reporter.tell(dataclasses.replace(_settled(outcome), problem=end.problem))
     return outcome
 
 
@@ -264,7 +331,7 @@ def _recipe_path(name: str) -> str:
 
 
 def _beginning(database: Database, plan: Plan, rows: tuple[TaskRow, ...]) -> RunBegun:
-    selected = [pair for pair in zip(rows, plan.tasks, strict=True) if not pair[1].left_out]
+    selected = [pair for pair in zip(rows, plan.tasks, strict=False) if not pair[1].left_out]
     return RunBegun(
         run_id=database.run_root.name,
         run_root=database.run_root,

@@ -81,7 +81,7 @@ _FROM: dict[type[StrEnum], dict[StrEnum, frozenset[StrEnum]]] = {
         TaskState.RUNNING: frozenset({TaskState.PENDING}),
         TaskState.WAITING_EXTERNAL: frozenset({TaskState.RUNNING}),
         TaskState.COMPLETED: frozenset({TaskState.RUNNING, TaskState.WAITING_EXTERNAL}),
-        TaskState.FAILED: frozenset({TaskState.RUNNING, TaskState.WAITING_EXTERNAL}),
+        TaskState.FAILED: frozenset({TaskState.RUNNING, TaskState.WAITING_EXTERNAL, TaskState.COMPLETED}),
         TaskState.SKIPPED: frozenset({TaskState.PENDING}),
         TaskState.CANCELLED: frozenset({TaskState.PENDING, TaskState.RUNNING, TaskState.WAITING_EXTERNAL}),
     },

@@ -24,24 +24,13 @@ CODE = "MS208"
 
 _RECIPE_KEYS = {
     "secrets": "give the value to the step's environment from outside",
-    "timeout": "give each step a timeout",
-    "max_parallel": "leave it out; steps run one after the other",
     "isolation": "choose it with --isolation",
-    "on_conflict": "leave it out; steps run one after the other",
     "budget": "leave it out",
-    "on_failure": "move its steps into a recipe of their own",
-    "finally_": "move its steps into a recipe of their own",
-    "outputs": "read the context with 'matterstack ctx get'",
     "repeat": "run the recipe again",
 }
 _DEFAULTS_KEYS = {"resources": "leave it out", "isolation": "choose it with --isolation"}
 _STEP_KEYS = {
-    "parallel": "leave it out; steps run one after the other",
     "operator_key": "leave it out; the step then runs on this machine",
-    "foreach": "write one step for each item",
-    "matrix": "write one step for each combination",
-    "save": "write context keys from the step: outputs of its envelope, or ctx.set",
-    "locks": "leave it out; steps run one after the other",
     "needs": "leave it out; a step on this machine sees the whole context",
     "files": "put the files where the step looks for them",
     "resources": "leave it out",
@@ -63,7 +52,7 @@ def unsupported(loaded: LoadedRecipe) -> Iterator[Problem]:
     yield from _keys(recipe, of_recipe, _RECIPE_KEYS)
     yield from _keys(recipe.defaults, of_defaults, _DEFAULTS_KEYS)
     yield from _parts(recipe.defaults, of_defaults)
-    for step in recipe.steps:
+    for step in recipe.every_step():
         of_step = partial(loaded.place, step.name)
         if isinstance(step, _TYPES):
             message = f"steps of type {step.type!r} are not executed yet"

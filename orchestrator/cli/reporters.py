@@ -101,6 +101,8 @@ class PlainReporter:
         for failure in self._failures:
             if failure.status is TaskState.FAILED and not failure.allowed:
                 self._explain(failure)
+        if settled.problem:
+            self.write(harmless(str(settled.problem)))
         counts = ", ".join(f"{count} {word.lower()}" for word, count in self._counts.items()) or "nothing to do"
         took = seconds(monotonic() - self._began_at)
         color = "green" if settled.status is RunState.COMPLETED else "red"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import heapq
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol, TypeVar
 
 
@@ -47,6 +48,27 @@ def dependencies(steps: Iterable[Ordered]) -> dict[str, tuple[str, ...]]:
         else:
             before = (step.name,)
     return waits
+
+
+def in_order(steps: Sequence[StepT], waits: Mapping[str, Sequence[str]]) -> list[StepT]:
+    """Give steps in an order in which they could run, as near to the list's as that allows; there are no circles."""
+    places = {step.name: place for place, step in enumerate(steps)}
+    missing = {name: len(set(names)) for name, names in waits.items()}
+    dependents: dict[str, list[str]] = {}
+    for name, names in waits.items():
+        for before in set(names):
+            dependents.setdefault(before, []).append(name)
+    ready = [places[name] for name, count in missing.items() if not count]
+    heapq.heapify(ready)
+    ordered: list[StepT] = []
+    while ready:
+        step = steps[heapq.heappop(ready)]
+        ordered.append(step)
+        for name in dependents.get(step.name, ()):
+            missing[name] -= 1
+            if not missing[name]:
+                heapq.heappush(ready, places[name])
+    return ordered
 
 
 def by_idx(steps: Sequence[StepT]) -> list[StepT]:

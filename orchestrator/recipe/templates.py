@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 
@@ -11,6 +10,7 @@ from orchestrator.expressions import NAMES, KnownNames, check_syntax, check_temp
 from orchestrator.jsonsafe import JsonValue
 from orchestrator.recipe.model import STEP_LISTS
 from orchestrator.recipe.words import shown
+from orchestrator.selecting import is_selector
 from orchestrator.sources import MAX_PROBLEMS, DocPath, Source
 
 Check = Callable[[str, KnownNames], None]
@@ -20,7 +20,6 @@ _Part = tuple[JsonValue, DocPath, "Check | Rules"]
 ANY_KEY = "*"
 
 _OPENING = "${{"
-_SELECTOR = re.compile(r"[\w./-]+\.json:[\w.\[\]-]+")
 
 
 def _free(_: str, __: KnownNames) -> None:
@@ -41,7 +40,7 @@ def _whole(text: str, known: KnownNames) -> None:
 
 
 def _bare_or_selector(text: str, known: KnownNames) -> None:
-    if not _SELECTOR.fullmatch(text):
+    if not is_selector(text):
         check_syntax(text, known)
 
 

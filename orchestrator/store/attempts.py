@@ -78,7 +78,9 @@ def close_attempt(database: Database, task_id: str, attempt_id: str, result: Att
     _check_move(AttemptState(status), result.status, f"attempt {attempt_id} of {task_id}")
     seq = append_event(database, "attempt.closed", _closing(task_id, attempt_id, result))
     kept = result.status is AttemptState.COMPLETED
-    write_changes(database, result.changes, attempt_id=attempt_id, seq=seq, rolled_back=not kept)
+    write_changes(
+        database, result.changes, attempt_id=attempt_id, seq=seq, task_position=position, rolled_back=not kept
+    )
     _write_result(database, (position, index), result, seq)
     database.write(
         "UPDATE tasks SET status = ?, status_reason = ?, seq = ? WHERE position = ?",

@@ -23,7 +23,8 @@ class _Told:
     tasks: dict[str, str] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
     attempts: dict[str, str] = field(default_factory=dict)
-    context: dict[str, str] = field(default_factory=dict)
+    first: dict[str, str] = field(default_factory=dict)
+    writes: dict[str, dict[str, str | None]] = field(default_factory=dict)
     left_out: frozenset[str] = frozenset()
 
 
@@ -51,7 +52,11 @@ def _fold(database: Database) -> _Told:
 def _take_run_opened(told: _Told, payload: Mapping[str, Any]) -> None:
     told.left_out = frozenset(payload["left_out"])
     told.tasks.update(dict.fromkeys(told.left_out, TaskState.SKIPPED.value))
-    told.context.update(payload["context"])
+    told.first = payload["context"]
+
+
+def _take_run_outputs(told: _Told, payload: Mapping[str, Any]) -> None:
+    told.first = {**told.first, **payload["writes"]}
 
 
 def _take_attempt_opened(told: _Told, payload: Mapping[str, Any]) -> None:
@@ -64,7 +69,21 @@ def _take_attempt_closed(told: _Told, payload: Mapping[str, Any]) -> None:
     told.tasks[payload["task_id"]] = payload["task_status"]
     told.attempts[payload["attempt_id"]] = payload["status"]
     if payload["status"] == AttemptState.COMPLETED:
-        told.context.update(payload["writes"])
+        told.writes[payload["task_id"]] = payload["writes"]
+
+
+def _take_task_expanded(told: _Told, payload: Mapping[str, Any]) -> None:
+    told.tasks[payload["task_id"]] = TaskState.RUNNING.value
+
+
+def _take_task_collected(told: _Told, payload: Mapping[str, Any]) -> None:
+    told.tasks[payload["task_id"]] = payload["task_status"]
+    told.writes[payload["task_id"]] = payload["writes"]
+
+
+def _take_task_refused(told: _Told, payload: Mapping[str, Any]) -> None:
+    told.tasks[payload["task_id"]] = TaskState.FAILED.value
+    told.writes.pop(payload["task_id"], None)
 
 
 def _take_tasks_redefined(told: _Told, payload: Mapping[str, Any]) -> None:
@@ -75,8 +94,12 @@ def _take_tasks_redefined(told: _Told, payload: Mapping[str, Any]) -> None:
 
 _TAKERS: dict[str, Callable[[_Told, Mapping[str, Any]], None]] = {
     "run.opened": _take_run_opened,
+    "run.outputs": _take_run_outputs,
     "attempt.opened": _take_attempt_opened,
     "attempt.closed": _take_attempt_closed,
+    "task.expanded": _take_task_expanded,
+    "task.collected": _take_task_collected,
+    "task.refused": _take_task_refused,
     "tasks.redefined": _take_tasks_redefined,
 }
 
@@ -85,7 +108,12 @@ def _differences(database: Database, told: _Told) -> Iterator[str]:
     for run_id, status in database.all("SELECT run_id, status FROM runs"):
         if status != told.run:
             yield f"run {run_id} is {status}, and its events say {told.run}"
-    for task_id, status, count in database.all("SELECT task_id, status, attempt_count FROM tasks ORDER BY position"):
+    context: dict[str, str | None] = dict(told.first)
+    for task_id, status, count, parent in database.all(
+        "SELECT task_id, status, attempt_count, parent FROM tasks ORDER BY position"
+    ):
+        if parent is None:
+            context.update(told.writes.get(task_id, {}))
         expected = told.tasks.get(task_id, TaskState.PENDING.value)
         if status != expected:
             yield f"task {task_id!r} is {status}, and its events say {expected}"
@@ -94,7 +122,7 @@ def _differences(database: Database, told: _Told) -> Iterator[str]:
     attempts: dict[str, str] = dict(database.all("SELECT attempt_id, status FROM task_attempts"))
     yield from _unlike("attempt", attempts, told.attempts)
     values = {key: text_digest(text) for key, text in database.all("SELECT key, value_json FROM context ORDER BY key")}
-    yield from _unlike("context key", values, {key: digest for key, digest in told.context.items() if digest})
+    yield from _unlike("context key", values, {key: digest for key, digest in context.items() if digest})
 
 
 def _unlike(what: str, rows: Mapping[str, str], told: Mapping[str, str]) -> Iterator[str]:

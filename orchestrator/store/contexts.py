@@ -23,14 +23,24 @@ class HistoryEntry:
 
 
 def write_changes(
-    database: Database, changes: Iterable[Change], *, attempt_id: str | None, seq: int, rolled_back: bool = False
+    database: Database,
+    changes: Iterable[Change],
+    *,
+    attempt_id: str | None,
+    seq: int,
+    task_position: int | None = None,
+    rolled_back: bool = False,
 ) -> None:
-    """Record writes in the history; the newest of a key that is not rolled back is its present value."""
+    """Record writes in the history.
+
+    Of those that are not rolled back, the one of the last task in the plan is the present value of its key. Those of
+    the tasks of a fan-out are no values of the context: they are collected by the task that these come from.
+    """
     for change in changes:
         database.write(
-            "INSERT INTO context_history (key, value_json, who, attempt_id, rolled_back, seq)"
-            " VALUES (?, ?, ?, ?, ?, ?)",
-            (change.key, change.text, change.who, attempt_id, int(rolled_back), seq),
+            "INSERT INTO context_history (key, value_json, who, attempt_id, rolled_back, task_position, seq)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (change.key, change.text, change.who, attempt_id, int(rolled_back), task_position, seq),
         )
 
 
@@ -40,12 +50,29 @@ def read_context(database: Database) -> tuple[Change, ...]:
     return tuple(Change(*row) for row in rows)
 
 
+def read_first_values(database: Database) -> dict[str, str]:
+    """Give the values that the run began with, as JSON text."""
+    rows = database.all("SELECT key, value_json FROM context_history WHERE task_position IS NULL")
+    return dict(rows)  # type: ignore[arg-type]
+
+
+def read_writes(database: Database) -> dict[int, list[Change]]:
+    """Give the writes that count, by the position of their task, in the order in which they were made."""
+    writes: dict[int, list[Change]] = {}
+    for position, *fields in database.all(
+        "SELECT task_position, key, value_json, who FROM context_history JOIN tasks ON position = task_position"
+        " WHERE rolled_back = 0 AND parent IS NULL ORDER BY number"
+    ):
+        writes.setdefault(position, []).append(Change(*fields))
+    return writes
+
+
 def read_history(database: Database, key: str | None = None) -> tuple[HistoryEntry, ...]:
     """Give every write in order, or those of one key."""
     rows = database.all(
-        "SELECT key, value_json, who, task_id, context_history.attempt_id, rolled_back, context_history.seq"
-        " FROM context_history LEFT JOIN task_attempts USING (attempt_id) LEFT JOIN tasks ON position = task_position"
-        " WHERE ? IS NULL OR key = ? ORDER BY context_history.number",
+        "SELECT key, value_json, who, task_id, attempt_id, rolled_back, context_history.seq"
+        " FROM context_history LEFT JOIN tasks ON position = task_position"
+        " WHERE ? IS NULL OR key = ? ORDER BY number",
         (key, key),
     )
     return tuple(

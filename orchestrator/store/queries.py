@@ -26,7 +26,10 @@ class RunRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskRow:
-    """One task and where it stands; ``duration_sec`` is that of its latest attempt."""
+    """One task and where it stands; ``duration_sec`` is that of its latest attempt.
+
+    A task of a fan-out has the position of the task it comes from as ``parent``, and its item.
+    """
 
     position: int
     task_id: str
@@ -36,6 +39,9 @@ class TaskRow:
     status_reason: str
     attempt_count: int
     duration_sec: float | None
+    parent: int | None = None
+    item_id: str = ""
+    item_json: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +92,7 @@ def read_tasks(database: Database) -> tuple[TaskRow, ...]:
     """Give the tasks in list order."""
     rows = database.all(
         "SELECT position, task_id, step, definition_sha256, tasks.status, tasks.status_reason, attempt_count,"
-        " duration_sec FROM tasks LEFT JOIN task_attempts"
+        " duration_sec, parent, coalesce(item_id, ''), item_json FROM tasks LEFT JOIN task_attempts"
         " ON task_position = position AND attempt_index = attempt_count ORDER BY position"
     )
     return tuple(
@@ -99,6 +105,9 @@ def read_tasks(database: Database) -> tuple[TaskRow, ...]:
             status_reason=row[5],
             attempt_count=row[6],
             duration_sec=row[7],
+            parent=row[8],
+            item_id=row[9],
+            item_json=row[10],
         )
         for row in rows
     )

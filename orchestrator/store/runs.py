@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 from orchestrator.clock import utc_now
+from orchestrator.context import Change
 from orchestrator.errors import InfrastructureError
+from orchestrator.jsonsafe import JsonValue, checked_text, dumps, encode
 from orchestrator.states import RunState, TaskState, may_become
+from orchestrator.store.contexts import write_changes
 from orchestrator.store.database import Database
 from orchestrator.store.events import append_event, text_digest
+
+OUTPUTS_KEY = "_runner.outputs_v1"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +94,13 @@ def set_run_state(database: Database, state: RunState, reason: str = "") -> None
     )
 
 
+def put_outputs(database: Database, outputs: Mapping[str, JsonValue], who: str) -> None:
+    """Record the results that a recipe declares, as one value of the context."""
+    change = Change(OUTPUTS_KEY, dumps(dict(outputs), "outputs"), who)
+    seq = append_event(database, "run.outputs", {"writes": {change.key: text_digest(str(change.text))}})
+    write_changes(database, [change], attempt_id=None, seq=seq)
+
+
 def set_task_states(database: Database, task_ids: Iterable[str], state: TaskState, reason: str) -> None:
     """Move tasks that no attempt explains, such as skipped and blocked ones, with one event for all of them."""
     names = list(task_ids)
@@ -96,6 +111,80 @@ def set_task_states(database: Database, task_ids: Iterable[str], state: TaskStat
         "UPDATE tasks SET status = ?, status_reason = ?, seq = ? WHERE task_id = ?",
         ((state, reason, seq, name) for name in names),
     )
+
+
+def expand_task(database: Database, task_id: str, items: Sequence[tuple[str, str]]) -> int:
+    """Make one task of each item, given as id and JSON text, of a task that fans out; return the first position."""
+    position, step, definition = _pending_task(database, task_id)
+    digest = hashlib.sha256("\n".join(text for _, text in items).encode()).hexdigest()
+    payload = {"task_id": task_id, "count": len(items), "items_sha256": digest}
+    seq = append_event(database, "task.expanded", payload)
+    database.write(
+        "UPDATE tasks SET status = 'RUNNING', status_reason = '', seq = ? WHERE position = ?", (seq, position)
+    )
+    (first,) = database.one("SELECT max(position) + 1 FROM tasks") or (0,)
+    database.write_many(
+        "INSERT INTO tasks (position, task_id, step, definition_sha256, status, parent, item_index, item_id, item_json,"
+        " seq) VALUES (?, ?, ?, ?, 'PENDING', ?, ?, ?, ?, ?)",
+        (
+            (first + index, f"{task_id}[{name}]", step, definition, position, index, name, text, seq)
+            for index, (name, text) in enumerate(items)
+        ),
+    )
+    return int(first)
+
+
+def collect_task(database: Database, task_id: str, state: TaskState, reason: str = "") -> tuple[Change, ...]:
+    """End a task whose items have ended; what they wrote becomes one map a key, from item id to value, in their order.
+
+    Returns these writes; there are none where the task did not succeed.
+    """
+    (position,) = database.one("SELECT position FROM tasks WHERE task_id = ?", (task_id,)) or (0,)
+    changes = tuple(_collected(database, position, task_id)) if state is TaskState.COMPLETED else ()
+    payload = {
+        "task_id": task_id,
+        "task_status": state.value,
+        "reason": reason,
+        "writes": {change.key: text_digest(str(change.text)) for change in changes},
+    }
+    seq = append_event(database, "task.collected", payload)
+    write_changes(database, changes, attempt_id=None, seq=seq, task_position=position)
+    database.write(
+        "UPDATE tasks SET status = ?, status_reason = ?, seq = ? WHERE position = ?", (state, reason, seq, position)
+    )
+    return changes
+
+
+def refuse_writes(database: Database, task_id: str, reason: str) -> None:
+    """Take back the success of a task, and with it all that it wrote."""
+    seq = append_event(database, "task.refused", {"task_id": task_id, "reason": reason})
+    database.write(
+        "UPDATE context_history SET rolled_back = 1"
+        " WHERE task_position = (SELECT position FROM tasks WHERE task_id = ?)",
+        (task_id,),
+    )
+    database.write(
+        "UPDATE tasks SET status = 'FAILED', status_reason = ?, seq = ? WHERE task_id = ?", (reason, seq, task_id)
+    )
+
+
+def _pending_task(database: Database, task_id: str) -> tuple[int, str, str]:
+    row = database.one("SELECT position, step, definition_sha256, status FROM tasks WHERE task_id = ?", (task_id,))
+    if row is None or not may_become(TaskState(row[3]), TaskState.RUNNING):
+        raise InfrastructureError(f"the run has no task {task_id!r} that could be expanded")
+    return row[0], row[1], row[2]
+
+
+def _collected(database: Database, position: int, who: str) -> Iterator[Change]:
+    rows = database.all(
+        "SELECT key, item_id, value_json FROM context_history JOIN tasks ON position = task_position"
+        " WHERE parent = ? AND rolled_back = 0 AND value_json IS NOT NULL ORDER BY key, item_index, number",
+        (position,),
+    )
+    for key, group in groupby(rows, key=itemgetter(0)):
+        members = {encode(item): text for _, item, text in group}
+        text = "{" + ",".join(f"{item}:{value}" for item, value in members.items()) + "}"
+        yield Change(key, checked_text(text, key), who)
 
 
 def redefine_tasks(database: Database, definitions: Mapping[str, str], left_out: Collection[str] = ()) -> None:

@@ -34,7 +34,10 @@ class CommandCall:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """One attempt to be run; the timeout is in seconds, and None is no limit."""
+    """One attempt to be run; the timeout is in seconds, and None is no limit.
+
+    ``hidden`` holds the values to be seen instead of those of the shared context, for keys that steps beside wrote.
+    """
 
     attempt_id: str
     step: str
@@ -42,6 +45,7 @@ class Call:
     params: Mapping[str, JsonValue] = field(default_factory=dict)
     env: Mapping[str, str] = field(default_factory=dict)
     timeout_sec: float | None = None
+    hidden: tuple[Change, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -68,7 +68,7 @@ def _run(request: dict[str, Any], replica: Context, environment: Mapping[str, st
     # A program is asked to end by the same signal, sent to the group; this process stays to tell how it ended.
     signal.signal(signal.SIGTERM, _stay if "argv" in request else _on_terminate)
     cpu_before, threads_before = _cpu_sec(), threading.active_count()
-    fork = replica.fork(who=request["step"])
+    fork = replica.fork_hiding([Change(*change) for change in request["hidden"]], who=request["step"])
     answer = _run_command(request, environment) if "argv" in request else _run_python(request, fork)
     _restore_streams()
     return {

@@ -40,7 +40,7 @@ class _Stream(io.BufferedIOBase):
 
 def run_inline(call: Call, target: PythonCall, context: Context) -> Done:
     """Run the class of ``target`` on a fork of ``context``; standard output and error are captured in Python only."""
-    fork = context.fork(who=call.step)
+    fork = context.fork_hiding(call.hidden, who=call.step)
     stdout, stderr = Capture(cap=STDOUT_CAP, keep_tail=False), Capture(cap=STDERR_CAP, keep_tail=True)
     began = monotonic()
     with redirect_stdout(_text_stream(stdout)) as out, redirect_stderr(_text_stream(stderr)) as err:

@@ -10,7 +10,7 @@ import selectors
 import signal
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +88,7 @@ class _Worker:
             "env": call.env,
             "path": folders,
             "context": [[change.key, change.text, change.who] for change in changes],
+            "hidden": [[change.key, change.text, change.who] for change in call.hidden],
             **_target(call),
         }
         self.call, self.began, self.fault = call, monotonic(), ""
@@ -221,13 +222,17 @@ class WorkerPool:
         with contextlib.suppress(BlockingIOError):  # full of wakes
             os.write(self._waker, b"!")
 
-    def interrupt(self, fault: str, *, number: signal.Signals = signal.SIGTERM) -> None:
+    def interrupt(
+        self, fault: str, *, number: signal.Signals = signal.SIGTERM, spare: Collection[str] = frozenset()
+    ) -> None:
         """Ask every running step to end, or kill it; each is reported by `wait` with this fault.
 
-        A step that was asked before is not asked again, since that would end its cleaning up.
+        A step that was asked before is not asked again, since that would end its cleaning up. Attempts to ``spare`` are
+        left alone.
         """
         for worker in self._busy:
-            if not worker.fault or number is signal.SIGKILL:
+            is_spared = worker.call is not None and worker.call.attempt_id in spare
+            if not is_spared and (not worker.fault or number is signal.SIGKILL):
                 self._stop(worker, fault, number)
 
     def close(self) -> None:

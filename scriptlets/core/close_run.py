@@ -15,14 +15,14 @@ from orchestrator.states import RunState
 from orchestrator.store.contexts import read_context
 from orchestrator.store.database import Database, opened
 from orchestrator.store.leases import refuse_if_driven
-from orchestrator.store.runs import set_run_state
+from orchestrator.store.runs import put_outputs, set_run_state
 
 
 class CloseRun(BaseScriptlet):
     """Settle a run.
 
     Params: ``run_root``, ``status`` (COMPLETED, FAILED, CANCELLED, or PENDING for one that was interrupted and can be
-    resumed) and ``reason``.
+    resumed) and, optional, ``reason`` and ``outputs``, the results that the recipe declares, by name.
     """
 
     own_keys = True
@@ -32,12 +32,14 @@ class CloseRun(BaseScriptlet):
         refuse_if_driven(opened(params["run_root"]))
 
     def work(self, ctx: Context, params: Params) -> Outputs:
-        """Write context.json first: a settled run always has it."""
+        """Write context.json before the state is durable: a settled run always has it."""
         run_root = Path(params["run_root"])
         database = opened(run_root)
-        replace_file(run_root / "context.json", context_json(database), mode=0o644)
         with database.transaction():
+            if params.get("outputs"):
+                put_outputs(database, params["outputs"], self.name)
             set_run_state(database, RunState(params["status"]), params.get("reason", ""))
+            replace_file(run_root / "context.json", context_json(database), mode=0o644)
         return {"_run.closed_v1": {"run_id": run_root.name, "status": params["status"]}}
 
 

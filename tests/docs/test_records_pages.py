@@ -21,6 +21,8 @@ schema: matterstack/recipe/v1
 steps:
   - { name: first, type: python, module: ./end.py }
   - { name: second, type: python, module: ./end.py }
+finally:
+  - { name: last, type: shell, stdout: free, run: [date] }
 """
 END = """\
 import signal
@@ -43,6 +45,22 @@ steps:
   - { name: failing, type: shell, run: [date] }
   - { name: blocked, type: shell, run: [date] }
 """
+FANNED = """\
+schema: matterstack/recipe/v1
+steps:
+  - { name: each, type: shell, foreach: [1, 2], stdout: free, run: [date] }
+outputs: { state: steps.each.status }
+"""
+BESIDE = """\
+schema: matterstack/recipe/v1
+on_conflict: fail
+steps:
+  - { name: a, type: shell, parallel: true, stdout: free, run: [date], save: { n.x_v1: "1" } }
+  - { name: b, type: shell, parallel: true, stdout: free, run: [date], save: { n.x_v1: "2" } }
+"""
+
+
+OTHERS = {"fanned": FANNED, "beside": BESIDE}
 
 
 def run_root(checkout: Path, name: str, recipe: str, *commands: str) -> Path:
@@ -98,8 +116,9 @@ def columns(database: Database) -> list[list[str]]:
 
 
 def test_events_are_those_of_real_runs(checkout: Path) -> None:
-    """Runs that are killed, interrupted and completed, lose their log or fail record all that the page lists."""
+    """Runs that are killed and interrupted, lose their log, fan out or fail record all that the page lists."""
     runs = [killed_and_interrupted(checkout), without_its_log(checkout), failed(checkout)]
+    runs += [run_root(checkout, name, text, f"matterstack run {name}.yaml") for name, text in OTHERS.items()]
 
     assert {kind: payload for run in runs for kind, payload in history(run).items()} == LISTED
 

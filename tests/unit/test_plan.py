@@ -37,10 +37,10 @@ def test_each_step_waits_for_the_one_before(workshop: Workshop) -> None:
 
 
 def test_depends_on_replaces_the_order(workshop: Workshop) -> None:
-    """It may name later steps, several, or none."""
+    """It may name later steps, several, or none; the plan has them in an order in which they could run."""
     steps = (python("a", keys="depends_on: [c, b]"), python("b", keys="depends_on: []"), python("c"))
 
-    assert waits(workshop.plan(recipe(*steps))) == [(2, 1), (), (1,)]
+    assert waits(workshop.plan(recipe(*steps))) == [(), (0,), (1, 0)]
 
 
 def test_steps_without_a_schema_are_ordered_by_number(workshop: Workshop) -> None:
@@ -134,7 +134,7 @@ def test_all_that_is_wrong_is_told_at_once(workshop: Workshop) -> None:
             "{name: a, type: python, modul: ./steps.py}",
             "{name: b, type: python, module: ./nowhere.py}",
             python("c", "Nothing"),
-            python("d", keys="parallel: true"),
+            python("d", keys="cache: true"),
             python("e", keys="when: inputs.x > 1"),
         )
     )
@@ -320,11 +320,13 @@ def test_a_link_out_of_the_project_is_refused(workshop: Workshop, tmp_path: Path
 
 def test_what_cannot_run_yet_is_shown_with_what_is_missing(workshop: Workshop) -> None:
     """One round of mending is enough."""
-    problems = workshop.problems(recipe(python("a", "Gone"), python("b", keys="foreach: [1]"), head="timeout: 5\n"))
+    problems = workshop.problems(
+        recipe(python("a", "Gone"), python("b", keys="cache: true"), head="secrets: {a: {env: A}}\n")
+    )
 
     assert [problem.code for problem in problems] == ["MS208", "MS206", "MS208"]
-    with pytest.raises(InvalidFileError, match="'timeout' is not executed yet"):
-        workshop.plan(recipe(python("a", "Gone"), head="timeout: 5\n"))
+    with pytest.raises(InvalidFileError, match="'secrets' is not executed yet"):
+        workshop.plan(recipe(python("a", "Gone"), head="secrets: {a: {env: A}}\n"))
 
 
 def test_planning_writes_nothing(workshop: Workshop) -> None:

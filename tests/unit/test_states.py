@@ -55,7 +55,7 @@ def test_legal_moves(state: StrEnum, target: StrEnum) -> None:
         (RunState.COMPLETED, RunState.RUNNING),
         (RunState.PENDING, RunState.PENDING),
         (RunState.PAUSED, RunState.COMPLETED),
-        (TaskState.COMPLETED, TaskState.FAILED),
+        (TaskState.COMPLETED, TaskState.BLOCKED),
         (TaskState.PENDING, TaskState.COMPLETED),
         (TaskState.BLOCKED, TaskState.RUNNING),
         (TaskState.RUNNING, TaskState.SKIPPED),

@@ -29,14 +29,8 @@ def told(text: str) -> list[tuple[str, str]]:
     ("head", "key"),
     [
         ("secrets: {token: {env: TOKEN}}", "secrets"),
-        ("timeout: 1h", "timeout"),
-        ("max_parallel: 4", "max_parallel"),
         ("isolation: inline", "isolation"),
-        ("on_conflict: last_write_wins", "on_conflict"),
         ("budget: {core_hours: 1}", "budget"),
-        (f"on_failure: [{Z}]", "on_failure"),
-        (f"finally: [{Z}]", "finally"),
-        ("outputs: {best: ctx.a.x_v1}", "outputs"),
         ("repeat: {until: 1 > 0, max: 2}", "repeat"),
     ],
 )
@@ -54,12 +48,7 @@ def test_a_key_of_the_defaults_is_refused_at_its_place(keys: str, key: str) -> N
 @pytest.mark.parametrize(
     ("keys", "key"),
     [
-        ("parallel: true", "parallel"),
         ("operator_key: hpc.default", "operator_key"),
-        ("foreach: [1, 2]", "foreach"),
-        ("matrix: {n: [1, 2]}", "matrix"),
-        ("save: {a.x_v1: result.x}", "save"),
-        ("locks: [laser]", "locks"),
         ("needs: [a.x_v1]", "needs"),
         ("files: {a: b}", "files"),
         ("resources: {cores: 2}", "resources"),
@@ -137,40 +126,48 @@ def test_what_changes_nothing_is_not_refused(head: str) -> None:
 
 def test_everything_is_listed_at_once_with_a_way_out() -> None:
     """One round of mending is enough."""
-    steps = ("{name: a, type: human, instructions: Look}", shell("b", "x", "cache: true, foreach: [1]"))
+    steps = ("{name: a, type: human, instructions: Look}", shell("b", "x", "cache: true, needs: [a.x_v1]"))
 
-    problems = found(recipe(*steps, head="timeout: 1h\ndefaults: {resources: {cores: 2}}\n"))
+    problems = found(recipe(*steps, head="budget: {core_hours: 1}\ndefaults: {resources: {cores: 2}}\n"))
 
     assert {problem.code for problem in problems} == {"MS208"}
     assert [(problem.place and problem.place.line, problem.help) for problem in problems] == [
-        (1, "give each step a timeout"),
+        (1, "leave it out"),
         (2, "leave it out"),
         (4, "use type 'python' or 'shell'"),
         (5, "leave it out"),
-        (5, "write one step for each item"),
+        (5, "leave it out; a step on this machine sees the whole context"),
     ]
 
 
 EXECUTED = {
-    Recipe: {"schema_id", "workspace", "inputs", "vars", "defaults", "steps"},
+    Recipe: {"schema_id", "workspace", "inputs", "vars", "defaults", "steps", "timeout", "max_parallel", "on_conflict"}
+    | {"on_failure", "finally_", "outputs"},
     Defaults: {"timeout", "retry", "env"},
     Retry: {"max", "delay_sec", "backoff", "on"},
     PythonStep: {"idx", "name", "type", "module", "function", "args", "env", "when", "depends_on", "success"}
-    | {"allow_failure", "timeout", "retry"},
+    | {"allow_failure", "timeout", "retry", "parallel", "foreach", "matrix", "save", "locks"},
     ShellStep: {"idx", "name", "type", "run", "script", "stdout", "args", "env", "when", "depends_on", "success"}
-    | {"allow_failure", "timeout", "retry"},
+    | {"allow_failure", "timeout", "retry", "parallel", "foreach", "matrix", "save", "locks"},
 }
 DESCRIBING = {"description", "license", "tags", "test_meta"}
 OF_PYTEST = {"pytest"}
 REFUSED = {
-    Recipe: {"secrets", "timeout", "max_parallel", "isolation", "on_conflict", "budget", "on_failure", "finally_"}
-    | {"outputs", "repeat"},
+    Recipe: {"secrets", "isolation", "budget", "repeat"},
     Defaults: {"resources", "isolation"},
     Retry: {"grow"},
-    PythonStep: {"parallel", "operator_key", "foreach", "matrix", "save", "locks", "needs", "files", "resources"}
-    | {"fetch", "on_walltime", "cache", "cache_key", "isolation"},
-    ShellStep: {"parallel", "operator_key", "foreach", "matrix", "save", "locks", "needs", "files", "resources"}
-    | {"fetch", "on_walltime", "cache", "cache_key"},
+    PythonStep: {
+        "operator_key",
+        "needs",
+        "files",
+        "resources",
+        "fetch",
+        "on_walltime",
+        "cache",
+        "cache_key",
+        "isolation",
+    },
+    ShellStep: {"operator_key", "needs", "files", "resources", "fetch", "on_walltime", "cache", "cache_key"},
 }
 
 

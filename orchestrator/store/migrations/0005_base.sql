@@ -29,6 +29,11 @@ CREATE TABLE tasks (
     status TEXT NOT NULL,
     status_reason TEXT NOT NULL DEFAULT '',
     attempt_count INTEGER NOT NULL DEFAULT 0,
+    -- Of the tasks of a fan-out: the task that was expanded into them, the number and name of the item, and the item.
+    parent INTEGER REFERENCES tasks (position),
+    item_index INTEGER,
+    item_id TEXT,
+    item_json TEXT,
     seq INTEGER NOT NULL
 ) STRICT;
 
@@ -68,13 +73,19 @@ CREATE TABLE context_history (
     who TEXT NOT NULL,
     attempt_id TEXT,
     rolled_back INTEGER NOT NULL DEFAULT 0,
+    -- NULL for the values that a run begins with.
+    task_position INTEGER REFERENCES tasks (position),
     seq INTEGER NOT NULL
 ) STRICT;
 
--- The present values: of each key its newest write. SQLite takes the other columns from the row with the maximum.
-CREATE VIEW context (key, value_json, who, attempt_id, seq, number) AS
-    SELECT key, value_json, who, attempt_id, seq, max(number) FROM context_history WHERE rolled_back = 0
-    GROUP BY key HAVING value_json IS NOT NULL;
+-- The present values: of each key the write of the last task in plan order, whenever it was made. What the tasks of a
+-- fan-out wrote is collected by the task that they come from.
+CREATE VIEW context (key, value_json, who, attempt_id, task_position, seq) AS
+    SELECT key, value_json, who, attempt_id, task_position, seq FROM (
+        SELECT history.*, row_number() OVER (PARTITION BY key ORDER BY task_position DESC, number DESC) AS nth
+        FROM context_history AS history LEFT JOIN tasks ON position = task_position
+        WHERE rolled_back = 0 AND parent IS NULL
+    ) WHERE nth = 1 AND value_json IS NOT NULL;
 
 CREATE TABLE events (
     seq INTEGER PRIMARY KEY,
