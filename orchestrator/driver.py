@@ -290,6 +290,9 @@ class Driver:
     def _wait(self) -> None:
         """Wait until there is something to record or to start."""
         while not self._ended:
+            if not self._running and self._wake_at is None and not self._stopping:
+                message = "nothing runs and nothing is due, but the run has not settled"
+                raise AssertionError(message)
             self._interrupt()
             self._ended += self._pool.wait(self._patience())
             if self._stopping or self._expired or (self._wake_at is not None and monotonic() >= self._wake_at):
@@ -540,9 +543,7 @@ def _ending(
 
 def item_node(planned: PlannedTask, parent: int) -> Node:
     """Give the node that all tasks of one fan-out share."""
-    return dataclasses.replace(
-        planned.node, after=(), locks=tuple(lock for lock in planned.node.locks if lock), is_group=False, parent=parent
-    )
+    return dataclasses.replace(planned.node, after=(), locks=planned.locks, is_group=False, parent=parent)
 
 
 def _missing(names: Sequence[str]) -> tuple[str, ...]:

@@ -77,8 +77,8 @@ def judge_done(
         try:
             saved = tuple(_saved(save, scope, step))
         except (ExpressionError, NotJsonSafeError) as error:
-            failing = Failing(code=error.code, reason=f"save: {error}", rule="save", detail=error.hint)
-            return _failed(done, failing, envelope, changes)
+            unsaved = Failing(code=error.code, reason=f"save: {error}", rule="save", detail=error.hint)
+            return _failed(done, unsaved, envelope, changes)
         changes = (*changes, *saved)
         after.apply(saved)
     evidence = StepEvidence(

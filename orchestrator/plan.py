@@ -76,6 +76,7 @@ class PlannedTask:
     fan: Fan | None = None
     rules: SuccessRules
     save: dict[str, str] = field(default_factory=dict)
+    locks: tuple[str, ...] = ()
     args: dict[str, JsonValue] = field(default_factory=dict)
     env: dict[str, JsonValue] = field(default_factory=dict)
     when: str = ""
@@ -289,7 +290,7 @@ def _node(
         after_any_end=phase is not Phase.STEPS and step.depends_on is None,
         allow_failure=step.allow_failure,
         retry=_retry_rule(step.retry or loaded.recipe.defaults.retry),
-        locks=(*(() if is_shared else (LANE,)), *step.locks),
+        locks=() if is_group else (*(() if is_shared else (LANE,)), *step.locks),
         phase=phase,
         is_group=is_group,
     )
@@ -318,6 +319,7 @@ def _task(
         fan=Fan(foreach=step.foreach, matrix=step.matrix or None) if node.is_group else None,
         rules=_rules(step.success),
         save=step.save,
+        locks=step.locks,
         args=step.args,
         env=env,
         when=step.when or "",

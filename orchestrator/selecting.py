@@ -34,8 +34,10 @@ def read_selected(selector: str, folder: Path | None = None) -> JsonValue:
 
 def _part(value: JsonValue, index: str, key: str, selector: str) -> JsonValue:
     if index and isinstance(value, list) and int(index) < len(value):
-        return value[int(index)]
+        item: JsonValue = value[int(index)]
+        return item
     if key and isinstance(value, dict) and key in value:
-        return value[key]
+        member: JsonValue = value[key]
+        return member
     known = did_you_mean(key, value) if key and isinstance(value, dict) else ""
     raise ExpressionError(f"{selector}: there is no {f'[{index}]' if index else repr(key)}", hint=known)

@@ -93,6 +93,7 @@ class PlainReporter:
         if ended.retry_in_sec is not None:
             note = f"{ended.reason}; next attempt in {seconds(ended.retry_in_sec)}"
         duration = seconds(ended.duration_sec)
+        self._width = max(self._width, min(len(ended.task_id), 40))
         name = ended.task_id.ljust(min(self._width, 40))
         note = harmless(note.replace("\n", " "))
         self.write(f" {click.style(word.ljust(5), fg=color)} {ended.position + 1:>3} {name} {duration:>8}  {note}")
@@ -126,15 +127,15 @@ class LiveReporter(PlainReporter):
     def __init__(self) -> None:
         super().__init__()
         self._live: Live | None = None
-        self._running: dict[int, tuple[str, float]] = {}
+        self._running: dict[str, tuple[str, float]] = {}
         self._done = 0
 
     def tell(self, happening: Happening) -> None:
         """Update the running step before anything is printed."""
         if isinstance(happening, TaskStarted):
-            self._running[happening.position] = (happening.task_id, monotonic())
+            self._running[happening.task_id] = (happening.task_id, monotonic())
         elif isinstance(happening, TaskEnded):
-            self._running.pop(happening.position, None)
+            self._running.pop(happening.task_id, None)
             self._done += happening.status is not TaskState.PENDING
         elif isinstance(happening, RunBegun):
             self._start(happening)

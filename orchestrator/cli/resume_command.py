@@ -17,12 +17,14 @@ from orchestrator.session import DriveOptions
 @click.command("resume")
 @click.argument("run", default="@last")
 @click.option("--accept-recipe-change", is_flag=True, help="Go on although the recipe or a scriptlet changed.")
+@click.option("-j", "--jobs", type=click.IntRange(1, 10_000), metavar="N", help="Run up to N steps at once.")
 @click.option("--takeover", is_flag=True, help="Drive a run whose other machine is dead.")
 @click.option("-q", "--quiet", is_flag=True, help="Show nothing but the result.")
 @workspaces_option
 def command(
     run: str,
     accept_recipe_change: bool,  # noqa: FBT001  a command-line flag
+    jobs: int | None,
     takeover: bool,  # noqa: FBT001  a command-line flag
     quiet: bool,  # noqa: FBT001  a command-line flag
     workspaces_dir: Path | None,
@@ -30,6 +32,7 @@ def command(
     """Continue RUN: finished steps are not run again, a step that was running is attempted again."""
     options = DriveOptions(
         accept_changes=accept_recipe_change,
+        jobs=jobs,
         takeover=takeover,
         reporter=choose_reporter(quiet=quiet),
         deliver=print_outcome,

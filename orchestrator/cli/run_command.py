@@ -30,6 +30,7 @@ from orchestrator.session import DriveOptions, Outcome
 @click.option("--ctx", "ctx_source", metavar="FILE|@last", help="Start with the values of an earlier run.")
 @click.option("--workspace", metavar="SLUG", help="The workspace to run in.")
 @click.option("--isolation", type=click.Choice(["worker", "inline"]), default="worker", show_default=True)
+@click.option("-j", "--jobs", type=click.IntRange(1, 10_000), metavar="N", help="Run up to N steps at once.")
 @click.option("--keep-going", is_flag=True, help="After a failure, still run what does not depend on it.")
 @click.option("--new", is_flag=True, help="Start afresh, also when an interrupted run could go on.")
 @click.option("--takeover", is_flag=True, help="Drive a run whose other machine is dead.")
@@ -84,6 +85,7 @@ def _run(recipe: str, options: dict[str, Any]) -> Outcome:
         allow_network_fs=options["allow_network_fs"],
         options=DriveOptions(
             inline=options["isolation"] == "inline",
+            jobs=options["jobs"],
             fail_fast=not options["keep_going"],
             takeover=options["takeover"],
             reporter=choose_reporter(quiet=options["quiet"]),
