@@ -74,6 +74,20 @@ def workspace_slug(recipe_path: Path, workspaces: Path, declared: str | None) ->
     return slug
 
 
+def portable(path: Path, runs: Path, project: Path) -> str:
+    """Give a path as it is recorded with the runs of a folder: relative to that, as far as both lie in one project.
+
+    A project that is moved as a whole so finds all that belongs to it.
+    """
+    inside = all(place.is_relative_to(project) for place in (path, runs))
+    return os.path.relpath(path, runs) if inside else str(path)
+
+
+def located(recorded: str, runs: Path) -> Path:
+    """Give the path that `portable` recorded, from where the runs are now."""
+    return Path(os.path.normpath(runs / recorded))
+
+
 def new_run_id() -> str:
     """Make a run id: UTC time to the second and eight random hexadecimal digits."""
     return f"{run_stamp()}_{os.urandom(4).hex()}"

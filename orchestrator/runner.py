@@ -32,7 +32,7 @@ from orchestrator.errors import InfrastructureError, RunLockedError, StepFailedE
 from orchestrator.invoke import happen
 from orchestrator.jsonsafe import JsonValue, dumps
 from orchestrator.keys import did_you_mean
-from orchestrator.paths import RunPlace, new_run_id, runs_of_workspace, workspace_slug, workspaces_root
+from orchestrator.paths import RunPlace, located, new_run_id, portable, runs_of_workspace, workspace_slug, workspaces_root
 from orchestrator.plan import STDIN_NAME, Plan, Selection, plan_recipe, plan_source
 from orchestrator.progress import Reporter, RunLeftBehind
 from orchestrator.session import DriveOptions, Outcome, deliver_ended, drive_run, how_to_accept
@@ -101,7 +101,8 @@ def run(request: RunRequest) -> Outcome:
     folder = plan.project.recipe_folder
     workspaces = workspaces_root(request.workspaces_dir)
     slug = workspace_slug(folder / _file_name(request.recipe), workspaces, request.workspace or plan.recipe.workspace)
-    if not request.fresh and (waiting := _interrupted_run(workspaces / slug, _started_with(plan, folder, request))):
+    started_with = _started_with(plan, folder, request, workspaces / slug / "runs")
+    if not request.fresh and (waiting := _interrupted_run(workspaces / slug, started_with)):
         try:
             return resume_run(waiting, request.options)
         except RunLockedError:
@@ -110,7 +111,7 @@ def run(request: RunRequest) -> Outcome:
         _tell_of_unfinished(workspaces / slug, request.options.reporter)
     place = RunPlace(workspaces=workspaces, slug=slug, run_id=new_run_id())
     _refuse_network(place.root, allowed=request.allow_network_fs)
-    _open_run(place, plan, folder, request)
+    _open_run(place, plan, request, started_with)
     return drive_run(place.root, plan, request.options)
 
 
@@ -127,10 +128,10 @@ def resume_run(run_root: Path, options: DriveOptions | None = None) -> Outcome:
         return deliver_ended(run_root, options)
     if row.status in ENDED_RUNS:
         raise UsageError(f"run {row.run_id} is {row.status}; there is nothing to resume", hint="start a new run")
-    _return_to(inputs["working_directory"])
+    _return_to(located(inputs["working_directory"], run_root.parent))
     source = _resumed_source(run_root, inputs, accept_changes=options.accept_changes)
     selection = Selection(**{name: tuple(names) for name, names in inputs["selection"].items()})
-    plan = plan_source(source, Path(inputs["recipe_folder"]), inputs["inputs"], selection)
+    plan = plan_source(source, located(inputs["recipe_folder"], run_root.parent), inputs["inputs"], selection)
     fail_fast = options.fail_fast and not inputs.get("keep_going", False)
     return drive_run(run_root, plan, dataclasses.replace(options, fail_fast=fail_fast))
 
@@ -145,15 +146,15 @@ def _selection(request: RunRequest) -> Selection:
     return Selection(only=request.only, skip=request.skip, resume_from=starts)
 
 
-def _started_with(plan: Plan, folder: Path, request: RunRequest) -> dict[str, Any]:
+def _started_with(plan: Plan, folder: Path, request: RunRequest, runs: Path) -> dict[str, Any]:
     """Give what makes two runs the same run: recipe, inputs, selection, first values and where the steps work."""
     return {
         "recipe_sha256": plan.source.sha256,
-        "recipe_folder": str(folder),
+        "recipe_folder": portable(folder, runs, plan.project.root),
         "inputs": dict(request.inputs),
         "selection": plan.selection.to_json(),
         "context_sha256": hashlib.sha256(dumps(dict(request.context), "the context").encode()).hexdigest(),
-        "working_directory": str(Path.cwd()),
+        "working_directory": portable(Path.cwd(), runs, plan.project.root),
     }
 
 
@@ -180,7 +181,8 @@ def _tell_of_unfinished(workspace: Path, reporter: Reporter) -> None:
             return
 
 
-def _open_run(place: RunPlace, plan: Plan, folder: Path, request: RunRequest) -> None:
+def _open_run(place: RunPlace, plan: Plan, request: RunRequest, started_with: Mapping[str, Any]) -> None:
+    recipe_path = plan.project.recipe_folder / _file_name(request.recipe)
     context = {**_inherited(place, request), **request.context}
     happen(
         "run.new",
@@ -190,8 +192,10 @@ def _open_run(place: RunPlace, plan: Plan, folder: Path, request: RunRequest) ->
             "recipe_name": _file_name(request.recipe),
             "recipe_text": plan.source.text,
             "inputs": {
-                **_started_with(plan, folder, request),
-                "recipe_path": request.recipe if request.recipe == "-" else str(folder / _file_name(request.recipe)),
+                **started_with,
+                "recipe_path": "-"
+                if request.recipe == "-"
+                else portable(recipe_path, place.root.parent, plan.project.root),
                 "keep_going": not request.options.fail_fast,
                 "argv": sys.argv,
                 "versions": {"matterstack": __version__, "python": platform.python_version()},
@@ -218,8 +222,8 @@ def _inherited(place: RunPlace, request: RunRequest) -> dict[str, JsonValue]:
 
 def _resumed_source(run_root: Path, inputs: Mapping[str, Any], *, accept_changes: bool) -> Source:
     """Give the recipe as started, or the changed one where that is accepted."""
-    path = Path(inputs["recipe_path"])
-    name = STDIN_NAME if inputs["recipe_path"] == "-" else inputs["recipe_path"]
+    path = located(inputs["recipe_path"], run_root.parent)
+    name = STDIN_NAME if inputs["recipe_path"] == "-" else str(path)
     kept = Source.from_text(name, (run_root / "recipe.yaml").read_text(encoding="utf-8"))
     if not path.is_file():
         return kept
@@ -233,7 +237,7 @@ def _resumed_source(run_root: Path, inputs: Mapping[str, Any], *, accept_changes
     )
 
 
-def _return_to(directory: str) -> None:
+def _return_to(directory: Path) -> None:
     """Go back to the directory in which the run was started, where its steps find their relative paths."""
     try:
         os.chdir(directory)
