@@ -32,7 +32,15 @@ from orchestrator.errors import InfrastructureError, RunLockedError, StepFailedE
 from orchestrator.invoke import happen
 from orchestrator.jsonsafe import JsonValue, dumps
 from orchestrator.keys import did_you_mean
-from orchestrator.paths import RunPlace, located, new_run_id, portable, runs_of_workspace, workspace_slug, workspaces_root
+from orchestrator.paths import (
+    RunPlace,
+    located,
+    new_run_id,
+    portable,
+    runs_of_workspace,
+    workspace_slug,
+    workspaces_root,
+)
 from orchestrator.plan import STDIN_NAME, Plan, Selection, plan_recipe, plan_source
 from orchestrator.progress import Reporter, RunLeftBehind
 from orchestrator.session import DriveOptions, Outcome, deliver_ended, drive_run, how_to_accept

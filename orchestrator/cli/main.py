@@ -99,13 +99,17 @@ def run_command_line() -> int:
         click.echo(error.explained(), err=True)
         return error.exit_status
     except Exception as error:  # noqa: BLE001  the one boundary: what nobody expected becomes a crash file
-        return _refused(error) if getattr(error, "errno", None) in _REFUSALS else _crashed()
+        return _refused(_REFUSALS[number]) if (number := _errno(error)) in _REFUSALS else _crashed()
     return status if isinstance(status, int) else 0
 
 
-def _refused(error: Exception) -> int:
+def _errno(error: Exception) -> int:
+    return errno.ENOMEM if isinstance(error, MemoryError) else getattr(error, "errno", None) or 0
+
+
+def _refused(refusal: tuple[str, str]) -> int:
     """Tell that the machine refused something, most often to take what is printed."""
-    reason, hint = _REFUSALS[getattr(error, "errno", 0)]
+    reason, hint = refusal
     with contextlib.suppress(OSError):  # standard error may be what is full
         click.echo(f"error[MS601]: the machine refused: {reason}\n  = help: {hint}", err=True)
     for stream in (sys.stdout, sys.stderr):

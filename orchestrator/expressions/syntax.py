@@ -16,6 +16,10 @@ from orchestrator.keys import did_you_mean
 
 KnownNames = Mapping[str, Collection[str] | None]
 
+_ELSEWHERE = {
+    "item": "only steps with 'foreach' or 'matrix' have an item",
+    "result": "the envelope of a step is known in its 'success' and 'save' only",
+}
 _CHECKED = (ast.expr, ast.keyword, ast.comprehension)
 
 
@@ -33,20 +37,32 @@ def check_tree(tree: ast.expr) -> None:
 
 def check_names(tree: ast.expr, known: KnownNames) -> None:
     """Raise `FaultError` at the first name that is neither a root nor a loop variable, or is not below its root."""
-    nodes = list(ast.walk(tree))
-    loops = {
-        node.target.id for node in nodes if isinstance(node, ast.comprehension) and isinstance(node.target, ast.Name)
-    }
-    functions = {id(node.func) for node in nodes if isinstance(node, ast.Call)}
-    for node in nodes:
-        if isinstance(node, ast.Name) and node.id not in {*known, *loops} and id(node) not in functions:
-            hint = did_you_mean(node.id, known)
-            raise FaultError(f"the name {node.id!r} is not defined", hint=hint, node=node)
-        root, name = _below_root(node)
-        names = None if root in loops else known.get(root)
-        if names is not None and name.partition("[")[0] not in names:
-            hint = did_you_mean(name, names)
-            raise FaultError(f"{root!r} has no {name!r}", hint=hint, node=node)  # type: ignore[arg-type]
+    _check_names(tree, known, frozenset())
+
+
+def _check_names(node: ast.AST, known: KnownNames, loops: frozenset[str]) -> None:
+    """Check a part of a tree where the variables of the ``loops`` around it count."""
+    if isinstance(node, ast.ListComp | ast.GeneratorExp | ast.DictComp):
+        for loop in node.generators:
+            _check_names(loop.iter, known, loops)
+            loops |= {loop.target.id} if isinstance(loop.target, ast.Name) else frozenset()
+            for condition in loop.ifs:
+                _check_names(condition, known, loops)
+        for value in (node.key, node.value) if isinstance(node, ast.DictComp) else (node.elt,):
+            _check_names(value, known, loops)
+        return
+    if isinstance(node, ast.Name) and node.id not in {*known, *loops}:
+        raise FaultError(f"the name {node.id!r} is not defined", hint=_where_defined(node.id, known), node=node)
+    root, name = _below_root(node)
+    names = None if root in loops else known.get(root)
+    if names is not None and name.partition("[")[0] not in names:
+        raise FaultError(f"{root!r} has no {name!r}", hint=did_you_mean(name, names), node=node)  # type: ignore[arg-type]
+    for part in (*node.args, *node.keywords) if isinstance(node, ast.Call) else ast.iter_child_nodes(node):
+        _check_names(part, known, loops)
+
+
+def _where_defined(name: str, known: KnownNames) -> str:
+    return _ELSEWHERE.get(name) or did_you_mean(name, known)
 
 
 def _below_root(node: ast.AST) -> tuple[str, str]:

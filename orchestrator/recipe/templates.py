@@ -20,6 +20,12 @@ _Part = tuple[JsonValue, DocPath, "Check | Rules"]
 ANY_KEY = "*"
 
 _OPENING = "${{"
+_STEP_DEPTH = 2
+_ABSENT = {
+    (has_item, has_result): frozenset({"item"} - {"item" * has_item}) | frozenset({"result"} - {"result" * has_result})
+    for has_item in (False, True)
+    for has_result in (False, True)
+}
 
 
 def _free(_: str, __: KnownNames) -> None:
@@ -86,7 +92,13 @@ RULES: Rules = {
 def expression_problems(document: JsonValue, source: Source) -> list[Problem]:
     """Give the problems of all expressions in the value of a recipe file, at the character where each goes wrong."""
     known = _known_names(document)
-    found = (_problem(text, path, check, known, source) for text, path, check in _texts(document))
+    known_without = {
+        absent: {name: names for name, names in known.items() if name not in absent} for absent in _ABSENT.values()
+    }
+    found = (
+        _problem(text, path, check, known_without[_absent_at(path, document)], source)
+        for text, path, check in _texts(document)
+    )
     return list(islice((problem for problem in found if problem is not None), MAX_PROBLEMS))
 
 
@@ -98,6 +110,22 @@ def _known_names(document: JsonValue) -> KnownNames:
     names = {step["name"] for step in steps if isinstance(step, dict) and isinstance(step.get("name"), str)}
     listed = {root: value if isinstance(value, dict) else None for root, value in declared.items()}
     return {**dict.fromkeys(NAMES), **listed, "steps": names}
+
+
+def _absent_at(path: DocPath, document: JsonValue) -> frozenset[str]:
+    """Give the names that mean nothing at a place: ``item`` without a fan-out, ``result`` before there is one."""
+    step = _step_at(path, document)
+    key = path[_STEP_DEPTH : _STEP_DEPTH + 1] if step is not None else ()
+    has_item = step is not None and ("foreach" in step or "matrix" in step) and key not in {("foreach",), ("matrix",)}
+    has_result = key in {("success",), ("save",)}
+    return _ABSENT[has_item, has_result]
+
+
+def _step_at(path: DocPath, document: JsonValue) -> dict[str, JsonValue] | None:
+    if len(path) < _STEP_DEPTH or path[0] not in STEP_LISTS or not isinstance(document, dict):
+        return None
+    step = document[str(path[0])][path[1]]
+    return step if isinstance(step, dict) else None
 
 
 def _list(value: JsonValue) -> list[JsonValue]:

@@ -97,9 +97,12 @@ def validate(document: dict[str, JsonValue], source: Source) -> tuple[Recipe | N
 
 def readable_part(document: dict[str, JsonValue]) -> Recipe:
     """Give a recipe of the steps that are right in themselves, for those who look at steps only."""
-    steps = document.get("steps")
+    lists = {name: document.get(name) for name in STEP_LISTS}
     return Recipe.model_validate(
-        {"steps": [step for step in (steps if isinstance(steps, list) else []) if _fits(step)]}
+        {
+            name: [step for step in (steps if isinstance(steps, list) else ()) if _fits(step)]
+            for name, steps in lists.items()
+        }
     )
 
 

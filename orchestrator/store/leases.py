@@ -137,9 +137,8 @@ def _next_fence(database: Database, *, takeover: bool) -> int:
         _refuse_living(database, _age_sec(row[2]), takeover=takeover)
     fence = (row[0] if row else 0) + 1
     database.write(
-        "REPLACE INTO leases (name, fence, runner_id, host, boot_id, pid, heartbeat_at)"
-        " VALUES ('runner', ?, ?, ?, ?, ?, ?)",
-        (fence, os.urandom(8).hex(), host, _boot_id(), os.getpid(), utc_now()),
+        "REPLACE INTO leases (name, fence, host, pid, heartbeat_at) VALUES ('runner', ?, ?, ?, ?)",
+        (fence, host, os.getpid(), utc_now()),
     )
     return fence
 
@@ -162,8 +161,3 @@ def _locked(database: Database, state: str, way_out: str = "") -> RunLockedError
 def _age_sec(heartbeat_at: str) -> float:
     beat = datetime.strptime(heartbeat_at, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)
     return abs((datetime.now(UTC) - beat).total_seconds())
-
-
-def _boot_id() -> str:
-    path = Path("/proc/sys/kernel/random/boot_id")
-    return path.read_text(encoding="ascii").strip() if path.exists() else ""

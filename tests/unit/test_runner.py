@@ -17,8 +17,7 @@ from orchestrator.errors import (
     StoreError,
     UsageError,
 )
-from orchestrator.paths import find_run, iterate_runs
-from orchestrator.paths import located
+from orchestrator.paths import find_run, iterate_runs, located
 from orchestrator.plan import Selection
 from orchestrator.progress import RunBegun
 from orchestrator.runner import RunRequest, run, run_recipe

@@ -99,9 +99,7 @@ CREATE TABLE events (
 CREATE TABLE leases (
     name TEXT PRIMARY KEY,
     fence INTEGER NOT NULL,
-    runner_id TEXT NOT NULL,
     host TEXT NOT NULL,
-    boot_id TEXT NOT NULL,
     pid INTEGER NOT NULL,
     heartbeat_at TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;

@@ -33,11 +33,11 @@ def test_every_key_of_a_step_has_a_rule() -> None:
 @pytest.mark.parametrize(
     "keys",
     [
-        "args: {a: '${{ inputs.x }}', b: ['n=${{ item.n }} of ${{ vars.n }}']}",
+        "foreach: [1], args: {a: '${{ inputs.x }}', b: ['n=${{ item.n }} of ${{ vars.n }}']}",
         "env: {A: '${{ inputs.x }}'}",
-        "files: {in.json: '${{ item }}', 'b.txt': {content: 'x ${{ item }}'}}",
-        "fetch: {required: ['out-${{ item }}.dat']}",
-        "success: {files_exist: ['out-${{ item }}.dat'], expect: ['result.n > 1']}",
+        "foreach: [1], files: {in.json: '${{ item }}', 'b.txt': {content: 'x ${{ item }}'}}",
+        "foreach: [1], fetch: {required: ['out-${{ item }}.dat']}",
+        "foreach: [1], success: {files_exist: ['out-${{ item }}.dat'], expect: ['result.n > 1']}",
         "cache: {files: ['${{ inputs.src }}']}, cache_key: '${{ env.SITE }}'",
         "foreach: '${{ ctx.candidates.list_v1 }}'",
         "foreach: [a, 'b ${{ inputs.x }}', {c: 1}]",
@@ -61,6 +61,11 @@ def test_expressions_stand_where_they_are_evaluated(load: Load, keys: str) -> No
         ("1 < vars.n", 53, "'vars' has no 'n'"),
         ("steps.b.status == 'ok'", 49, "'steps' has no 'b'"),
         ("all(x > y for x in [1])", 57, "the name 'y' is not defined"),
+        ("any(x > 1 for x in [1]) or x > 1", 76, "the name 'x' is not defined"),
+        ("any(x > 1 for x in [x])", 69, "the name 'x' is not defined"),
+        ("any(inputs > 1 for inputs in [1]) and inputs.cutof > 1", 87, "'inputs' has no 'cutof'"),
+        ("item > 1", 49, "the name 'item' is not defined"),
+        ("result.n > 1", 49, "the name 'result' is not defined"),
     ],
 )
 def test_a_name_that_does_not_exist_is_found(told: Told, when: str, column: int, what: str) -> None:
@@ -148,3 +153,19 @@ def test_text_changed_by_folding_is_marked_as_a_whole(told: Told) -> None:
 def test_descriptions_are_free(load: Load) -> None:
     """What is for people is never read as anything else."""
     assert load("description: a ${{ b\nsteps: [{name: a, description: 'c ${{ d', type: shell, run: [x]}]")
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        "foreach: '${{ [item] }}'",
+        "foreach: [1], when: result.n > 1",
+        "args: {a: '${{ item }}'}",
+        "save: {a.x_v1: item}",
+    ],
+)
+def test_item_and_result_are_known_where_they_have_a_value(told: Told, keys: str) -> None:
+    """An item only below a fan-out, the envelope only when a step has ended."""
+    (problem,) = told(f"steps: [{{name: a, type: shell, run: [x], {keys}}}]")
+
+    assert "is not defined" in problem[2]

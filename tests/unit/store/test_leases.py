@@ -43,8 +43,7 @@ def lease_of_another_host(database: Database, age_sec: float | None) -> None:
     beat = "" if age_sec is None else f"{datetime.now(UTC) - timedelta(seconds=age_sec):%Y-%m-%dT%H:%M:%S.%fZ}"
     with database.transaction():
         database.write(
-            "INSERT INTO leases (name, fence, runner_id, host, boot_id, pid, heartbeat_at)"
-            " VALUES ('runner', 7, 'r', 'node042', 'b', 4711, ?)",
+            "INSERT INTO leases (name, fence, host, pid, heartbeat_at) VALUES ('runner', 7, 'node042', 4711, ?)",
             (beat,),
         )
 
