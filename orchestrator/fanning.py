@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -72,7 +73,8 @@ def _slug(text: str) -> str:
 
 
 def _short_hash(value: JsonValue) -> str:
-    return hashlib.sha256(dumps(value).encode()).hexdigest()[:_HASH_DIGITS]
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:_HASH_DIGITS]
 
 
 def _is_scalar(value: JsonValue) -> bool:

@@ -22,9 +22,13 @@ _WANTED = {
     "outside": TaskState.COMPLETED,
     "flaky": TaskState.COMPLETED,
     "never": TaskState.SKIPPED,
+    "each": TaskState.COMPLETED,
     "last": TaskState.COMPLETED,
+    "off": TaskState.COMPLETED,
+    "each[a]": TaskState.COMPLETED,
+    "each[b]": TaskState.COMPLETED,
 }
-_TOLD_OK = re.compile(r"^ ok +\d+ (\w+)", re.MULTILINE)
+_TOLD_OK = re.compile(r"^ ok +\d+ (\S+)", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,9 +154,16 @@ def _miscounted(records: Records, effects: dict[tuple[str, str], list[str]]) -> 
         ended = sum(status is not AttemptState.LOST for status in attempts)
         if not ended <= len(tokens) <= len(attempts):
             yield f"{task_id} had {len(tokens)} effects in {len(attempts)} attempts"
-        kept = records.context.get(f"notes.{task_id}_v1", "null")
-        if attempts and tokens.count(json.loads(kept)) != 1:
+        kept = _kept(records.context, task_id)
+        if attempts and tokens.count(kept) != 1:
             yield f"{task_id} kept {kept}, which is not one of its effects"
+
+
+def _kept(context: dict[str, str], task_id: str) -> str:
+    """Give the token that a task wrote; those of a fan-out are collected under the name of their step."""
+    step, _, item = task_id.rstrip("]").partition("[")
+    kept = json.loads(context.get(f"notes.{step}_v1", "null"))
+    return kept.get(item, "") if item and kept else str(kept)
 
 
 def _forgotten(old: Records, new: Records, told: tuple[str, ...]) -> Iterator[str]:

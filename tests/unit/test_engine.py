@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.engine import Board, Due
-from orchestrator.nodes import Node, RetryRule
+from orchestrator.nodes import Node, Phase, RetryRule
 from orchestrator.states import ENDED_TASKS, RunState, TaskState
 
 PENDING, RUNNING, DONE = TaskState.PENDING, TaskState.RUNNING, TaskState.COMPLETED
@@ -238,6 +238,143 @@ def test_a_retry_that_is_waiting_is_given_up_after_a_failure() -> None:
     board.ended(0, FAILED)
 
     assert board.due(0.0, slots=2) == Due(block=((1, "not started: a failed"),), settled=RunState.FAILED)
+
+
+def test_what_holds_one_lock_goes_one_by_one() -> None:
+    """In list order; what needs another lock goes beside it."""
+    nodes = [Node(task_id=name, locks=locks) for name, locks in {"a": ("x",), "b": ("x", "y"), "c": ("y",)}.items()]
+    board = new_board(nodes)
+
+    assert board.due(0.0, slots=3).start == (0, 2)
+    for position in (0, 2):
+        board.started(position)
+    board.ended(0, DONE)
+    assert board.due(0.0, slots=2).start == ()
+    board.ended(2, DONE)
+    assert board.due(0.0, slots=3).start == (1,)
+
+
+def test_a_lock_is_let_go_between_attempts() -> None:
+    """A task that waits for its retry holds nothing."""
+    nodes = [Node(task_id="a", locks=("x",), retry=RetryRule(max=1)), Node(task_id="b", locks=("x",))]
+    board = new_board(nodes)
+    assert board.due(0.0, slots=2).start == (0,)
+    board.started(0)
+    board.again(0, 9.0)
+
+    assert board.due(0.0, slots=2).start == (1,)
+
+
+def test_a_group_ends_when_its_tasks_have() -> None:
+    """It takes no slot, and what waits for it starts then."""
+    nodes = [Node(task_id="a", is_group=True), Node(task_id="b", after=(0,))]
+    board = new_board(nodes)
+    assert board.due(0.0, slots=0).start == (0,)
+    board.expanded(0, [Node(task_id="a", parent=0)] * 2)
+    assert board.due(0.0, slots=9).start == (2, 3)
+    for position in (2, 3):
+        run_one(board, position, DONE)
+
+    assert board.counts_below(0) == {DONE: 2}
+    assert board.due(0.0, slots=9).collect == (0,)
+    board.ended(0, DONE)
+    assert board.due(0.0, slots=9).start == (1,)
+
+
+def test_an_empty_group_is_collected_at_once() -> None:
+    """There is nothing to wait for."""
+    board = new_board([Node(task_id="a", is_group=True)])
+    board.due(0.0, slots=1)
+    board.expanded(0, [])
+
+    assert board.due(0.0, slots=1).collect == (0,)
+
+
+def test_a_group_goes_on_where_an_earlier_runner_left_it() -> None:
+    """Tasks that ended are not due again; a group whose tasks have all ended is collected."""
+    nodes = [Node(task_id="a", is_group=True), *[Node(task_id="a", parent=0)] * 2]
+
+    assert Board(nodes, [RUNNING, DONE, PENDING]).due(0.0, slots=2).start == (2,)
+    assert Board(nodes, [RUNNING, DONE, DONE]).due(0.0, slots=2).collect == (0,)
+
+
+def phases(*, fails: bool) -> tuple[Board, list[Due]]:
+    """Run a step, then whatever is due."""
+    nodes = [
+        Node(task_id="step"),
+        Node(task_id="logs", phase=Phase.ON_FAILURE),
+        Node(task_id="off", phase=Phase.FINALLY),
+        Node(task_id="on", phase=Phase.FINALLY, after=(2,), after_any_end=True),
+    ]
+    board, dues = new_board(nodes), list[Due]()
+    while not dues or not dues[-1].settled:
+        dues.append(board.due(0.0, slots=9))
+        for position in dues[-1].start:
+            run_one(board, position, FAILED if position == 0 and fails else DONE)
+        for position, _ in dues[-1].skip:
+            board.ended(position, SKIPPED)
+    return board, dues
+
+
+def test_what_follows_a_failure_is_skipped_without_one() -> None:
+    """What is done last is done in any case."""
+    board, dues = phases(fails=False)
+
+    assert [due.start for due in dues] == [(0,), (), (2,), (3,), ()]
+    assert [due.skip for due in dues if due.skip] == [((1, "nothing failed"),)]
+    assert dues[-1].settled is RunState.COMPLETED
+    assert board.states[1] is SKIPPED
+
+
+def test_after_a_failure_everything_that_follows_runs() -> None:
+    """And the run has failed all the same."""
+    _, dues = phases(fails=True)
+
+    assert [due.start for due in dues] == [(0,), (1,), (2,), (3,), ()]
+    assert dues[-1].settled is RunState.FAILED
+
+
+def test_what_is_done_last_goes_on_after_a_failure_of_its_own() -> None:
+    """Cleaning up is worth a try."""
+    nodes = [Node(task_id=name, phase=Phase.FINALLY) for name in "ab"]
+    nodes[1] = Node(task_id="b", phase=Phase.FINALLY, after=(0,), after_any_end=True)
+    board = new_board(nodes)
+    assert board.due(0.0, slots=1).start == (0,)
+    run_one(board, 0, FAILED)
+
+    assert board.due(0.0, slots=1).start == (1,)
+    run_one(board, 1, DONE)
+    assert board.due(0.0, slots=1).settled is RunState.FAILED
+
+
+def test_a_halted_run_does_last_what_it_does_last() -> None:
+    """What had not begun stays pending, so that the run goes on later."""
+    nodes = [*chain("a", "b"), Node(task_id="logs", phase=Phase.ON_FAILURE), Node(task_id="off", phase=Phase.FINALLY)]
+    board = new_board(nodes)
+    board.due(0.0, slots=1)
+    board.started(0)
+    board.halt()
+    assert board.due(0.0, slots=1) == Due()
+    board.again(0, 0.0)
+
+    assert board.due(0.0, slots=1).start == (3,)
+    run_one(board, 3, DONE)
+    assert board.due(1.0, slots=1).settled is RunState.PENDING
+    assert board.states == (PENDING, PENDING, PENDING, DONE)
+
+
+def test_a_run_out_of_time_gives_up_its_steps() -> None:
+    """Those that run may end; then comes what follows a failure."""
+    nodes = [*chain("a", "b"), Node(task_id="logs", phase=Phase.ON_FAILURE)]
+    board = new_board(nodes)
+    board.due(0.0, slots=1)
+    board.started(0)
+    board.stop_steps("out of time")
+    assert board.due(0.0, slots=1) == Due()
+    board.ended(0, DONE)
+
+    due = board.due(0.0, slots=1)
+    assert (due.start, due.block) == ((2,), ((1, "not started: out of time"),))
 
 
 @st.composite

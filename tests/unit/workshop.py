@@ -149,6 +149,7 @@ class Workshop:
         fail_fast: bool = True,
         fresh: bool = False,
         inline: bool = True,
+        jobs: int | None = None,
         reporter: Reporter | None = None,
     ) -> Ran:
         """Run a recipe, or go on with a run of it that was interrupted."""
@@ -162,7 +163,7 @@ class Workshop:
             context=context or {},
             workspaces_dir=self.folder / "workspaces",
             fresh=fresh,
-            options=DriveOptions(inline=inline, fail_fast=fail_fast, reporter=reporter or Silence()),
+            options=DriveOptions(inline=inline, jobs=jobs, fail_fast=fail_fast, reporter=reporter or Silence()),
         )
         return Ran(outcome=run(request))
 
