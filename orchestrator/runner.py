@@ -28,7 +28,14 @@ from typing import Any
 
 from orchestrator import __version__
 from orchestrator.context import Context
-from orchestrator.errors import InfrastructureError, RunLockedError, StepFailedError, StoreError, UsageError
+from orchestrator.errors import (
+    InfrastructureError,
+    NothingSelectedError,
+    RunLockedError,
+    StepFailedError,
+    StoreError,
+    UsageError,
+)
 from orchestrator.invoke import happen
 from orchestrator.jsonsafe import JsonValue, dumps
 from orchestrator.keys import did_you_mean
@@ -41,28 +48,30 @@ from orchestrator.paths import (
     workspace_slug,
     workspaces_root,
 )
-from orchestrator.plan import STDIN_NAME, Plan, Selection, plan_recipe, plan_source
+from orchestrator.plan import STDIN_NAME, Plan, Selection, make_plan, plan_recipe, plan_source
 from orchestrator.progress import Reporter, RunLeftBehind
-from orchestrator.session import DriveOptions, Outcome, deliver_ended, drive_run, how_to_accept
+from orchestrator.session import Again, DriveOptions, Outcome, deliver_ended, drive_run, how_to_accept
 from orchestrator.sources import Source, read_source
-from orchestrator.states import ENDED_RUNS, RunState
+from orchestrator.states import ENDED_RUNS, RunState, TaskState
 from orchestrator.store.contexts import read_context
 from orchestrator.store.database import is_network_path, reading
 from orchestrator.store.leases import is_let_go
-from orchestrator.store.queries import read_inputs, read_run
+from orchestrator.store.queries import read_inputs, read_run, read_tasks
 
+FAILED_LAST = "status:failed@last"
 ISOLATIONS = ("inline", "worker")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRequest:
-    """What to run and how; ``recipe`` is a path, or ``-`` for standard input; inputs may be text to be typed."""
+    """What to run and how; ``recipe`` is a path, or ``-`` for standard input; inputs may be text to be typed.
+
+    ``status:failed@last`` among the steps to run stands for those that failed, or were blocked, in the last run.
+    """
 
     recipe: str
     inputs: Mapping[str, JsonValue] = field(default_factory=dict)
-    only: tuple[str, ...] = ()
-    skip: tuple[str, ...] = ()
-    resume_from: str | None = None
+    selection: Selection = field(default_factory=Selection)
     context: Mapping[str, JsonValue] = field(default_factory=dict)
     workspace: str | None = None
     workspaces_dir: Path | None = None
@@ -89,8 +98,7 @@ def run_recipe(
     request = RunRequest(
         recipe=str(path),
         inputs=inputs or {},
-        only=only,
-        skip=skip,
+        selection=Selection(only=only, skip=skip),
         workspaces_dir=Path(workspaces_dir) if workspaces_dir else None,
         fresh=True,
         options=DriveOptions(inline=isolation == "inline", handle_signals=False),
@@ -105,10 +113,13 @@ def run_recipe(
 
 def run(request: RunRequest) -> Outcome:
     """Run a recipe: go on with an interrupted run of it that was started the same way, or begin a new one."""
-    plan = plan_recipe(request.recipe, request.inputs, _selection(request))
+    plan = plan_recipe(request.recipe, request.inputs)
     folder = plan.project.recipe_folder
     workspaces = workspaces_root(request.workspaces_dir)
     slug = workspace_slug(folder / _file_name(request.recipe), workspaces, request.workspace or plan.recipe.workspace)
+    if request.selection != Selection():
+        selection = _with_failed(request.selection, workspaces / slug)
+        plan = make_plan(plan.loaded, plan.project, request.inputs, selection)
     started_with = _started_with(plan, folder, request, workspaces / slug / "runs")
     if not request.fresh and (waiting := _interrupted_run(workspaces / slug, started_with)):
         try:
@@ -130,18 +141,52 @@ def resume_run(run_root: Path, options: DriveOptions | None = None) -> Outcome:
     """
     run_root, options = run_root.absolute(), options or DriveOptions()
     with reading(run_root) as database:
-        row, inputs = read_run(database), read_inputs(database)
-        is_delivered = is_let_go(database)
+        row, is_delivered = read_run(database), is_let_go(database)
     if row.status in ENDED_RUNS and not is_delivered:
         return deliver_ended(run_root, options)
     if row.status in ENDED_RUNS:
-        raise UsageError(f"run {row.run_id} is {row.status}; there is nothing to resume", hint="start a new run")
+        hint = f"start a new run, or run what failed again with 'matterstack retry {row.run_id}'"
+        raise UsageError(f"run {row.run_id} is {row.status}; there is nothing to resume", hint=hint)
+    return _go_on(run_root, options)
+
+
+def retry_run(run_root: Path, options: DriveOptions | None = None) -> Outcome:
+    """Run what failed in a run once more, and what waited for it; what succeeded is kept."""
+    run_root, options = run_root.absolute(), options or DriveOptions()
+    with reading(run_root) as database:
+        names = [row.task_id for row in read_tasks(database) if row.status in (TaskState.FAILED, TaskState.BLOCKED)]
+    if not names:
+        raise UsageError(f"nothing failed in run {run_root.name}", hint="see 'matterstack status'")
+    return _go_on(run_root, options, Again(task_ids=tuple(names), reason="retry"))
+
+
+def rerun_task(
+    run_root: Path, task_id: str, options: DriveOptions | None = None, *, recursive: bool = False
+) -> Outcome:
+    """Run one task of a run once more, whatever came of it; with ``recursive`` also all that depends on it.
+
+    A step that fanned out runs again with the items it had.
+    """
+    run_root, options = run_root.absolute(), options or DriveOptions()
+    with reading(run_root) as database:
+        names = [row.task_id for row in read_tasks(database)]
+    if task_id not in names:
+        raise UsageError(f"run {run_root.name} has no task {task_id!r}", hint=did_you_mean(task_id, names))
+    return _go_on(
+        run_root, options, Again(task_ids=(task_id,), recursive=recursive, with_items=True, reason=f"rerun {task_id}")
+    )
+
+
+def _go_on(run_root: Path, options: DriveOptions, again: Again | None = None) -> Outcome:
+    """Drive a run from where it is, after what is to be done ``again`` was made pending."""
+    with reading(run_root) as database:
+        inputs = read_inputs(database)
     _return_to(located(inputs["working_directory"], run_root.parent))
     source = _resumed_source(run_root, inputs, accept_changes=options.accept_changes)
     selection = Selection(**{name: tuple(names) for name, names in inputs["selection"].items()})
     plan = plan_source(source, located(inputs["recipe_folder"], run_root.parent), inputs["inputs"], selection)
     fail_fast = options.fail_fast and not inputs.get("keep_going", False)
-    return drive_run(run_root, plan, dataclasses.replace(options, fail_fast=fail_fast))
+    return drive_run(run_root, plan, dataclasses.replace(options, fail_fast=fail_fast), again)
 
 
 def _file_name(recipe: str) -> str:
@@ -149,9 +194,19 @@ def _file_name(recipe: str) -> str:
     return "stdin.yaml" if recipe == "-" else Path(recipe).name
 
 
-def _selection(request: RunRequest) -> Selection:
-    starts = () if request.resume_from is None else (request.resume_from,)
-    return Selection(only=request.only, skip=request.skip, resume_from=starts)
+def _with_failed(selection: Selection, workspace: Path) -> Selection:
+    """Put the steps that failed in the last run in the place of the word that stands for them."""
+    if FAILED_LAST not in selection.only:
+        return selection
+    last = next(runs_of_workspace(workspace), None)
+    if last is None:
+        raise UsageError(f"--only {FAILED_LAST}: there is no earlier run", hint="run the recipe first")
+    with reading(last) as database:
+        failed = [row.step for row in read_tasks(database) if row.status in (TaskState.FAILED, TaskState.BLOCKED)]
+    if not failed:
+        raise NothingSelectedError(f"--only {FAILED_LAST}: nothing failed in run {last.name}", hint="leave it out")
+    others = tuple(name for name in selection.only if name != FAILED_LAST)
+    return dataclasses.replace(selection, only=(*dict.fromkeys((*others, *failed)),))
 
 
 def _started_with(plan: Plan, folder: Path, request: RunRequest, runs: Path) -> dict[str, Any]:
@@ -216,16 +271,24 @@ def _open_run(place: RunPlace, plan: Plan, request: RunRequest, started_with: Ma
 
 def _inherited(place: RunPlace, request: RunRequest) -> dict[str, JsonValue]:
     """Give the context of the workspace's last run where the start is in the middle of the recipe."""
-    if request.resume_from is None or request.context:
+    option = _inheriting(request.selection)
+    if not option or request.context:
         return {}
     last = next(runs_of_workspace(place.workspaces / place.slug), None)
     if last is None:
         raise UsageError(
-            f"--resume-from {request.resume_from}: {place.slug!r} has no earlier run to take values from",
+            f"{option}: {place.slug!r} has no earlier run to take values from",
             hint="run the recipe from its beginning, or give --ctx FILE",
         )
     with reading(last) as database:
         return {change.key: change.value for change in read_context(database)}
+
+
+def _inheriting(selection: Selection) -> str:
+    """Give the option for which a run begins with the values of the one before."""
+    if FAILED_LAST in selection.only:
+        return f"--only {FAILED_LAST}"
+    return f"--resume-from {selection.resume_from[0]}" if selection.resume_from else ""
 
 
 def _resumed_source(run_root: Path, inputs: Mapping[str, Any], *, accept_changes: bool) -> Source:

@@ -31,7 +31,14 @@ from orchestrator.store.database import Database, close_opened, opened
 from orchestrator.store.events import append_event, chain_fault
 from orchestrator.store.leases import lost_log, take
 from orchestrator.store.queries import TaskRow, count_failures, read_open_attempts, read_run, read_tasks
-from orchestrator.store.runs import OUTPUTS_KEY, put_inputs, redefine_tasks, set_run_state, set_task_states
+from orchestrator.store.runs import (
+    OUTPUTS_KEY,
+    put_inputs,
+    redefine_tasks,
+    reset_tasks,
+    set_run_state,
+    set_task_states,
+)
 from orchestrator.workers.pool import WorkerPool
 
 _EXIT_STATUSES = {RunState.COMPLETED: 0, RunState.FAILED: 1}
@@ -81,7 +88,20 @@ class DriveOptions:
     deliver: Callable[[Outcome], None] = lambda _: None
 
 
-def drive_run(run_root: Path, plan: Plan, options: DriveOptions) -> Outcome:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Again:
+    """Tasks that are to be run again in a run.
+
+    With ``recursive`` also those that depend on them; ``with_items`` means all items of those that fanned out.
+    """
+
+    task_ids: tuple[str, ...]
+    reason: str
+    recursive: bool = False
+    with_items: bool = False
+
+
+def drive_run(run_root: Path, plan: Plan, options: DriveOptions, again: Again | None = None) -> Outcome:
     """Take the lease of a run, settle what an earlier runner left, and drive it as far as it goes.
 
     Raises `RunLockedError` when another runner drives it, `UsageError` (MS307) when a step changed since it began,
@@ -97,7 +117,7 @@ def drive_run(run_root: Path, plan: Plan, options: DriveOptions) -> Outcome:
         try:
             if not options.inline:
                 pool.warm()
-            _settle_earlier(database, plan, accept_changes=options.accept_changes)
+            _settle_earlier(database, plan, again, accept_changes=options.accept_changes)
             if log_missing:
                 _note_lost_log(database, options.reporter)
             outcome = _driven(database, plan, options, context, pool)
@@ -186,7 +206,7 @@ def _merge(plan: Plan, database: Database, context: Context) -> Merge:
     return merge
 
 
-def _settle_earlier(database: Database, plan: Plan, *, accept_changes: bool) -> None:
+def _settle_earlier(database: Database, plan: Plan, again: Again | None, *, accept_changes: bool) -> None:
     """Check the history, refuse or take over changed steps, and give back the tasks of attempts that never ended."""
     for folder in (database.run_root, database.run_root.parent):
         sweep_temporaries(folder)
@@ -201,12 +221,46 @@ def _settle_earlier(database: Database, plan: Plan, *, accept_changes: bool) -> 
     with database.transaction():
         if read_run(database).status is not RunState.PENDING or orphans:
             append_event(database, "run.resumed", {"orphans": [orphan.attempt_id for orphan in orphans]})
+        if again:
+            _do_again(database, plan, again)
         _reset_last_phases(database, plan)
         for orphan in orphans:
             which = {"task_id": orphan.task_id, "attempt_id": orphan.attempt_id}
             lost = {"status": AttemptState.LOST, "task_status": TaskState.PENDING, "outcome": "runner died"}
             happen("attempt.exited", {"run_root": str(database.run_root), **which, **lost})
         set_run_state(database, RunState.RUNNING)
+
+
+def _do_again(database: Database, plan: Plan, again: Again) -> None:
+    """Make tasks pending; a fan-out of which items are to run is reopened, and ends when these have."""
+    rows = read_tasks(database)
+    chosen = {row.position for row in rows if row.task_id in again.task_ids}
+    if again.recursive:
+        chosen |= _dependents(plan, {_step_of(rows[position]) for position in chosen})
+    if again.with_items:
+        chosen |= {row.position for row in rows if row.parent in chosen}
+    fanned = {row.parent for row in rows if row.parent is not None}
+    reopened = chosen & fanned | {row.parent for row in rows if row.position in chosen and row.parent is not None}
+    set_run_state(database, RunState.PENDING, again.reason)
+    reset_tasks(
+        database,
+        [rows[position].task_id for position in sorted(chosen - reopened)],
+        [rows[position].task_id for position in sorted(reopened)],
+        again.reason,
+    )
+
+
+def _step_of(row: TaskRow) -> int:
+    return row.position if row.parent is None else row.parent
+
+
+def _dependents(plan: Plan, steps: set[int]) -> set[int]:
+    """Give the positions of all steps that depend on some of these, directly or through others."""
+    found = set(steps)
+    for task in plan.tasks:
+        if found.intersection(task.node.after):
+            found.add(task.position)
+    return found - steps
 
 
 def _reset_last_phases(database: Database, plan: Plan) -> None:

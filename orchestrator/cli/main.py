@@ -21,6 +21,8 @@ from orchestrator.keys import did_you_mean
 COMMANDS = {
     "run": "run a recipe; an interrupted run of it goes on where it stopped",
     "resume": "continue an interrupted run",
+    "retry": "run what failed in a run once more",
+    "rerun": "run one task of a run once more",
     "validate": "check recipes and show every error with its place",
     "plan": "show what would run, in which order, writing nothing",
     "status": "show where a run stands",

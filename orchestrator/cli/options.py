@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -12,6 +12,20 @@ from orchestrator.errors import NothingSelectedError, UsageError
 from orchestrator.paths import WORKSPACES_VARIABLE, find_run, workspaces_root
 from orchestrator.store.database import FILE_NAME, Database, open_database
 
+if TYPE_CHECKING:
+    from orchestrator.plan import Selection
+
+_SELECTING = (
+    click.option(
+        "--only", metavar="STEP[,STEP]", help="Run these steps and no others; status:failed@last names those."
+    ),
+    click.option("--skip", metavar="STEP[,STEP]", help="Leave these steps out."),
+    click.option("--tags", metavar="TAG[,TAG]", help="Run the steps that have one of these tags."),
+    click.option(
+        "--resume-from", "--from", "resume_from", metavar="STEP", help="Start at this step, on the last context."
+    ),
+    click.option("--until", metavar="STEP", help="Stop after this step."),
+)
 _Command = TypeVar("_Command", bound=Callable[..., object])
 
 
@@ -27,6 +41,26 @@ def workspaces_option(command: _Command) -> _Command:
 def json_option(command: _Command) -> _Command:
     """Add ``--json``."""
     return click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")(command)
+
+
+def selection_options(command: _Command) -> _Command:
+    """Add the options that select steps; `read_selection` reads them."""
+    for option in reversed(_SELECTING):
+        command = option(command)
+    return command
+
+
+def read_selection(options: Mapping[str, Any]) -> Selection:
+    """Read the options that select steps; errors as in `read_selected`."""
+    from orchestrator.plan import Selection  # noqa: PLC0415  slow, and only some commands need it
+
+    return Selection(
+        only=read_selected(options["only"]),
+        skip=read_names(options["skip"]),
+        tags=read_names(options["tags"]),
+        resume_from=(options["resume_from"],) if options["resume_from"] is not None else (),
+        until=(options["until"],) if options["until"] is not None else (),
+    )
 
 
 def open_run_for_reading(name: str, workspaces_dir: Path | None) -> Database:

@@ -6,9 +6,9 @@ from typing import Any
 
 import click
 
-from orchestrator.cli.options import json_option, read_names, read_selected, read_settings
+from orchestrator.cli.options import json_option, read_selection, read_settings, selection_options
 from orchestrator.cli.output import print_json, print_table
-from orchestrator.plan import Plan, PlannedTask, Selection, plan_recipe
+from orchestrator.plan import Plan, PlannedTask, plan_recipe
 
 HEADERS = ["#", "step", "type", "runs", "after", "when", "note"]
 
@@ -16,22 +16,16 @@ HEADERS = ["#", "step", "type", "runs", "after", "when", "note"]
 @click.command("plan")
 @click.argument("recipe")
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Give an input.")
-@click.option("--only", metavar="STEP[,STEP]", help="Run these steps and no others.")
-@click.option("--skip", metavar="STEP[,STEP]", help="Leave these steps out.")
-@click.option("--resume-from", "--from", "resume_from", metavar="STEP", help="Start at this step.")
+@selection_options
 @json_option
 def command(
     recipe: str,
     settings: tuple[str, ...],
-    only: str | None,
-    skip: str | None,
-    resume_from: str | None,
     as_json: bool,  # noqa: FBT001  a command-line flag
+    **selecting: Any,  # noqa: ANN401  click's own types
 ) -> None:
     """Show the steps of RECIPE in the order in which they would run."""
-    starts = () if resume_from is None else (resume_from,)
-    selection = Selection(only=read_selected(only), skip=read_names(skip), resume_from=starts)
-    plan = plan_recipe(recipe, read_settings(settings), selection)
+    plan = plan_recipe(recipe, read_settings(settings), read_selection(selecting))
     if as_json:
         print_json(_document(plan))
     else:

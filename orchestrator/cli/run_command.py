@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from orchestrator.cli.options import read_names, read_selected, read_settings, workspaces_option
+from orchestrator.cli.options import read_selection, read_settings, selection_options, workspaces_option
 from orchestrator.cli.output import aligned, harmless, while_read
 from orchestrator.cli.reporters import choose_reporter
 from orchestrator.context import Context
@@ -24,9 +24,7 @@ from orchestrator.session import DriveOptions, Outcome
 @click.argument("recipe", required=False)
 @click.option("--recipe", "recipe_option", metavar="RECIPE", help="The recipe, as an option.")
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Give an input; VALUE is a YAML scalar.")
-@click.option("--only", metavar="STEP[,STEP]", help="Run these steps and no others.")
-@click.option("--skip", metavar="STEP[,STEP]", help="Leave these steps out.")
-@click.option("--resume-from", "--from", "resume_from", metavar="STEP", help="Start at this step, on the last context.")
+@selection_options
 @click.option("--ctx", "ctx_source", metavar="FILE|@last", help="Start with the values of an earlier run.")
 @click.option("--workspace", metavar="SLUG", help="The workspace to run in.")
 @click.option("--isolation", type=click.Choice(["worker", "inline"]), default="worker", show_default=True)
@@ -75,9 +73,7 @@ def _run(recipe: str, options: dict[str, Any]) -> Outcome:
     request = RunRequest(
         recipe=recipe,
         inputs=read_settings(options["settings"]),
-        only=read_selected(options["only"]),
-        skip=read_names(options["skip"]),
-        resume_from=options["resume_from"],
+        selection=read_selection(options),
         context=initial.to_dict(),
         workspace=options["workspace"],
         workspaces_dir=options["workspaces_dir"],

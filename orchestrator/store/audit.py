@@ -72,6 +72,13 @@ def _take_attempt_closed(told: _Told, payload: Mapping[str, Any]) -> None:
         told.writes[payload["task_id"]] = payload["writes"]
 
 
+def _take_tasks_reset(told: _Told, payload: Mapping[str, Any]) -> None:
+    told.tasks.update(dict.fromkeys(payload["task_ids"], TaskState.PENDING.value))
+    told.tasks.update(dict.fromkeys(payload["reopened"], TaskState.RUNNING.value))
+    for task_id in (*payload["task_ids"], *payload["reopened"]):
+        told.writes.pop(task_id, None)
+
+
 def _take_task_expanded(told: _Told, payload: Mapping[str, Any]) -> None:
     told.tasks[payload["task_id"]] = TaskState.RUNNING.value
 
@@ -97,6 +104,7 @@ _TAKERS: dict[str, Callable[[_Told, Mapping[str, Any]], None]] = {
     "run.outputs": _take_run_outputs,
     "attempt.opened": _take_attempt_opened,
     "attempt.closed": _take_attempt_closed,
+    "tasks.reset": _take_tasks_reset,
     "task.expanded": _take_task_expanded,
     "task.collected": _take_task_collected,
     "task.refused": _take_task_refused,

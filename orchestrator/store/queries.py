@@ -126,7 +126,8 @@ def read_open_attempts(database: Database) -> tuple[AttemptRow, ...]:
 def count_failures(database: Database) -> dict[int, int]:
     """Count, by position, the attempts that failed or timed out; lost and cancelled ones are nobody's failure."""
     rows = database.all(
-        "SELECT task_position, count(*) FROM task_attempts WHERE status IN ('FAILED', 'TIMEOUT') GROUP BY task_position"
+        "SELECT task_position, count(*) FROM task_attempts JOIN tasks ON position = task_position"
+        " WHERE task_attempts.status IN ('FAILED', 'TIMEOUT') AND attempt_index > forgiven GROUP BY task_position"
     )
     return {position: count for position, count in rows}  # noqa: C416  the rows are tuples of unknown length to mypy
 

@@ -155,6 +155,22 @@ def collect_task(database: Database, task_id: str, state: TaskState, reason: str
     return changes
 
 
+def reset_tasks(database: Database, pending: Sequence[str], reopened: Sequence[str], reason: str) -> None:
+    """Make tasks pending again, and fan-outs running again; their writes and failures so far count no more."""
+    payload = {"task_ids": list(pending), "reopened": list(reopened), "reason": reason}
+    seq = append_event(database, "tasks.reset", payload)
+    states = [(TaskState.PENDING, name) for name in pending] + [(TaskState.RUNNING, name) for name in reopened]
+    database.write_many(
+        "UPDATE tasks SET status = ?, status_reason = ?, forgiven = attempt_count, seq = ? WHERE task_id = ?",
+        ((state, reason, seq, name) for state, name in states),
+    )
+    database.write_many(
+        "UPDATE context_history SET rolled_back = 1"
+        " WHERE task_position = (SELECT position FROM tasks WHERE task_id = ?)",
+        ((name,) for _, name in states),
+    )
+
+
 def refuse_writes(database: Database, task_id: str, reason: str) -> None:
     """Take back the success of a task, and with it all that it wrote."""
     seq = append_event(database, "task.refused", {"task_id": task_id, "reason": reason})

@@ -119,6 +119,7 @@ def test_events_are_those_of_real_runs(checkout: Path) -> None:
     """Runs that are killed and interrupted, lose their log, fan out or fail record all that the page lists."""
     runs = [killed_and_interrupted(checkout), without_its_log(checkout), failed(checkout)]
     runs += [run_root(checkout, name, text, f"matterstack run {name}.yaml") for name, text in OTHERS.items()]
+    type_in(checkout, Exchange(command="matterstack rerun @last b", shown=""))
 
     assert {kind: payload for run in runs for kind, payload in history(run).items()} == LISTED
 

@@ -329,6 +329,32 @@ def test_what_cannot_run_yet_is_shown_with_what_is_missing(workshop: Workshop) -
         workshop.plan(recipe(python("a", "Gone"), head="secrets: {a: {env: A}}\n"))
 
 
+TAGGED = recipe(python("a", keys="tags: [x]"), python("b", keys="tags: [x, y]"), python("c"))
+
+
+@pytest.mark.parametrize(
+    ("selection", "left"),
+    [
+        (Selection(tags=("y",)), ["b"]),
+        (Selection(tags=("x", "y")), ["a", "b"]),
+        (Selection(until=("b",)), ["a", "b"]),
+        (Selection(until=("b",), resume_from=("b",)), ["b"]),
+        (Selection(tags=("x",), skip=("a",)), ["b"]),
+    ],
+)
+def test_steps_are_selected_by_tags_and_by_an_end(workshop: Workshop, selection: Selection, left: list[str]) -> None:
+    """All options together must leave a step in."""
+    assert [task.task_id for task in workshop.plan(TAGGED, selection=selection).tasks if not task.left_out] == left
+
+
+def test_an_unknown_tag_is_refused(workshop: Workshop) -> None:
+    """With the tags that there are."""
+    with pytest.raises(UsageError, match="no step has the tag 'z'") as caught:
+        workshop.plan(TAGGED, selection=Selection(tags=("z",)))
+
+    assert caught.value.hint == "known: x, y"
+
+
 def test_planning_writes_nothing(workshop: Workshop) -> None:
     """Not even a folder for the runs."""
     workshop.write("r.yaml", ABC)

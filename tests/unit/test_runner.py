@@ -70,7 +70,7 @@ def test_a_run_keeps_what_it_was_started_with(workshop: Workshop) -> None:
     with reading(ran.root) as database:
         inputs = read_inputs(database)
     assert inputs["inputs"] == {"least": "3"}
-    assert inputs["selection"] == {"only": [], "skip": ["b"], "resume_from": []}
+    assert inputs["selection"] == {"only": [], "skip": ["b"], "tags": [], "resume_from": [], "until": []}
     assert located(inputs["recipe_path"], ran.root.parent) == workshop.folder / "r.yaml"
     assert located(inputs["working_directory"], ran.root.parent) == workshop.folder
     assert inputs["versions"]["python"] == ".".join(map(str, sys.version_info[:3]))

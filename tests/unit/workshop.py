@@ -153,13 +153,10 @@ class Workshop:
         reporter: Reporter | None = None,
     ) -> Ran:
         """Run a recipe, or go on with a run of it that was interrupted."""
-        chosen = selection or Selection()
         request = RunRequest(
             recipe=str(self.write("r.yaml", text)),
             inputs=inputs or {},
-            only=chosen.only,
-            skip=chosen.skip,
-            resume_from=next(iter(chosen.resume_from), None),
+            selection=selection or Selection(),
             context=context or {},
             workspaces_dir=self.folder / "workspaces",
             fresh=fresh,

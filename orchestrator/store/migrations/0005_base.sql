@@ -29,6 +29,8 @@ CREATE TABLE tasks (
     status TEXT NOT NULL,
     status_reason TEXT NOT NULL DEFAULT '',
     attempt_count INTEGER NOT NULL DEFAULT 0,
+    -- So many of the attempts were made before the task was asked for again; their failures count no more.
+    forgiven INTEGER NOT NULL DEFAULT 0,
     -- Of the tasks of a fan-out: the task that was expanded into them, the number and name of the item, and the item.
     parent INTEGER REFERENCES tasks (position),
     item_index INTEGER,
