@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import signal
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby, repeat
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
+from orchestrator.caching import CacheKey
 from orchestrator.catalog import check_unchanged
 from orchestrator.clock import monotonic
 from orchestrator.context import Change, Context
@@ -25,6 +26,7 @@ from orchestrator.nodes import Node, Phase
 from orchestrator.outcomes import INTERRUPTED, Failing, Verdict, judge_done
 from orchestrator.plan import Plan, PlannedTask
 from orchestrator.progress import Reporter, TaskEnded, TaskStarted
+from orchestrator.reuse import Reuse
 from orchestrator.states import AttemptState, RunState, TaskState
 from orchestrator.store.database import Database
 from orchestrator.store.runs import collect_task, expand_task, refuse_writes, set_task_states
@@ -33,10 +35,11 @@ from orchestrator.workers.inline import run_inline
 from orchestrator.workers.pool import WorkerPool
 
 OPERATOR_KEY = "local.default"
+CACHED = "cached"
 
 # Where below its step a failure is shown; the rest is shown at the step's name.
 _PLACES = {
-    **{key: (key,) for key in ("when", "args", "env", "foreach", "matrix", "save")},
+    **{key: (key,) for key in ("when", "args", "env", "foreach", "matrix", "save", "cache")},
     **{rule: ("success", rule) for rule in ("ctx_has_keys", "files_exist", "json_schema", "expect")},
 }
 
@@ -74,6 +77,7 @@ class _Running:
     task: Task
     attempt_index: int
     seen: Context
+    key: CacheKey | None = None
 
 
 class Driver:
@@ -95,7 +99,7 @@ class Driver:
         pool: WorkerPool,
         names: dict[str, JsonValue],
         reporter: Reporter,
-        attempt_counts: Mapping[int, int],
+        reuse: Reuse,
         inline: bool,
     ) -> None:
         self._plan = plan
@@ -108,8 +112,8 @@ class Driver:
         self._pool = pool
         self._names = names
         self._reporter = reporter
-        self._attempts = dict(attempt_counts)
         self._inline = inline
+        self._reuse = reuse
         self._running: dict[str, _Running] = {}
         self._ended: list[Done] = []
         self._news: list[Callable[[], None]] = []
@@ -329,10 +333,14 @@ class Driver:
             params = resolve(planned.args, scope)
             key = "env"
             env = resolve(planned.env, scope)
+            key = "cache"
+            depends = self._reuse.key(planned, scope, params, env)
         except (ExpressionError, ScriptletError) as error:
             self._refuse(task, error, key, seen)
             return None
-        attempt_id = self._open_attempt(task, params, seen)
+        if depends and self._take_over(task, seen, params, depends):
+            return None
+        attempt_id = self._open_attempt(task, params, seen, depends)
         environment = {name: _as_text(value) for name, value in dict(env).items()}  # type: ignore[arg-type]
         return Call(
             attempt_id=attempt_id,
@@ -344,7 +352,27 @@ class Driver:
             hidden=hidden,
         )
 
-    def _open_attempt(self, task: Task, params: JsonValue, seen: Context) -> str:
+    def _take_over(self, task: Task, seen: Context, params: JsonValue, key: CacheKey) -> bool:
+        """Take over a former result, where there is one that still is a success."""
+        found = self._reuse.find(task.task_id, key)
+        if found is None:
+            return False
+        done = Done(attempt_id="", exit_code=task.planned.rules.exit_code, stdout=found.stdout, changes=found.writes)
+        verdict = self._judge(task, seen, done)
+        if verdict.status is not AttemptState.COMPLETED:
+            return False
+        done = dataclasses.replace(done, attempt_id=self._open_attempt(task, params, seen))
+        self._succeed(self._running[done.attempt_id], done, verdict, outcome=f"{CACHED} from run {found.run_id}")
+        return True
+
+    def _keep(self, running: _Running, key: CacheKey, done: Done, verdict: Verdict) -> None:
+        """Keep a result for later runs, when it is durable in this one."""
+        after = running.seen.fork_hiding(verdict.changes)
+        task = running.task
+        result = self._reuse.result(task.task_id, task.planned, key, done, self._scope(task, after))
+        self._news.append(lambda: self._reuse.keep(result))
+
+    def _open_attempt(self, task: Task, params: JsonValue, seen: Context, key: CacheKey | None = None) -> str:
         outputs = happen(
             "task.ready",
             {
@@ -355,8 +383,8 @@ class Driver:
             },
         )
         attempt_id: str = outputs["_attempt.opened_v1"]["attempt_id"]
-        index = self._attempts[task.position] = self._attempts.get(task.position, 0) + 1
-        self._running[attempt_id] = _Running(task=task, attempt_index=index, seen=seen)
+        index: int = outputs["_attempt.opened_v1"]["attempt_index"]
+        self._running[attempt_id] = _Running(task=task, attempt_index=index, seen=seen, key=key)
         self._board.started(task.position)
         started = TaskStarted(position=task.planned.position, task_id=task.task_id, attempt_index=index)
         self._news.append(lambda: self._reporter.tell(started))
@@ -409,11 +437,11 @@ class Driver:
 
     def _close(self, done: Done) -> None:
         running = self._running[done.attempt_id]
-        verdict = self._judge(running, done)
+        verdict = self._judge(running.task, running.seen, done)
         if verdict.status is AttemptState.COMPLETED:
-            if running.task.item is None:
-                self._merge.ended(running.task.position, verdict.changes)
-            self._conclude(done, verdict.status, TaskState.COMPLETED, outcome="ok", verdict=verdict)
+            self._succeed(running, done, verdict, outcome="ok")
+            if running.key:
+                self._keep(running, running.key, done, verdict)
             return
         if verdict.status is AttemptState.CANCELLED:
             self._conclude(done, verdict.status, TaskState.PENDING, outcome=verdict.outcome, verdict=verdict)
@@ -424,15 +452,20 @@ class Driver:
             done, verdict.status, state, outcome=verdict.outcome, verdict=verdict, failing=verdict.failing, at=retry_at
         )
 
-    def _judge(self, running: _Running, done: Done) -> Verdict:
-        planned = running.task.planned
+    def _succeed(self, running: _Running, done: Done, verdict: Verdict, *, outcome: str) -> None:
+        if running.task.item is None:
+            self._merge.ended(running.task.position, verdict.changes)
+        self._conclude(done, verdict.status, TaskState.COMPLETED, outcome=outcome, verdict=verdict)
+
+    def _judge(self, task: Task, seen: Context, done: Done) -> Verdict:
+        planned = task.planned
         return judge_done(
             done,
             step=planned.step,
             rules=planned.rules,
             save=planned.save,
-            context=running.seen,
-            names=self._scope(running.task, running.seen).names,
+            context=seen,
+            names=self._scope(task, seen).names,
             missing=_missing,
             free_stdout=planned.free_stdout,
         )
@@ -468,7 +501,8 @@ class Driver:
             self._board.again(running.task.position, monotonic() if at is None else at)
         else:
             self._settle_task(running.task, state)
-        self._report(_ending(running, done, state, verdict, failing, self._problem(running.task, failing), at))
+        problem = self._problem(running.task, failing)
+        self._report(_ending(running, done, state, verdict, failing, problem, at, outcome=outcome))
 
     def _settle_task(self, task: Task, state: TaskState) -> None:
         self._board.ended(task.position, state)
@@ -524,6 +558,8 @@ def _ending(
     failing: Failing | None,
     problem: Problem | None,
     at: float | None,
+    *,
+    outcome: str,
 ) -> TaskEnded:
     kept = verdict.changes if verdict and state is TaskState.COMPLETED else ()
     return TaskEnded(
@@ -531,6 +567,7 @@ def _ending(
         task_id=running.task.task_id,
         status=state,
         reason=failing.reason if failing else (INTERRUPTED if done.fault == INTERRUPTED else ""),
+        cached=outcome.startswith(CACHED),
         duration_sec=done.duration_sec,
         outputs=tuple(dict.fromkeys(change.key for change in kept)),
         attempt_index=running.attempt_index,

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from orchestrator.caching import CacheRule
 from orchestrator.catalog import Project, ScriptletFile, find_module, find_script, read_project
 from orchestrator.checks import SuccessRules
 from orchestrator.errors import (
@@ -79,6 +80,7 @@ class PlannedTask:
     rules: SuccessRules
     save: dict[str, str] = field(default_factory=dict)
     locks: tuple[str, ...] = ()
+    cache: CacheRule | None = None
     args: dict[str, JsonValue] = field(default_factory=dict)
     env: dict[str, JsonValue] = field(default_factory=dict)
     when: str = ""
@@ -93,6 +95,15 @@ class PlannedTask:
         if isinstance(self.target, PythonCall):
             return f"{self.target.path.name}:{self.target.class_name}"
         return " ".join(self.target.argv)
+
+    @property
+    def code(self) -> dict[str, JsonValue]:
+        """Give what the task runs, as far as a cached result depends on it."""
+        target = self.target
+        what: JsonValue = target.class_name if isinstance(target, PythonCall) else list(target.argv)
+        if self.file and isinstance(target, CommandCall):
+            what = self.file.path.name
+        return {"type": self.kind, "runs": what, "source_sha256": self.file.sha256 if self.file else ""}
 
     @property
     def when_sees_item(self) -> bool:
@@ -322,6 +333,7 @@ def _task(
         rules=_rules(step.success),
         save=step.save,
         locks=step.locks,
+        cache=_cache_rule(step) if node.phase is Phase.STEPS else None,
         args=step.args,
         env=env,
         when=step.when or "",
@@ -358,6 +370,12 @@ def _retry_rule(retry: Retry | None) -> RetryRule:
     if retry is None:
         return RetryRule()
     return RetryRule(max=retry.max, delay_sec=retry.delay_sec, backoff=retry.backoff, on=frozenset(retry.on))
+
+
+def _cache_rule(step: PythonStep | ShellStep) -> CacheRule | None:
+    if step.cache is None:
+        return None
+    return CacheRule(files=step.cache.files, ctx=step.cache.ctx, env=step.cache.env, key=step.cache_key)
 
 
 def _definition(

@@ -47,6 +47,7 @@ class TaskEnded:
     attempt_index: int = 0
     retry_in_sec: float | None = None
     allowed: bool = False
+    cached: bool = False
     stderr: str = ""
     problem: Problem | None = None
 

@@ -24,8 +24,10 @@ from orchestrator.merge import Merge
 from orchestrator.nodes import Node, Phase
 from orchestrator.plan import STDIN_NAME, Plan
 from orchestrator.progress import LogMissing, Reporter, RunBegun, RunSettled, Silence
+from orchestrator.reuse import Reuse
 from orchestrator.states import ENDED_TASKS, AttemptState, RunState, TaskState
 from orchestrator.store.audit import row_fault
+from orchestrator.store.cache import ResultCache
 from orchestrator.store.contexts import read_context, read_first_values, read_writes
 from orchestrator.store.database import Database, close_opened, opened
 from orchestrator.store.events import append_event, chain_fault
@@ -73,6 +75,7 @@ class DriveOptions:
     """How to drive a run, whichever run it is.
 
     ``inline`` runs Python steps in this process, one at a time; ``jobs`` is how many steps may run at once;
+    ``use_cache`` takes over former results and keeps new ones;
     ``takeover`` drives a run whose other host is dead;
     ``accept_changes`` runs steps again whose recipe or scriptlet changed; ``deliver`` takes what the run came to, and
     until it has, the run is not let go.
@@ -80,6 +83,7 @@ class DriveOptions:
 
     inline: bool = False
     jobs: int | None = None
+    use_cache: bool = True
     fail_fast: bool = True
     takeover: bool = False
     accept_changes: bool = False
@@ -120,7 +124,7 @@ def drive_run(run_root: Path, plan: Plan, options: DriveOptions, again: Again | 
             _settle_earlier(database, plan, again, accept_changes=options.accept_changes)
             if log_missing:
                 _note_lost_log(database, options.reporter)
-            outcome = _driven(database, plan, options, context, pool)
+            outcome = _driven(database, plan, options, context, pool, again)
             options.deliver(outcome)
             return outcome
         finally:
@@ -149,11 +153,16 @@ def deliver_ended(run_root: Path, options: DriveOptions) -> Outcome:
         close_opened(run_root)
 
 
-def _driven(database: Database, plan: Plan, options: DriveOptions, context: Context, pool: WorkerPool) -> Outcome:
+def _driven(
+    database: Database, plan: Plan, options: DriveOptions, context: Context, pool: WorkerPool, again: Again | None
+) -> Outcome:
     rows = read_tasks(database)
     tasks = _tasks(plan, rows)
     board = Board(_nodes(plan, rows), [row.status for row in rows], fail_fast=options.fail_fast)
     board.recall_failures(count_failures(database))
+    anew = frozenset(again.task_ids) if again and again.with_items else frozenset[str]()
+    cache = ResultCache(_workspaces(database)) if options.use_cache else None
+    reuse = Reuse(plan, database.run_root.name, cache, anew)
     driver = Driver(
         plan,
         database,
@@ -164,13 +173,20 @@ def _driven(database: Database, plan: Plan, options: DriveOptions, context: Cont
         pool=pool,
         names=_names(plan, database.run_root, rows),
         reporter=options.reporter,
-        attempt_counts={row.position: row.attempt_count for row in rows},
+        reuse=reuse,
         inline=options.inline,
     )
     options.reporter.tell(_beginning(database, plan, rows))
     with _stopping_on_signals(driver, enabled=options.handle_signals) as caught:
         end = driver.drive()
+    reuse.close()
     return _settle(database, driver, context, options.reporter, caught, end)
+
+
+def _workspaces(database: Database) -> Path:
+    """Give the root of all workspaces, above the folders of this run's."""
+    depth = read_run(database).workspace_slug.count("/")
+    return database.run_root.parents[2 + depth]
 
 
 def _tasks(plan: Plan, rows: tuple[TaskRow, ...]) -> list[Task]:

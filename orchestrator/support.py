@@ -36,8 +36,6 @@ _STEP_KEYS = {
     "resources": "leave it out",
     "fetch": "leave it out; a step on this machine works in the directory the run was started from",
     "on_walltime": "leave it out",
-    "cache": "leave it out",
-    "cache_key": "leave it out",
     "isolation": "choose it with --isolation",
 }
 _ROUTING = "MATTERSTACK_OPERATOR"

@@ -28,6 +28,7 @@ COMMANDS = {
     "status": "show where a run stands",
     "attempts": "list the attempts at one task",
     "runs": "list runs, newest first",
+    "cache": "look at and forget results that steps left for later runs",
     "ctx": "read the values that steps shared, and their history",
     "scriptlets": "list the scriptlets that recipes can use",
     "schema": "print the JSON Schema of recipes, for editors",

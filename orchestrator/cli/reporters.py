@@ -85,6 +85,8 @@ class PlainReporter:
             word = "stop"
         if ended.status is TaskState.FAILED and ended.allowed:
             word, color = "allow", "yellow"
+        if ended.cached:
+            word = "cache"
         if ended.status is not TaskState.PENDING:
             self._counts[word] += 1
         if ended.problem:

@@ -29,6 +29,7 @@ from orchestrator.session import DriveOptions, Outcome
 @click.option("--workspace", metavar="SLUG", help="The workspace to run in.")
 @click.option("--isolation", type=click.Choice(["worker", "inline"]), default="worker", show_default=True)
 @click.option("-j", "--jobs", type=click.IntRange(1, 10_000), metavar="N", help="Run up to N steps at once.")
+@click.option("--no-cache", is_flag=True, help="Take over no former results, and keep none.")
 @click.option("--keep-going", is_flag=True, help="After a failure, still run what does not depend on it.")
 @click.option("--new", is_flag=True, help="Start afresh, also when an interrupted run could go on.")
 @click.option("--takeover", is_flag=True, help="Drive a run whose other machine is dead.")
@@ -82,6 +83,7 @@ def _run(recipe: str, options: dict[str, Any]) -> Outcome:
         options=DriveOptions(
             inline=options["isolation"] == "inline",
             jobs=options["jobs"],
+            use_cache=not options["no_cache"],
             fail_fast=not options["keep_going"],
             takeover=options["takeover"],
             reporter=choose_reporter(quiet=options["quiet"]),

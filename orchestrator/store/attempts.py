@@ -41,8 +41,8 @@ def attempt_token(run_id: str, task_id: str, attempt_index: int) -> str:
     return hashlib.sha256(f"{run_id}\n{task_id}\n{attempt_index}".encode()).hexdigest()[:16]
 
 
-def open_attempt(database: Database, task_id: str, params: Mapping[str, Any], operator_key: str) -> str:
-    """Record the intent to attempt a task and return the attempt's id; nothing has happened yet."""
+def open_attempt(database: Database, task_id: str, params: Mapping[str, Any], operator_key: str) -> tuple[str, int]:
+    """Record the intent to attempt a task, of which nothing has happened yet; return the attempt's id and index."""
     row = database.one(
         "SELECT (SELECT run_id FROM runs), position, status, attempt_count FROM tasks WHERE task_id = ?", (task_id,)
     )
@@ -66,7 +66,7 @@ def open_attempt(database: Database, task_id: str, params: Mapping[str, Any], op
         "UPDATE tasks SET status = ?, status_reason = '', attempt_count = ?, seq = ? WHERE position = ?",
         (TaskState.RUNNING, count + 1, seq, position),
     )
-    return attempt_id
+    return attempt_id, count + 1
 
 
 def close_attempt(database: Database, task_id: str, attempt_id: str, result: AttemptResult) -> int:

@@ -31,10 +31,11 @@ class OpenAttempt(BaseScriptlet):
         """Write the attempt and mark its task as running, in one transaction."""
         database = opened(params["run_root"])
         with database.transaction():
-            attempt_id = open_attempt(
+            attempt_id, index = open_attempt(
                 database, params["task_id"], params.get("params", {}), params.get("operator_key", "local.default")
             )
-        return {"_attempt.opened_v1": {"task_id": params["task_id"], "attempt_id": attempt_id}}
+        opened_attempt = {"task_id": params["task_id"], "attempt_id": attempt_id, "attempt_index": index}
+        return {"_attempt.opened_v1": opened_attempt}
 
 
 if __name__ == "__main__":

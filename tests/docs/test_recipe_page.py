@@ -21,6 +21,7 @@ PARTS: dict[str, tuple[type[BaseModel], dict[str, str]]] = {
     "### inputs": (model.Input, {}),
     "### defaults": (model.Defaults, support._DEFAULTS_KEYS),
     "### success": (model.Success, {}),
+    "### cache": (model.Cache, {}),
     "### retry": (model.Retry, {"grow": "leave it out"}),
 }
 

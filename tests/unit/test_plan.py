@@ -134,7 +134,7 @@ def test_all_that_is_wrong_is_told_at_once(workshop: Workshop) -> None:
             "{name: a, type: python, modul: ./steps.py}",
             "{name: b, type: python, module: ./nowhere.py}",
             python("c", "Nothing"),
-            python("d", keys="cache: true"),
+            python("d", keys="needs: [a.x_v1]"),
             python("e", keys="when: inputs.x > 1"),
         )
     )
@@ -321,7 +321,7 @@ def test_a_link_out_of_the_project_is_refused(workshop: Workshop, tmp_path: Path
 def test_what_cannot_run_yet_is_shown_with_what_is_missing(workshop: Workshop) -> None:
     """One round of mending is enough."""
     problems = workshop.problems(
-        recipe(python("a", "Gone"), python("b", keys="cache: true"), head="secrets: {a: {env: A}}\n")
+        recipe(python("a", "Gone"), python("b", keys="needs: [a.x_v1]"), head="secrets: {a: {env: A}}\n")
     )
 
     assert [problem.code for problem in problems] == ["MS208", "MS206", "MS208"]

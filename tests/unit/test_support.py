@@ -54,8 +54,6 @@ def test_a_key_of_the_defaults_is_refused_at_its_place(keys: str, key: str) -> N
         ("resources: {cores: 2}", "resources"),
         ("fetch: {required: [a]}", "fetch"),
         ("on_walltime: {restart: 1}", "on_walltime"),
-        ("cache: true", "cache"),
-        ("cache_key: x", "cache_key"),
     ],
 )
 def test_a_key_of_a_step_is_refused_at_its_place(keys: str, key: str) -> None:
@@ -126,7 +124,7 @@ def test_what_changes_nothing_is_not_refused(head: str) -> None:
 
 def test_everything_is_listed_at_once_with_a_way_out() -> None:
     """One round of mending is enough."""
-    steps = ("{name: a, type: human, instructions: Look}", shell("b", "x", "cache: true, needs: [a.x_v1]"))
+    steps = ("{name: a, type: human, instructions: Look}", shell("b", "x", "fetch: {required: [a]}, needs: [a.x_v1]"))
 
     problems = found(recipe(*steps, head="budget: {core_hours: 1}\ndefaults: {resources: {cores: 2}}\n"))
 
@@ -135,7 +133,7 @@ def test_everything_is_listed_at_once_with_a_way_out() -> None:
         (1, "leave it out"),
         (2, "leave it out"),
         (4, "use type 'python' or 'shell'"),
-        (5, "leave it out"),
+        (5, "leave it out; a step on this machine works in the directory the run was started from"),
         (5, "leave it out; a step on this machine sees the whole context"),
     ]
 
@@ -146,9 +144,9 @@ EXECUTED = {
     Defaults: {"timeout", "retry", "env"},
     Retry: {"max", "delay_sec", "backoff", "on"},
     PythonStep: {"idx", "name", "type", "module", "function", "args", "env", "when", "depends_on", "success"}
-    | {"allow_failure", "timeout", "retry", "parallel", "foreach", "matrix", "save", "locks"},
+    | {"allow_failure", "timeout", "retry", "parallel", "foreach", "matrix", "save", "locks", "cache", "cache_key"},
     ShellStep: {"idx", "name", "type", "run", "script", "stdout", "args", "env", "when", "depends_on", "success"}
-    | {"allow_failure", "timeout", "retry", "parallel", "foreach", "matrix", "save", "locks"},
+    | {"allow_failure", "timeout", "retry", "parallel", "foreach", "matrix", "save", "locks", "cache", "cache_key"},
 }
 DESCRIBING = {"description", "license", "tags", "test_meta"}
 OF_PYTEST = {"pytest"}
@@ -167,7 +165,7 @@ REFUSED = {
         "cache_key",
         "isolation",
     },
-    ShellStep: {"operator_key", "needs", "files", "resources", "fetch", "on_walltime", "cache", "cache_key"},
+    ShellStep: {"operator_key", "needs", "files", "resources", "fetch", "on_walltime"},
 }
 
 

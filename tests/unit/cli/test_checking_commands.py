@@ -25,7 +25,7 @@ def test_a_recipe_that_needs_an_input_is_valid(call: Call, workshop: Workshop) -
 
 def test_a_recipe_that_cannot_be_planned_is_not_valid(call: Call, workshop: Workshop) -> None:
     """Files that are missing and constructs that are not executed are found."""
-    workshop.write("r.yaml", recipe(python("a", "Gone"), shell("b", "x", "cache: true")))
+    workshop.write("r.yaml", recipe(python("a", "Gone"), shell("b", "x", "needs: [a.x_v1]")))
 
     answer = call("validate", "r.yaml", "--json")
 

@@ -36,7 +36,7 @@ BADLY = AttemptResult(
 def attempt(database: Database, task_id: str, result: AttemptResult) -> str:
     """Open an attempt and close it with a result, as the runner does."""
     with database.transaction():
-        attempt_id = open_attempt(database, task_id, {"src": "x"}, "local.default")
+        attempt_id, _ = open_attempt(database, task_id, {"src": "x"}, "local.default")
     with database.transaction():
         close_attempt(database, task_id, attempt_id, result)
     return attempt_id
@@ -58,7 +58,7 @@ def test_an_attempt_has_the_same_id_every_time() -> None:
 def test_an_attempt_is_recorded_before_it_happens(database: Database) -> None:
     """With its params and operator; its task is running."""
     with database.transaction():
-        attempt_id = open_attempt(database, "load", {"src": "x"}, "hpc.default")
+        attempt_id, _ = open_attempt(database, "load", {"src": "x"}, "hpc.default")
 
     (opened,) = read_open_attempts(database)
     assert (opened.attempt_id, opened.task_id, opened.attempt_index) == (attempt_id, "load", 1)
@@ -137,7 +137,7 @@ def test_every_attempt_is_kept(database: Database) -> None:
 def test_an_error_while_closing_leaves_the_attempt_open(database: Database) -> None:
     """State, envelope, writes and event are one fact: none of it is there."""
     with database.transaction():
-        attempt_id = open_attempt(database, "load", {}, "local.default")
+        attempt_id, _ = open_attempt(database, "load", {}, "local.default")
     events = len(list(iterate_events(database)))
 
     def fail() -> None:

@@ -24,7 +24,7 @@ def _recorded(database: Database) -> Database:
 
 
 def _attempt(database: Database, task_id: str, status: AttemptState, left: TaskState, *changes: Change) -> None:
-    attempt_id = open_attempt(database, task_id, {}, "local.default")
+    attempt_id, _ = open_attempt(database, task_id, {}, "local.default")
     close_attempt(database, task_id, attempt_id, AttemptResult(status=status, task_status=left, changes=changes))
 
 

@@ -29,7 +29,7 @@ def attempt_all(database: Database, *, width: int) -> None:
     """Run every task once, each writing a value of ``width`` characters."""
     for task in read_tasks(database):
         with database.transaction():
-            attempt_id = open_attempt(database, task.task_id, {"n": 1}, "local.default")
+            attempt_id, _ = open_attempt(database, task.task_id, {"n": 1}, "local.default")
         result = AttemptResult(
             status=AttemptState.COMPLETED,
             task_status=TaskState.COMPLETED,
