@@ -23,10 +23,12 @@ from orchestrator.invoke import happen
 from orchestrator.jsonsafe import JsonValue, dumps, loads
 from orchestrator.merge import Conflict, Merge
 from orchestrator.nodes import Node, Phase
-from orchestrator.outcomes import INTERRUPTED, Failing, Verdict, judge_done
+from orchestrator.outcomes import INTERRUPTED, Failing, Verdict, judge_done, masked, refused
 from orchestrator.plan import Plan, PlannedTask
 from orchestrator.progress import Reporter, TaskEnded, TaskStarted
 from orchestrator.reuse import Reuse
+from orchestrator.secrecy import CODE as SECRET_CODE
+from orchestrator.secrecy import Masker
 from orchestrator.states import AttemptState, RunState, TaskState
 from orchestrator.store.database import Database
 from orchestrator.store.runs import collect_task, expand_task, refuse_writes, set_task_states
@@ -71,6 +73,17 @@ class Ending:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Means:
+    """What a run is driven with: where its steps run, what is reused, what is kept secret, and who is told."""
+
+    pool: WorkerPool
+    reuse: Reuse
+    masker: Masker
+    reporter: Reporter
+    inline: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Running:
     """An attempt on its way, with what it sees of the context."""
 
@@ -96,11 +109,8 @@ class Driver:
         board: Board,
         merge: Merge,
         context: Context,
-        pool: WorkerPool,
         names: dict[str, JsonValue],
-        reporter: Reporter,
-        reuse: Reuse,
-        inline: bool,
+        means: Means,
     ) -> None:
         self._plan = plan
         self._database = database
@@ -109,11 +119,12 @@ class Driver:
         self._board = board
         self._merge = merge
         self._context = context
-        self._pool = pool
         self._names = names
-        self._reporter = reporter
-        self._inline = inline
-        self._reuse = reuse
+        self._pool = means.pool
+        self._reporter = means.reporter
+        self._inline = means.inline
+        self._reuse = means.reuse
+        self._masker = means.masker
         self._running: dict[str, _Running] = {}
         self._ended: list[Done] = []
         self._news: list[Callable[[], None]] = []
@@ -438,6 +449,12 @@ class Driver:
     def _close(self, done: Done) -> None:
         running = self._running[done.attempt_id]
         verdict = self._judge(running.task, running.seen, done)
+        done = dataclasses.replace(
+            done,
+            stdout=self._masker.mask(done.stdout),
+            stderr=self._masker.mask(done.stderr),
+            changes=self._without_secrets(done.changes),
+        )
         if verdict.status is AttemptState.COMPLETED:
             self._succeed(running, done, verdict, outcome="ok")
             if running.key:
@@ -458,6 +475,18 @@ class Driver:
         self._conclude(done, verdict.status, TaskState.COMPLETED, outcome=outcome, verdict=verdict)
 
     def _judge(self, task: Task, seen: Context, done: Done) -> Verdict:
+        """Judge what came of a call; nothing with a secret in it is kept."""
+        verdict = self._judge_openly(task, seen, done)
+        leak = next((change.key for change in verdict.changes if self._masker.finds(change.text or "")), "")
+        if leak:
+            failing = Failing(code=SECRET_CODE, reason=f"the value of {leak!r} holds a secret", rule="secrets")
+            verdict = refused(failing, self._without_secrets(verdict.changes))
+        return masked(verdict, self._masker.mask)
+
+    def _without_secrets(self, changes: tuple[Change, ...]) -> tuple[Change, ...]:
+        return tuple(change for change in changes if not self._masker.finds(change.text or ""))
+
+    def _judge_openly(self, task: Task, seen: Context, done: Done) -> Verdict:
         planned = task.planned
         return judge_done(
             done,

@@ -93,6 +93,30 @@ def judge_done(
     return _failed(done, failing, envelope, changes)
 
 
+def refused(failing: Failing, changes: tuple[Change, ...]) -> Verdict:
+    """Give the verdict of a step that failed for a reason that lies outside its own rules."""
+    envelope = Envelope(status="error", reason=failing.reason, exit_code=1)
+    return Verdict(
+        status=AttemptState.FAILED,
+        outcome=failing.rule,
+        envelope=envelope,
+        changes=changes,
+        failing=failing,
+        cause="error",
+    )
+
+
+def masked(verdict: Verdict, mask: Callable[[str], str]) -> Verdict:
+    """Give a verdict whose texts went through ``mask``."""
+    text = dumps(verdict.envelope.to_json())
+    if mask(text) == text and (verdict.failing is None or mask(verdict.reason) == verdict.reason):
+        return verdict
+    failing = verdict.failing and dataclasses.replace(
+        verdict.failing, reason=mask(verdict.failing.reason), detail=mask(verdict.failing.detail)
+    )
+    return dataclasses.replace(verdict, envelope=parse_envelope(mask(text)), failing=failing)
+
+
 def _saved(save: Mapping[str, str], scope: Scope, step: str) -> Iterator[Change]:
     """Evaluate what a step saves: a bare expression, or ``file.json:path`` for a value in a result file."""
     for key, source in save.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 from collections.abc import Set as AbstractSet
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from orchestrator.caching import CacheKey, cache_key, digests_of
 from orchestrator.expressions import Scope, resolve
 from orchestrator.jsonsafe import JsonValue
 from orchestrator.plan import Plan, PlannedTask
+from orchestrator.secrecy import Masker
 from orchestrator.store.cache import Result, ResultCache
 from orchestrator.workers.calls import Done
 
@@ -20,11 +22,18 @@ class Reuse:
     """
 
     def __init__(
-        self, plan: Plan, run_id: str, cache: ResultCache | None, anew: AbstractSet[str] = frozenset()
+        self,
+        plan: Plan,
+        run_id: str,
+        *,
+        cache: ResultCache | None,
+        masker: Masker,
+        anew: AbstractSet[str] = frozenset(),
     ) -> None:
         self._recipe = Path(plan.source.name).name
         self._run_id = run_id
         self._cache = cache
+        self._masker = masker
         self._anew = anew
 
     def key(self, planned: PlannedTask, scope: Scope, params: JsonValue, env: JsonValue) -> CacheKey | None:
@@ -34,7 +43,18 @@ class Reuse:
         """
         if planned.cache is None or self._cache is None:
             return None
-        return cache_key(planned.cache, scope, code=planned.code, args=params, env=env)
+        return cache_key(planned.cache, scope, code=planned.code, args=params, env=self._without_secrets(env))
+
+    def _without_secrets(self, env: JsonValue) -> JsonValue:
+        """Put a keyed digest in the place of every value that holds a secret."""
+        values = env if isinstance(env, dict) else {}
+        return {
+            name: self._digest(value) if self._masker.finds(str(value)) else value for name, value in values.items()
+        }
+
+    def _digest(self, value: JsonValue) -> str:
+        salt = self._cache.salt() if self._cache else ""
+        return f"hmac-sha256:{hmac.new(salt.encode(), str(value).encode(), 'sha256').hexdigest()}"
 
     def find(self, task_id: str, key: CacheKey) -> Result | None:
         """Give a former result, where there is one and its files are as it left them."""

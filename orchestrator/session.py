@@ -6,7 +6,7 @@ import dataclasses
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +14,7 @@ from types import FrameType
 from typing import Any
 
 from orchestrator.context import Change, Context
-from orchestrator.driver import Driver, Ending, Task, item_node
+from orchestrator.driver import Driver, Ending, Means, Task, item_node
 from orchestrator.engine import Board
 from orchestrator.errors import StoreError, UsageError
 from orchestrator.files import replace_file, sweep_temporaries
@@ -25,6 +25,7 @@ from orchestrator.nodes import Node, Phase
 from orchestrator.plan import STDIN_NAME, Plan
 from orchestrator.progress import LogMissing, Reporter, RunBegun, RunSettled, Silence
 from orchestrator.reuse import Reuse
+from orchestrator.secrecy import Masker, read_secrets
 from orchestrator.states import ENDED_TASKS, AttemptState, RunState, TaskState
 from orchestrator.store.audit import row_fault
 from orchestrator.store.cache import ResultCache
@@ -114,7 +115,8 @@ def drive_run(run_root: Path, plan: Plan, options: DriveOptions, again: Again | 
     database = opened(run_root)
     context = Context()
     jobs = 1 if options.inline else options.jobs or plan.max_parallel
-    pool = WorkerPool(context, size=jobs, folders=[str(plan.project.root)])
+    secrets = read_secrets(plan.recipe.secrets)
+    pool = WorkerPool(context, size=jobs, folders=[str(plan.project.root)], withheld=_withheld(plan))
     try:
         log_missing = lost_log(database)
         lease = take(database, takeover=options.takeover)
@@ -124,7 +126,7 @@ def drive_run(run_root: Path, plan: Plan, options: DriveOptions, again: Again | 
             _settle_earlier(database, plan, again, accept_changes=options.accept_changes)
             if log_missing:
                 _note_lost_log(database, options.reporter)
-            outcome = _driven(database, plan, options, context, pool, again)
+            outcome = _driven(database, plan, options, context, pool, again, secrets)
             options.deliver(outcome)
             return outcome
         finally:
@@ -154,7 +156,13 @@ def deliver_ended(run_root: Path, options: DriveOptions) -> Outcome:
 
 
 def _driven(
-    database: Database, plan: Plan, options: DriveOptions, context: Context, pool: WorkerPool, again: Again | None
+    database: Database,
+    plan: Plan,
+    options: DriveOptions,
+    context: Context,
+    pool: WorkerPool,
+    again: Again | None,
+    secrets: dict[str, str],
 ) -> Outcome:
     rows = read_tasks(database)
     tasks = _tasks(plan, rows)
@@ -162,7 +170,9 @@ def _driven(
     board.recall_failures(count_failures(database))
     anew = frozenset(again.task_ids) if again and again.with_items else frozenset[str]()
     cache = ResultCache(_workspaces(database)) if options.use_cache else None
-    reuse = Reuse(plan, database.run_root.name, cache, anew)
+    masker = Masker(secrets)
+    reuse = Reuse(plan, database.run_root.name, cache=cache, masker=masker, anew=anew)
+    means = Means(pool=pool, reuse=reuse, masker=masker, reporter=options.reporter, inline=options.inline)
     driver = Driver(
         plan,
         database,
@@ -170,11 +180,8 @@ def _driven(
         board=board,
         merge=_merge(plan, database, context),
         context=context,
-        pool=pool,
-        names=_names(plan, database.run_root, rows),
-        reporter=options.reporter,
-        reuse=reuse,
-        inline=options.inline,
+        names=_names(plan, database.run_root, rows, secrets),
+        means=means,
     )
     options.reporter.tell(_beginning(database, plan, rows))
     with _stopping_on_signals(driver, enabled=options.handle_signals) as caught:
@@ -381,13 +388,18 @@ def _reason(database: Database, step: str) -> str:
     return row[0] if row else ""
 
 
-def _names(plan: Plan, run_root: Path, rows: tuple[TaskRow, ...]) -> dict[str, JsonValue]:
+def _withheld(plan: Plan) -> frozenset[str]:
+    """Give the variables that hold secrets: a step sees them where its ``env`` says so."""
+    return frozenset(secret.env for secret in plan.recipe.secrets.values() if secret.env)
+
+
+def _names(plan: Plan, run_root: Path, rows: tuple[TaskRow, ...], secrets: Mapping[str, str]) -> dict[str, JsonValue]:
     """Give what expressions can name besides the context."""
     return {
         "inputs": plan.inputs,
         "vars": plan.vars,
-        "secrets": {},
-        "env": dict(os.environ),
+        "secrets": dict(secrets),
+        "env": {name: value for name, value in os.environ.items() if name not in _withheld(plan)},
         "steps": {row.task_id: {"status": row.status.value} for row in rows if row.status in ENDED_TASKS},
         "run": {"id": run_root.name, "root": str(run_root)},
         "recipe": {"name": Path(plan.source.name).name, "path": _recipe_path(plan.source.name)},

@@ -23,7 +23,6 @@ from orchestrator.sources import Source
 CODE = "MS208"
 
 _RECIPE_KEYS = {
-    "secrets": "give the value to the step's environment from outside",
     "isolation": "choose it with --isolation",
     "budget": "leave it out",
     "repeat": "run the recipe again",

@@ -18,6 +18,7 @@ KnownNames = Mapping[str, Collection[str] | None]
 
 _ELSEWHERE = {
     "item": "only steps with 'foreach' or 'matrix' have an item",
+    "secrets": "a secret reaches a step by its 'env', and nothing else",
     "result": "the envelope of a step is known in its 'success' and 'save' only",
 }
 _CHECKED = (ast.expr, ast.keyword, ast.comprehension)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from itertools import islice
+from itertools import compress, islice, product
 
 from orchestrator.errors import ExpressionError, Place, Problem
 from orchestrator.expressions import NAMES, KnownNames, check_syntax, check_template
@@ -22,9 +22,8 @@ ANY_KEY = "*"
 _OPENING = "${{"
 _STEP_DEPTH = 2
 _ABSENT = {
-    (has_item, has_result): frozenset({"item"} - {"item" * has_item}) | frozenset({"result"} - {"result" * has_result})
-    for has_item in (False, True)
-    for has_result in (False, True)
+    present: frozenset({"item", "result", "secrets"} - set(compress(("item", "result", "secrets"), present)))
+    for present in product((False, True), repeat=3)
 }
 
 
@@ -113,12 +112,16 @@ def _known_names(document: JsonValue) -> KnownNames:
 
 
 def _absent_at(path: DocPath, document: JsonValue) -> frozenset[str]:
-    """Give the names that mean nothing at a place: ``item`` without a fan-out, ``result`` before there is one."""
+    """Give the names that mean nothing at a place.
+
+    There is no ``item`` without a fan-out and no ``result`` before there is one; ``secrets`` go by ``env`` alone.
+    """
     step = _step_at(path, document)
-    key = path[_STEP_DEPTH : _STEP_DEPTH + 1] if step is not None else ()
+    key = path[_STEP_DEPTH : _STEP_DEPTH + 1] if step is not None else path[:_STEP_DEPTH]
     has_item = step is not None and ("foreach" in step or "matrix" in step) and key not in {("foreach",), ("matrix",)}
     has_result = key in {("success",), ("save",)}
-    return _ABSENT[has_item, has_result]
+    has_secrets = key in {("env",), ("defaults", "env")}
+    return _ABSENT[has_item, has_result, has_secrets]
 
 
 def _step_at(path: DocPath, document: JsonValue) -> dict[str, JsonValue] | None:

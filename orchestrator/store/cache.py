@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +30,8 @@ CREATE TABLE IF NOT EXISTS results (
     stdout TEXT NOT NULL,
     writes_json TEXT NOT NULL,
     files_json TEXT NOT NULL
-) STRICT
+) STRICT;
+CREATE TABLE IF NOT EXISTS salt (number INTEGER PRIMARY KEY, value TEXT NOT NULL) STRICT
 """
 _COLUMNS = "digest, step, recipe, run_id, task_id, created_at, parts_json, stdout, writes_json, files_json"
 
@@ -94,6 +96,15 @@ class ResultCache:
                     json.dumps(dict(result.files)),
                 ),
             )
+
+    def salt(self) -> str:
+        """Give a random key that stays the same as long as the file does; a new one where it cannot be kept."""
+        fresh = os.urandom(32).hex()
+        with contextlib.suppress(apsw.Error, OSError):
+            connection = self._open()
+            connection.execute("INSERT OR IGNORE INTO salt VALUES (1, ?)", (fresh,))
+            return str(connection.execute("SELECT value FROM salt").fetchall()[0][0])
+        return fresh
 
     def remove(self, prefix: str = "") -> int:
         """Forget the results whose key begins with ``prefix``, or all; return how many there were.

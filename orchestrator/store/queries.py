@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -141,6 +142,14 @@ def count_tasks(database: Database) -> dict[TaskState, int]:
 def read_inputs(database: Database) -> dict[str, Any]:
     """Give what the run was started with."""
     return {name: json.loads(text) for name, text in database.all("SELECT name, value_json FROM run_inputs")}
+
+
+def iterate_texts(database: Database) -> Iterator[tuple[str, str, str]]:
+    """Give every text of every table with the names of its table and column."""
+    for (table,) in database.all("SELECT name FROM sqlite_schema WHERE type = 'table'"):
+        for column in [row[1] for row in database.all(f"PRAGMA table_info({table})")]:
+            rows = database.all(f"SELECT {column} FROM {table} WHERE typeof({column}) = 'text'")  # noqa: S608  own names
+            yield from ((table, column, text) for (text,) in rows)
 
 
 def _attempts(database: Database, condition: str, values: tuple[str, ...]) -> tuple[AttemptRow, ...]:

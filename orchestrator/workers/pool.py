@@ -165,7 +165,7 @@ class WorkerPool:
     """Run calls in up to ``size`` child processes, which are started when needed and kept warm.
 
     A step that crashes, hangs, leaves programs behind or exits ends its own process only; the next call gets a new one.
-    A step that is asked to end and does not is killed ``grace_sec`` later.
+    A step that is asked to end and does not is killed ``grace_sec`` later. Variables ``withheld`` are not handed on.
     """
 
     def __init__(
@@ -175,12 +175,14 @@ class WorkerPool:
         size: int = 1,
         folders: list[str] | None = None,
         grace_sec: float = GRACE_SEC,
+        withheld: Collection[str] = (),
     ) -> None:
         self._context = context
         self._size = size
         self._grace_sec = grace_sec
         self._folders = folders or []
-        self._environment = step_environment(os.environ)
+        kept = step_environment(os.environ)
+        self._environment = {name: value for name, value in kept.items() if name not in withheld}
         self._selector = selectors.DefaultSelector()
         self._idle: list[_Worker] = []
         self._busy: list[_Worker] = []

@@ -19,6 +19,7 @@ PARTS: dict[str, tuple[type[BaseModel], dict[str, str]]] = {
     "## The whole file": (model.Recipe, support._RECIPE_KEYS),
     "### test_meta": (model.Metadata, {}),
     "### inputs": (model.Input, {}),
+    "### secrets": (model.Secret, {}),
     "### defaults": (model.Defaults, support._DEFAULTS_KEYS),
     "### success": (model.Success, {}),
     "### cache": (model.Cache, {}),

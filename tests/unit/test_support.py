@@ -28,7 +28,6 @@ def told(text: str) -> list[tuple[str, str]]:
 @pytest.mark.parametrize(
     ("head", "key"),
     [
-        ("secrets: {token: {env: TOKEN}}", "secrets"),
         ("isolation: inline", "isolation"),
         ("budget: {core_hours: 1}", "budget"),
         ("repeat: {until: 1 > 0, max: 2}", "repeat"),
@@ -140,7 +139,7 @@ def test_everything_is_listed_at_once_with_a_way_out() -> None:
 
 EXECUTED = {
     Recipe: {"schema_id", "workspace", "inputs", "vars", "defaults", "steps", "timeout", "max_parallel", "on_conflict"}
-    | {"on_failure", "finally_", "outputs"},
+    | {"on_failure", "finally_", "outputs", "secrets"},
     Defaults: {"timeout", "retry", "env"},
     Retry: {"max", "delay_sec", "backoff", "on"},
     PythonStep: {"idx", "name", "type", "module", "function", "args", "env", "when", "depends_on", "success"}
@@ -151,7 +150,7 @@ EXECUTED = {
 DESCRIBING = {"description", "license", "tags", "test_meta"}
 OF_PYTEST = {"pytest"}
 REFUSED = {
-    Recipe: {"secrets", "isolation", "budget", "repeat"},
+    Recipe: {"isolation", "budget", "repeat"},
     Defaults: {"resources", "isolation"},
     Retry: {"grow"},
     PythonStep: {

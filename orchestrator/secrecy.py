@@ -1,0 +1,126 @@
+"""Read the secrets that a recipe declares, and keep their values out of everything that is written down."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping
+from importlib import import_module
+from pathlib import Path
+from urllib.parse import quote, quote_plus
+
+from orchestrator.errors import UsageError
+from orchestrator.recipe.model import Secret
+
+MASK = "***"
+MIN_LENGTH = 8
+CODE = "MS211"
+
+
+def read_secrets(declared: Mapping[str, Secret]) -> dict[str, str]:
+    """Give the value of every declared secret; raise `UsageError` (MS211) for one that is missing or too short.
+
+    A short value would be found in, and cut out of, texts that have nothing to do with it.
+    """
+    values = {name: _read(name, secret) for name, secret in declared.items()}
+    for name, value in values.items():
+        if len(value.strip()) < MIN_LENGTH:
+            hint = f"use one of {MIN_LENGTH} characters or more: a shorter one cannot be told from other text"
+            raise UsageError(f"secret {name!r} has {len(value.strip())} characters", hint=hint, code=CODE)
+    return values
+
+
+def _read(name: str, secret: Secret) -> str:
+    if secret.env is not None:
+        if (value := os.environ.get(secret.env)) is None:
+            raise UsageError(f"secret {name!r}: ${secret.env} is not set", hint=f"export {secret.env}", code=CODE)
+        return value
+    if secret.file is not None:
+        return _read_file(name, Path(secret.file).expanduser())
+    return _read_keyring(name, secret.keyring or "")
+
+
+def _read_file(name: str, path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8").rstrip("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = (error.strerror or "").lower() if isinstance(error, OSError) else "it is no UTF-8"
+        raise UsageError(f"secret {name!r}: cannot read {path}: {reason}", hint="check the file", code=CODE) from error
+
+
+def _read_keyring(name: str, entry: str) -> str:
+    """Read ``service/user`` from the system's keyring, with the package ``keyring`` where it is installed."""
+    try:
+        keyring = import_module("keyring")
+    except ModuleNotFoundError as error:
+        hint = "install it: pip install 'matterstack[keyring]'"
+        raise UsageError(f"secret {name!r}: the package 'keyring' is missing", hint=hint, code=CODE) from error
+    service, _, user = entry.rpartition("/")
+    value: str | None = keyring.get_password(service or entry, user)
+    if value is None:
+        hint = f"add it: keyring set {service or entry} {user}"
+        raise UsageError(f"secret {name!r}: the keyring has no {entry!r}", hint=hint, code=CODE)
+    return value
+
+
+class Masker:
+    """Finds secrets in text, also in base64, hexadecimal, URL- or JSON-escaped, and line by line, and masks them."""
+
+    def __init__(self, secrets: Mapping[str, str]) -> None:
+        variants = sorted({text for value in secrets.values() for text in _variants(value)}, key=len, reverse=True)
+        self._pattern = re.compile("|".join(map(re.escape, variants)), re.IGNORECASE) if variants else None
+
+    def mask(self, text: str) -> str:
+        """Give the text with ``***`` in the place of every secret."""
+        return text if self._pattern is None else self._pattern.sub(MASK, text)
+
+    def finds(self, text: str) -> bool:
+        """Tell whether a secret is in the text."""
+        return self._pattern is not None and self._pattern.search(text) is not None
+
+    def places(self, text: str) -> list[int]:
+        """Give where secrets begin in the text."""
+        return [] if self._pattern is None else [match.start() for match in self._pattern.finditer(text)]
+
+
+def _variants(value: str) -> Iterator[str]:
+    """Give the forms in which a value may turn up; those too short to be told from other text are left out."""
+    parts = {value, value.strip(), *value.splitlines(), *_leaves(value)}
+    for part in filter(_is_long, parts):
+        content = part.encode()
+        yield part
+        yield json.dumps(part)[1:-1]
+        yield json.dumps(part, ensure_ascii=False)[1:-1]
+        yield from (quote(part, safe=""), quote(part), quote_plus(part))
+        yield content.hex()
+        yield from filter(_is_long, _base64(content))
+
+
+def _is_long(text: str) -> bool:
+    return len(text) >= MIN_LENGTH
+
+
+def _leaves(value: str) -> Iterator[str]:
+    """Give the texts inside a secret that is JSON."""
+    try:
+        stack = [json.loads(value)]
+    except (ValueError, RecursionError):
+        return
+    while stack:
+        part = stack.pop()
+        if isinstance(part, dict | list):
+            stack.extend(part.values() if isinstance(part, dict) else part)
+        elif isinstance(part, str):
+            yield part
+
+
+def _base64(content: bytes) -> Iterator[str]:
+    """Give the part of a value's base64 that is the same wherever in a text it was encoded, in both alphabets."""
+    for encode in (base64.b64encode, base64.urlsafe_b64encode):
+        for shift in range(3):
+            text = encode(b"\0" * shift + content).decode().rstrip("=")
+            first = (shift * 8 + 5) // 6
+            last = (shift + len(content)) * 8 // 6
+            yield text[first:last]

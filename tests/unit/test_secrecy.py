@@ -1,0 +1,197 @@
+"""A secret reaches the step that asks for it, and nothing that is written down."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import quote, quote_plus
+
+import pytest
+
+from orchestrator.errors import InvalidFileError, UsageError
+from orchestrator.recipe.model import Secret
+from orchestrator.secrecy import MASK, Masker, read_secrets
+from tests.unit.workshop import Notes, Ran, Workshop, python, recipe, shell
+
+TOKEN = 'tok/en+with "quotes" & blanks\\é'  # noqa: S105  of nothing
+HEAD = "secrets: { lab: { env: LAB_TOKEN } }\n"
+ENV = "env: {TOKEN: '${{ secrets.lab }}'}"
+OK = 'echo \'{"status": "ok", "outputs": []}\''
+PEM = "-----BEGIN KEY-----\nMIIEvQIBADANBgkqhkiG9w0B\nAQEFAASCBKcwggSjAgEAAoIB\n-----END KEY-----"
+
+
+@pytest.fixture(name="token", autouse=True)
+def _token(monkeypatch: pytest.MonkeyPatch) -> str:
+    """Put the secret where the recipes look for it."""
+    monkeypatch.setenv("LAB_TOKEN", TOKEN)
+    return TOKEN
+
+
+def everything_in(root: Path) -> bytes:
+    """Give the bytes of all files of a run, and of the cache beside it."""
+    files = [path for path in root.parents[2].rglob("*") if path.is_file()]
+    return b"".join(path.read_bytes() for path in files)
+
+
+ENCODINGS: dict[str, Callable[[str], str]] = {
+    "as it is": lambda text: text,
+    "upper case": str.upper,
+    "JSON": json.dumps,
+    "JSON, unescaped": lambda text: json.dumps(text, ensure_ascii=False),
+    "URL": lambda text: quote(text, safe=""),
+    "URL, slashes kept": quote,
+    "form": quote_plus,
+    "hexadecimal": lambda text: text.encode().hex(),
+    "HEXADECIMAL": lambda text: text.encode().hex().upper(),
+    "base64": lambda text: base64.b64encode(text.encode()).decode(),
+    "base64, one byte further": lambda text: base64.b64encode(b"x" + text.encode()).decode(),
+    "base64, two bytes further": lambda text: base64.b64encode(b"xy" + text.encode() + b"z").decode(),
+    "base64 for URLs": lambda text: base64.urlsafe_b64encode(text.encode()).decode(),
+    "inside a line": lambda text: f"GET /?key={text}&x=1",
+    "as a repr": lambda text: f"{{'Authorization': '{text}'}}",
+}
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_a_secret_is_found_in_every_encoding(token: str, encoding: str) -> None:
+    """And masked."""
+    masker = Masker({"lab": token})
+    text = f"before {ENCODINGS[encoding](token)} after"
+
+    masked = masker.mask(text)
+
+    assert masker.finds(text)
+    assert MASK in masked
+    assert not masker.finds(masked)
+    assert masked.startswith("before ")
+    assert masked.endswith(" after")
+
+
+def test_each_line_of_a_key_is_a_secret() -> None:
+    """A log shows one line of it as easily as all."""
+    masker = Masker({"key": PEM})
+
+    assert masker.mask("see MIIEvQIBADANBgkqhkiG9w0B!") == f"see {MASK}!"
+
+
+def test_each_text_of_a_secret_that_is_json_is_one() -> None:
+    """As the credentials that cloud services hand out."""
+    masker = Masker({"key": '{"user": "somebody-1", "keys": ["s3cr3t-value"], "n": 5}'})
+
+    assert masker.mask("with s3cr3t-value") == f"with {MASK}"
+
+
+def test_other_text_stays_as_it_is(token: str) -> None:
+    """Without secrets nothing is even looked at."""
+    assert Masker({}).mask("anything") == "anything"
+    assert Masker({"lab": token}).mask("anything") == "anything"
+
+
+@pytest.mark.parametrize("value", ["", "abc", "       x"])
+def test_a_short_secret_is_refused(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    """It would be found everywhere."""
+    monkeypatch.setenv("LAB_TOKEN", value)
+
+    with pytest.raises(UsageError, match="secret 'lab' has ") as caught:
+        read_secrets({"lab": Secret(env="LAB_TOKEN")})
+
+    assert caught.value.code == "MS211"
+
+
+def test_a_secret_is_read_from_a_file(tmp_path: Path) -> None:
+    """Without the line break at its end."""
+    (tmp_path / "key").write_text(f"{PEM}\n")
+
+    assert read_secrets({"key": Secret(file=str(tmp_path / "key"))}) == {"key": PEM}
+
+
+@pytest.mark.parametrize(
+    ("secret", "message"),
+    [
+        (Secret(env="NO_SUCH_NAME"), "secret 'lab': $NO_SUCH_NAME is not set"),
+        (Secret(file="/no/such/file"), "secret 'lab': cannot read /no/such/file: no such file or directory"),
+    ],
+)
+def test_a_secret_that_is_not_there_stops_the_run(secret: Secret, message: str) -> None:
+    """Before anything has begun."""
+    with pytest.raises(UsageError) as caught:
+        read_secrets({"lab": secret})
+
+    assert caught.value.message == message
+
+
+def test_a_step_gets_the_secret_that_it_asks_for(workshop: Workshop, token: str) -> None:
+    """Others do not see it, not even the variable that it comes from."""
+    count = 'echo "{\\"status\\": \\"ok\\", \\"outputs\\": {\\"%s.n_v1\\": ${#%s}}}"'
+    steps = (
+        shell("a", count % ("a", "TOKEN"), ENV),
+        shell("b", count % ("b", "TOKEN")),
+        shell("c", count % ("c", "LAB_TOKEN")),
+    )
+
+    ran = workshop.run(recipe(*steps, head=HEAD), inline=False)
+
+    assert ran.outcome.context.to_dict() == {"a.n_v1": len(token.encode()), "b.n_v1": 0, "c.n_v1": 0}
+
+
+def leaking(workshop: Workshop, command: str, keys: str = "") -> tuple[Ran, Notes]:
+    """Run a step that tries to write its secret somewhere."""
+    notes = Notes()
+    step = shell("a", command, f"{ENV}{keys and f', {keys}'}")
+    return workshop.run(recipe(step, head=HEAD), inline=False, reporter=notes), notes
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        f'echo "$TOKEN" >&2; {OK}',
+        f'echo "$TOKEN" | base64 -w0 >&2; {OK}',
+        f'echo "$TOKEN" | od -An -tx1 | tr -d " \\n" >&2; {OK}',
+        'echo "$TOKEN"; exit 1',
+        'printf \'{"status": "error", "reason": "bad %s"}\' "$(echo "$TOKEN" | base64 -w0)"; exit 1',
+        'echo "$TOKEN" >&2; exit 3',
+        'echo "no envelope: $TOKEN"',
+    ],
+)
+def test_nothing_of_a_secret_is_kept(workshop: Workshop, token: str, command: str) -> None:
+    """Whatever a step does with it, no file of the run holds it in any form."""
+    ran, notes = leaking(workshop, command)
+
+    masker = Masker({"lab": token})
+    assert not masker.finds(everything_in(ran.root).decode("latin-1"))
+    assert not any(masker.finds(f"{ending.stderr}{ending.problem}{ending.reason}") for ending in notes.endings)
+    assert not masker.finds(json.dumps(ran.outcome.to_json()))
+
+
+def test_a_secret_does_not_enter_the_context(workshop: Workshop, token: str) -> None:
+    """The step fails, and says at which key."""
+    command = 'printf \'{"status": "ok", "outputs": {"a.key_v1": "%s", "a.n_v1": 1}}\' "$(echo "$TOKEN" | base64 -w0)"'
+    ran, _ = leaking(workshop, command)
+
+    assert ran.reasons == ["the value of 'a.key_v1' holds a secret"]
+    assert not Masker({"lab": token}).finds(everything_in(ran.root).decode("latin-1"))
+
+
+def test_a_kept_result_depends_on_the_secret_and_does_not_hold_it(
+    workshop: Workshop, token: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another secret is another key."""
+    command = f"echo x >> calls.txt; {OK}"
+    ran, _ = leaking(workshop, command, "cache: true")
+    assert not Masker({"lab": token}).finds(everything_in(ran.root).decode("latin-1"))
+    for value in (token, "another token"):
+        monkeypatch.setenv("LAB_TOKEN", value)
+        workshop.run(recipe(shell("a", command, f"{ENV}, cache: true"), head=HEAD), inline=False, fresh=True)
+
+    assert (workshop.folder / "calls.txt").read_text() == "x\nx\n"
+
+
+@pytest.mark.parametrize(
+    "keys", ["args: {t: '${{ secrets.lab }}'}", "when: secrets.lab == 'x'", "save: {a.x_v1: secrets.lab}"]
+)
+def test_a_secret_goes_by_the_environment_alone(workshop: Workshop, keys: str) -> None:
+    """Arguments of programs are there for everybody to see."""
+    with pytest.raises(InvalidFileError, match="a secret reaches a step by its 'env', and nothing else"):
+        workshop.plan(recipe(python("a", keys=keys), head=HEAD))
