@@ -21,7 +21,7 @@ from orchestrator.expressions import Scope, evaluate, evaluate_condition, resolv
 from orchestrator.fanning import fan_out
 from orchestrator.invoke import happen
 from orchestrator.jsonsafe import JsonValue, dumps, loads
-from orchestrator.merge import Conflict, Merge
+from orchestrator.merge import Conflict, Merge, Merged
 from orchestrator.nodes import Node, Phase
 from orchestrator.outcomes import INTERRUPTED, Failing, Verdict, judge_done, masked, refused
 from orchestrator.plan import Plan, PlannedTask
@@ -31,7 +31,15 @@ from orchestrator.secrecy import CODE as SECRET_CODE
 from orchestrator.secrecy import Masker
 from orchestrator.states import AttemptState, RunState, TaskState
 from orchestrator.store.database import Database
-from orchestrator.store.runs import collect_task, expand_task, refuse_writes, set_task_states
+from orchestrator.store.runs import (
+    ROUND_KEY,
+    add_round,
+    collect_task,
+    expand_task,
+    refuse_writes,
+    round_id,
+    set_task_states,
+)
 from orchestrator.workers.calls import Call, Done, PythonCall
 from orchestrator.workers.inline import run_inline
 from orchestrator.workers.pool import WorkerPool
@@ -53,6 +61,7 @@ class Task:
     position: int
     task_id: str
     planned: PlannedTask
+    parent: int = -1
     item: str | None = None
 
     @property
@@ -132,10 +141,15 @@ class Driver:
         self._stopping: signal.Signals | None = None
         self._in_step = False
         self._deadline: float | None = None
+        self._round = int(str(context.get(ROUND_KEY, 0)))
+        self._loop_problem: Problem | None = None
         self._expired = False
 
     def drive(self) -> Ending:
         """Tick until the run settles or is stopped."""
+        if self._plan.recipe.repeat and not self._round:
+            with self._database.transaction():
+                self._begin_round(1)
         limit = self._plan.recipe.timeout
         self._deadline = None if limit is None else monotonic() + limit
         while True:
@@ -147,6 +161,8 @@ class Driver:
             self._wait()
 
     def _ending(self, settled: RunState) -> Ending:
+        if settled is RunState.FAILED and self._loop_problem:
+            return Ending(status=settled, reason=self._loop_problem.message, problem=self._loop_problem)
         if settled is RunState.FAILED and self._expired:
             return Ending(status=settled, reason=f"the run took more than {self._plan.recipe.timeout:g} seconds")
         if settled is not RunState.COMPLETED:
@@ -204,6 +220,8 @@ class Driver:
                 calls += self._start(self._tasks[position])
             if due.settled is not None and self._merge_rest():
                 return due.settled
+            if due.round_is_over and self._merge_rest():
+                self._go_round()
             if due.settled is None and due.is_idle:
                 return None
         return None
@@ -212,7 +230,7 @@ class Driver:
         """Begin a task; a group is expanded, and of what fails or is skipped at once there is nothing to run."""
         if self._board.state(task.position) is not TaskState.PENDING:
             return []  # given up meanwhile, since a task before it was refused
-        merged = self._merge.before(task.planned.position)
+        merged = self._seen_by(task)
         self._context.apply(merged.shared)
         if merged.conflict:
             self._refuse_writes(merged.conflict)
@@ -225,6 +243,15 @@ class Driver:
         call = self._open(task, scope, seen, merged.hidden)
         return [call] if call else []
 
+    def _seen_by(self, task: Task) -> Merged:
+        """Share what a task may see: what those before it wrote, and in the later phases what all steps did."""
+        key = task.position if task.item is None else task.parent
+        if not self._merge.knows(key):
+            for other in self._plan.tasks:
+                if other.node.phase is task.planned.node.phase and not self._merge.knows(other.position):
+                    self._merge.add(other.position)
+        return self._merge.before(key)
+
     def _scope(self, task: Task, seen: Context) -> Scope:
         names = self._names if task.item is None else {**self._names, "item": loads(task.item)}
         return Scope(names=names, ctx=seen)
@@ -236,6 +263,40 @@ class Driver:
         if merged.conflict:
             self._refuse_writes(merged.conflict)
         return merged.conflict is None
+
+    def _go_round(self) -> None:
+        """Begin another round of the steps, or end them where the recipe says so or has no more rounds."""
+        rule, problem = self._plan.recipe.repeat, ""
+        try:
+            is_done = rule is None or evaluate_condition(rule.until, Scope(names=self._names, ctx=self._context))
+        except ExpressionError as error:
+            is_done, problem = True, f"repeat.until: {error.message}"
+        if rule and not is_done and self._round < rule.max:
+            self._begin_round(self._round + 1)
+            return
+        if rule and not is_done:
+            problem = f"repeat.until is still false after {rule.max} round{'' if rule.max == 1 else 's'}"
+        self._board.end_rounds()
+        if problem:
+            self._loop_problem = Problem("MS309", problem, self._plan.source.place(("repeat", "until")))
+            self._board.stop_steps(problem)
+
+    def _begin_round(self, number: int) -> None:
+        """Add the steps once more; they see the round's number and all that was written before."""
+        planned = [task for task in self._plan.tasks if task.node.phase is Phase.STEPS] if number > 1 else []
+        first, change = add_round(self._database, number, [task.to_json() for task in planned])
+        self._context.apply([change])
+        self._round = number
+        tasks = [
+            Task(position=first + task.position, task_id=round_id(task.step, number), planned=task) for task in planned
+        ]
+        nodes = [round_node(task, first) for task in tasks]
+        self._tasks += tasks
+        self._board.add_round(nodes)
+        for task, node in zip(tasks, nodes, strict=True):
+            self._merge.add(task.position, node.after or None)
+            if task.planned.left_out:
+                self._settle_task(task, TaskState.SKIPPED)
 
     def _refuse_writes(self, conflict: Conflict) -> None:
         """Fail the later of two tasks that wrote one key side by side."""
@@ -272,7 +333,13 @@ class Driver:
             return
         first = expand_task(self._database, task.task_id, items)
         self._tasks += [
-            Task(position=first + index, task_id=f"{task.task_id}[{name}]", planned=planned, item=text)
+            Task(
+                position=first + index,
+                task_id=f"{task.task_id}[{name}]",
+                planned=planned,
+                parent=task.position,
+                item=text,
+            )
             for index, (name, text) in enumerate(items)
         ]
         self._board.expanded(task.position, repeat(item_node(planned, task.position), len(items)))
@@ -541,7 +608,7 @@ class Driver:
         """Let expressions see what became of a step."""
         if task.item is None:
             steps: dict[str, Any] = self._names["steps"]  # type: ignore[assignment]
-            steps[task.task_id] = {"status": state.value}
+            steps[task.planned.step] = {"status": state.value}
 
     def _problem(self, task: Task, failing: Failing | None) -> Problem | None:
         """Point at the line of the recipe that a failure belongs to."""
@@ -610,6 +677,12 @@ def _ending(
 def item_node(planned: PlannedTask, parent: int) -> Node:
     """Give the node that all tasks of one fan-out share."""
     return dataclasses.replace(planned.node, after=(), locks=planned.locks, is_group=False, parent=parent)
+
+
+def round_node(task: Task, first: int) -> Node:
+    """Give the node of a step in a later round, of which the first step has the position ``first``."""
+    after = tuple(first + position for position in task.planned.node.after)
+    return dataclasses.replace(task.planned.node, task_id=task.task_id, after=after)
 
 
 def _missing(names: Sequence[str]) -> tuple[str, ...]:

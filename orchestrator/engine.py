@@ -19,32 +19,43 @@ from orchestrator.states import ENDED_TASKS, SATISFIED_TASKS, RunState, TaskStat
 class Due:
     """What is to be done now, by position; ``wake_at`` is when the next retry is due, in the board's clock.
 
-    Groups among ``start`` are to be expanded, those in ``collect`` have no task left that could change them.
+    Groups among ``start`` are to be expanded, those in ``collect`` have no task left that could change them. Where the
+    ``round_is_over``, all steps have succeeded and somebody has to say whether there is another round of them.
     """
 
     start: tuple[int, ...] = ()
     collect: tuple[int, ...] = ()
     block: tuple[tuple[int, str], ...] = ()
     skip: tuple[tuple[int, str], ...] = ()
+    round_is_over: bool = False
     settled: RunState | None = None
     wake_at: float | None = None
 
     @property
     def is_idle(self) -> bool:
         """Tell whether there is nothing to do that could make something else due."""
-        return not (self.start or self.collect or self.skip)
+        return not (self.start or self.collect or self.skip or self.round_is_over)
 
 
 class Board:
     """The present state of every task of a run, and which can go next.
 
-    ``fail_fast`` starts no further step after the first failure that counts.
+    ``fail_fast`` starts no further step after the first failure that counts. With ``in_rounds``, the steps may be
+    extended by another round of them when they have succeeded.
     """
 
-    def __init__(self, nodes: Sequence[Node], states: Sequence[TaskState], *, fail_fast: bool = True) -> None:
+    def __init__(
+        self,
+        nodes: Sequence[Node],
+        states: Sequence[TaskState],
+        *,
+        fail_fast: bool = True,
+        in_rounds: bool = False,
+    ) -> None:
         self._nodes = list(nodes)
         self._states = list(states)
         self._fail_fast = fail_fast
+        self._in_rounds = in_rounds
         self._halted = False
         self._stop_reason = ""
         self._phase = Phase.STEPS
@@ -90,9 +101,18 @@ class Board:
         block, self._blocked = tuple(self._blocked), []
         collect, self._collectable = tuple(sorted(self._collectable)), []
         wake_at = self._delayed[0][0] if self._delayed and not self._stops_steps else None
-        is_busy = start or collect or skip or self._running
-        settled = None if is_busy else self._settled()
-        return Due(start=start, collect=collect, block=block, skip=skip, settled=settled, wake_at=wake_at)
+        is_busy = bool(start or collect or skip or self._running)
+        is_over = not is_busy and self._awaits_round()
+        settled = None if is_busy or is_over else self._settled()
+        return Due(
+            start=start,
+            collect=collect,
+            block=block,
+            skip=skip,
+            round_is_over=is_over,
+            settled=settled,
+            wake_at=wake_at,
+        )
 
     def counts_below(self, position: int) -> Counter[TaskState]:
         """Count the tasks of a group by their states."""
@@ -125,6 +145,21 @@ class Board:
             heapq.heappush(self._ready, child)
         if not count:
             self._collectable.append(position)
+
+    def add_round(self, nodes: Sequence[Node]) -> None:
+        """Note another round of the steps; they take the next positions."""
+        first = len(self._nodes)
+        self._nodes.extend(nodes)
+        self._states.extend([TaskState.PENDING] * len(nodes))
+        self._open[Phase.STEPS] += len(nodes)
+        for position in range(first, len(self._nodes)):
+            self._link(position)
+            if not self._missing.get(position):
+                heapq.heappush(self._ready, position)
+
+    def end_rounds(self) -> None:
+        """Note that there is no further round of the steps."""
+        self._in_rounds = False
 
     def ended(self, position: int, state: TaskState) -> None:
         """Note that a task ended, and release or block those that wait for it."""
@@ -169,12 +204,16 @@ class Board:
             if node.parent is not None:
                 self._unended[node.parent] = self._unended.get(node.parent, 0) + is_open
                 self._below[node.parent] = range(self._below.get(node.parent, range(position, 0)).start, position + 1)
-            for before in node.after:
-                self._dependents.setdefault(before, []).append(position)
-            if node.after:
-                self._missing[position] = sum(not self._satisfies(before, node) for before in node.after)
+            self._link(position)
         for position, state in enumerate(self._states):
             self._take_up(position, state)
+
+    def _link(self, position: int) -> None:
+        node = self._nodes[position]
+        for before in node.after:
+            self._dependents.setdefault(before, []).append(position)
+        if node.after:
+            self._missing[position] = sum(not self._satisfies(before, node) for before in node.after)
 
     def _take_up(self, position: int, state: TaskState) -> None:
         if state is TaskState.PENDING and not self._missing.get(position):
@@ -198,7 +237,7 @@ class Board:
     def _enter_phases(self) -> tuple[tuple[int, str], ...]:
         """Go on to the next phase when all of the present one has ended; give what is left out of it."""
         while self._phase is not Phase.FINALLY and not (self._running or self._collectable):
-            if self._open[self._phase] and not self._halted:
+            if (self._open[self._phase] and not self._halted) or self._awaits_round():
                 break
             self._phase = Phase(self._phase + 1)
             if self._phase is Phase.FINALLY or self._is_failing():
@@ -206,6 +245,10 @@ class Board:
             elif not self._halted and (left_out := self._pending_in(self._phase)):
                 return tuple((position, "nothing failed") for position in left_out)
         return ()
+
+    def _awaits_round(self) -> bool:
+        is_done = self._phase is Phase.STEPS and not self._open[Phase.STEPS]
+        return self._in_rounds and is_done and not (self._halted or self._is_failing())
 
     def _pending_in(self, phase: Phase) -> list[int]:
         pairs = enumerate(zip(self._nodes, self._states, strict=True))
@@ -285,7 +328,7 @@ class Board:
         self._ready, self._delayed, self._waiting = [], [], {}
 
     def _is_failing(self) -> bool:
-        return bool(self._failed) or TaskState.BLOCKED in self._states
+        return bool(self._failed) or bool(self._stop_reason) or TaskState.BLOCKED in self._states
 
     def _settled(self) -> RunState | None:
         if self._halted and self._phase is Phase.FINALLY and not self._open[Phase.FINALLY] and any(self._open.values()):

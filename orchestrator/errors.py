@@ -59,6 +59,7 @@ CODES = {
     "MS306": "expression cannot be evaluated",
     "MS307": "recipe or scriptlet changed since the run began",
     "MS308": "two steps side by side wrote one context key",
+    "MS309": "the steps were repeated as often as allowed",
     "MS401": "context key is not allowed",
     "MS402": "value is not JSON-safe",
     "MS501": "state file is damaged or empty",

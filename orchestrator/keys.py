@@ -10,7 +10,7 @@ from orchestrator.errors import ContextError
 MAX_KEY_LENGTH = 200
 
 _CONTEXT_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*(\.[A-Za-z0-9_][A-Za-z0-9_-]*)*")
-_TASK_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,99}(\[[A-Za-z0-9_.,=+-]{1,100}\])?")
+_TASK_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,99}(@[0-9]+)?(\[[A-Za-z0-9_.,=+-]{1,100}\])?")
 _RUN_ID = re.compile(r"[0-9]{8}_[0-9]{6}_[0-9a-f]{8}")
 _SLUG_PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 

@@ -6,7 +6,7 @@ one key counts in list order.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from orchestrator.context import Change
@@ -14,7 +14,7 @@ from orchestrator.context import Change
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Conflict:
-    """Two tasks, by position, that wrote one key side by side; the second is the one that is refused."""
+    """Two tasks that wrote one key side by side; the second is the one that is refused."""
 
     key: str
     first: int
@@ -31,69 +31,85 @@ class Merged:
 
 
 class Merge:
-    """The writes of the tasks of one list, by position; positions stand in an order in which the tasks could run.
+    """The writes of tasks, each known by a number, in an order in which the tasks could run: that of `add`.
 
-    ``after`` gives for each position those it waits for, all of them smaller. ``first`` holds the values that were
-    there before any task wrote. Sets of tasks are bit masks, which keeps lists of ten thousand steps cheap.
+    ``first`` holds the values that were there before any task wrote. Sets of tasks are bit masks over that order, which
+    keeps lists of ten thousand steps cheap.
     """
 
-    def __init__(
-        self, after: Sequence[Sequence[int]], first: Mapping[str, str], *, last_write_wins: bool = False
-    ) -> None:
-        self._before = list(_masks(after))
+    def __init__(self, first: Mapping[str, str], *, last_write_wins: bool = False) -> None:
         self._first = first
         self._last_write_wins = last_write_wins
+        self._tasks: list[int] = []
+        self._places: dict[int, int] = {}
+        self._before: list[int] = []
         self._ended: dict[int, tuple[Change, ...]] = {}
         self._waiting = 0
         self._shared = 0
         self._writes: dict[str, dict[int, Change]] = {}
 
-    def precedes(self, first: int, second: int) -> bool:
-        """Tell whether a task ends before another begins, whatever the timing."""
-        return bool(self._before[second] >> first & 1)
+    def add(self, task: int, after: Iterable[int] | None = None) -> None:
+        """Add a task that waits for some of those before it, or for all of them."""
+        place = self._places[task] = len(self._tasks)
+        self._tasks.append(task)
+        mask = (1 << place) - 1 if after is None else 0
+        for other in after or ():
+            at = self._places[other]
+            mask |= self._before[at] | 1 << at
+        self._before.append(mask)
 
-    def ended(self, position: int, changes: Iterable[Change]) -> None:
+    def knows(self, task: int) -> bool:
+        """Tell whether a task was added."""
+        return task in self._places
+
+    def ended(self, task: int, changes: Iterable[Change]) -> None:
         """Take the writes of a task that succeeded; nobody sees them yet."""
-        self._ended[position] = tuple(changes)
-        self._waiting |= 1 << position
+        place = self._places[task]
+        self._ended[place] = tuple(changes)
+        self._waiting |= 1 << place
 
-    def refused(self, position: int) -> None:
+    def refused(self, task: int) -> None:
         """Drop the writes of a task whose success was taken back."""
-        self._ended.pop(position, None)
-        self._waiting &= ~(1 << position)
+        place = self._places[task]
+        self._ended.pop(place, None)
+        self._waiting &= ~(1 << place)
 
-    def before(self, position: int) -> Merged:
+    def before(self, task: int) -> Merged:
         """Share what the tasks before this one wrote, and say what else is shared already and hidden from it."""
-        merged = self._share(self._waiting & self._before[position])
-        beside = self._shared & ~self._before[position]
-        return Merged(shared=merged.shared, hidden=tuple(self._hidden(beside)), conflict=merged.conflict)
+        before = self._before[self._places[task]]
+        merged = self._share(self._waiting & before)
+        hidden = tuple(self._hidden(self._shared & ~before))
+        return Merged(shared=merged.shared, hidden=hidden, conflict=merged.conflict)
 
     def at_end(self) -> Merged:
         """Share all that is left."""
         return self._share(self._waiting)
 
-    def _share(self, tasks: int) -> Merged:
+    def _share(self, places: int) -> Merged:
         shared: list[Change] = []
-        for position in _positions(tasks):
-            if conflict := self._conflict(position):
+        for place in _bits(places):
+            if conflict := self._conflict(place):
                 return Merged(shared=tuple(shared), conflict=conflict)
-            self._waiting &= ~(1 << position)
-            self._shared |= 1 << position
-            for key, change in {change.key: change for change in self._ended.pop(position)}.items():
+            self._waiting &= ~(1 << place)
+            self._shared |= 1 << place
+            for key, change in {change.key: change for change in self._ended.pop(place)}.items():
                 writes = self._writes.setdefault(key, {})
-                if position > max(writes, default=-1):
+                if place > max(writes, default=-1):
                     shared.append(change)
-                writes[position] = change
+                writes[place] = change
         return Merged(shared=tuple(shared))
 
-    def _conflict(self, position: int) -> Conflict | None:
+    def _conflict(self, place: int) -> Conflict | None:
         if self._last_write_wins:
             return None
-        for change in self._ended[position]:
+        for change in self._ended[place]:
             for other in self._writes.get(change.key, ()):
-                if not (self.precedes(other, position) or self.precedes(position, other)):
-                    return Conflict(key=change.key, first=other, second=position)
+                if not (self._precedes(other, place) or self._precedes(place, other)):
+                    return Conflict(key=change.key, first=self._tasks[other], second=self._tasks[place])
         return None
+
+    def _precedes(self, first: int, second: int) -> bool:
+        return bool(self._before[second] >> first & 1)
 
     def _hidden(self, beside: int) -> Iterator[Change]:
         """Give, for every key whose shared value came from a task beside, the value it has without that."""
@@ -102,21 +118,11 @@ class Merge:
         for key, writes in self._writes.items():
             if not beside >> max(writes) & 1:
                 continue
-            seen = max((position for position in writes if not beside >> position & 1), default=None)
+            seen = max((place for place in writes if not beside >> place & 1), default=None)
             yield writes[seen] if seen is not None else Change(key, self._first.get(key), "")
 
 
-def _masks(after: Sequence[Sequence[int]]) -> Iterator[int]:
-    masks: list[int] = []
-    for positions in after:
-        mask = 0
-        for position in positions:
-            mask |= masks[position] | 1 << position
-        masks.append(mask)
-        yield mask
-
-
-def _positions(mask: int) -> Iterator[int]:
+def _bits(mask: int) -> Iterator[int]:
     while mask:
         lowest = mask & -mask
         yield lowest.bit_length() - 1

@@ -110,12 +110,13 @@ class PlannedTask:
         """Tell whether the condition is one of each item, not of the step as a whole."""
         return _ITEM.search(self.when) is not None
 
-    def to_json(self) -> dict[str, str]:
+    def to_json(self) -> dict[str, JsonValue]:
         """Give the task as it is recorded with a new run."""
         state = {"status": TaskState.SKIPPED.value, "status_reason": self.left_out} if self.left_out else {}
         return {
             "task_id": self.task_id,
             "step": self.step,
+            "phase": int(self.node.phase),
             "definition_sha256": self.definition_sha256,
             **state,
         }

@@ -14,7 +14,7 @@ from types import FrameType
 from typing import Any
 
 from orchestrator.context import Change, Context
-from orchestrator.driver import Driver, Ending, Means, Task, item_node
+from orchestrator.driver import Driver, Ending, Means, Task, item_node, round_node
 from orchestrator.engine import Board
 from orchestrator.errors import StoreError, UsageError
 from orchestrator.files import replace_file, sweep_temporaries
@@ -40,7 +40,6 @@ from orchestrator.store.runs import (
     redefine_tasks,
     reset_tasks,
     set_run_state,
-    set_task_states,
 )
 from orchestrator.workers.pool import WorkerPool
 
@@ -166,7 +165,12 @@ def _driven(
 ) -> Outcome:
     rows = read_tasks(database)
     tasks = _tasks(plan, rows)
-    board = Board(_nodes(plan, rows), [row.status for row in rows], fail_fast=options.fail_fast)
+    board = Board(
+        _nodes(tasks),
+        [row.status for row in rows],
+        fail_fast=options.fail_fast,
+        in_rounds=plan.recipe.repeat is not None,
+    )
     board.recall_failures(count_failures(database))
     anew = frozenset(again.task_ids) if again and again.with_items else frozenset[str]()
     cache = ResultCache(_workspaces(database)) if options.use_cache else None
@@ -178,7 +182,7 @@ def _driven(
         database,
         tasks=tasks,
         board=board,
-        merge=_merge(plan, database, context),
+        merge=_merge(plan, tasks, database, context),
         context=context,
         names=_names(plan, database.run_root, rows, secrets),
         means=means,
@@ -197,34 +201,45 @@ def _workspaces(database: Database) -> Path:
 
 
 def _tasks(plan: Plan, rows: tuple[TaskRow, ...]) -> list[Task]:
-    """Give the tasks of the plan and those that fan-outs were expanded into before."""
+    """Give the tasks of the plan, those of later rounds, and those that fan-outs were expanded into before."""
+    steps = {task.step: task for task in plan.tasks}
     return [
         Task(
             position=row.position,
             task_id=row.task_id,
-            planned=plan.tasks[row.position if row.parent is None else row.parent],
+            planned=steps[row.step],
+            parent=-1 if row.parent is None else row.parent,
             item=row.item_json,
         )
         for row in rows
     ]
 
 
-def _nodes(plan: Plan, rows: tuple[TaskRow, ...]) -> list[Node]:
+def _nodes(tasks: list[Task]) -> list[Node]:
     items: dict[int, Node] = {}
-    for row in rows:
-        if row.parent is not None and row.parent not in items:
-            items[row.parent] = item_node(plan.tasks[row.parent], row.parent)
-    return [plan.tasks[row.position].node if row.parent is None else items[row.parent] for row in rows]
+    for task in tasks:
+        if task.item is not None and task.parent not in items:
+            items[task.parent] = item_node(task.planned, task.parent)
+    return [items[task.parent] if task.item is not None else _node(task) for task in tasks]
 
 
-def _merge(plan: Plan, database: Database, context: Context) -> Merge:
-    """Begin with the first values and what ended tasks wrote; each phase sees all of those before it."""
-    first = read_first_values(database)
+def _node(task: Task) -> Node:
+    first = task.position - task.planned.position
+    return round_node(task, first) if first else task.planned.node
+
+
+def _merge(plan: Plan, tasks: list[Task], database: Database, context: Context) -> Merge:
+    """Begin with the first values and what ended tasks wrote."""
+    first, writes = read_first_values(database), read_writes(database)
     context.apply(Change(key, text, "") for key, text in first.items())
-    begins = {phase: sum(task.node.phase < phase for task in plan.tasks) for phase in Phase}
-    after = [(*range(begins[task.node.phase]), *task.node.after) for task in plan.tasks]
-    merge = Merge(after, first, last_write_wins=plan.recipe.on_conflict == "last_write_wins")
-    for position, changes in read_writes(database).items():
+    merge = Merge(first, last_write_wins=plan.recipe.on_conflict == "last_write_wins")
+    for task in sorted(tasks, key=lambda task: task.planned.node.phase):
+        node = _node(task)
+        is_step = node.phase is Phase.STEPS
+        if task.item is None and (is_step or task.position in writes):
+            is_first_of_round = not node.after and task.position != task.planned.position
+            merge.add(task.position, node.after if is_step and not is_first_of_round else None)
+    for position, changes in writes.items():
         merge.ended(position, changes)
     return merge
 
@@ -292,8 +307,8 @@ def _reset_last_phases(database: Database, plan: Plan) -> None:
     rows = read_tasks(database) if later else ()
     of_steps = [row for row in rows if row.position not in later and row.parent not in later]
     ended = [row.task_id for row in rows if row.position in later and row.status in ENDED_TASKS]
-    if any(row.status not in ENDED_TASKS for row in of_steps):
-        set_task_states(database, ended, TaskState.PENDING, "the run goes on")
+    if ended and any(row.status not in ENDED_TASKS for row in of_steps):
+        reset_tasks(database, ended, [], "the run goes on")
 
 
 def _note_lost_log(database: Database, reporter: Reporter) -> None:
@@ -305,7 +320,7 @@ def _note_lost_log(database: Database, reporter: Reporter) -> None:
 
 def _take_over_changes(database: Database, plan: Plan, *, accept_changes: bool) -> None:
     """Compare the definitions of the tasks with those the run was started with."""
-    rows = [row for row in read_tasks(database) if row.parent is None]
+    rows = [row for row in read_tasks(database) if row.task_id == row.step]
     if [row.task_id for row in rows] != [task.task_id for task in plan.tasks]:
         raise UsageError("the recipe's list of steps changed since the run began", hint="start a new run", code="MS307")
     pairs = zip(rows, plan.tasks, strict=True)

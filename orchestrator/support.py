@@ -25,7 +25,6 @@ CODE = "MS208"
 _RECIPE_KEYS = {
     "isolation": "choose it with --isolation",
     "budget": "leave it out",
-    "repeat": "run the recipe again",
 }
 _DEFAULTS_KEYS = {"resources": "leave it out", "isolation": "choose it with --isolation"}
 _STEP_KEYS = {

@@ -59,6 +59,11 @@ def _take_run_outputs(told: _Told, payload: Mapping[str, Any]) -> None:
     told.first = {**told.first, **payload["writes"]}
 
 
+def _take_run_round(told: _Told, payload: Mapping[str, Any]) -> None:
+    _take_run_outputs(told, payload)
+    told.tasks.update(dict.fromkeys(payload["left_out"], TaskState.SKIPPED.value))
+
+
 def _take_attempt_opened(told: _Told, payload: Mapping[str, Any]) -> None:
     told.tasks[payload["task_id"]] = TaskState.RUNNING.value
     told.counts[payload["task_id"]] = payload["attempt_index"]
@@ -102,6 +107,7 @@ def _take_tasks_redefined(told: _Told, payload: Mapping[str, Any]) -> None:
 _TAKERS: dict[str, Callable[[_Told, Mapping[str, Any]], None]] = {
     "run.opened": _take_run_opened,
     "run.outputs": _take_run_outputs,
+    "run.round": _take_run_round,
     "attempt.opened": _take_attempt_opened,
     "attempt.closed": _take_attempt_closed,
     "tasks.reset": _take_tasks_reset,
@@ -118,7 +124,7 @@ def _differences(database: Database, told: _Told) -> Iterator[str]:
             yield f"run {run_id} is {status}, and its events say {told.run}"
     context: dict[str, str | None] = dict(told.first)
     for task_id, status, count, parent in database.all(
-        "SELECT task_id, status, attempt_count, parent FROM tasks ORDER BY position"
+        "SELECT task_id, status, attempt_count, parent FROM tasks ORDER BY phase, position"
     ):
         if parent is None:
             context.update(told.writes.get(task_id, {}))

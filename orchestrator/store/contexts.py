@@ -52,7 +52,7 @@ def read_context(database: Database) -> tuple[Change, ...]:
 
 def read_first_values(database: Database) -> dict[str, str]:
     """Give the values that the run began with, as JSON text."""
-    rows = database.all("SELECT key, value_json FROM context_history WHERE task_position IS NULL")
+    rows = database.all("SELECT key, value_json FROM context_history WHERE task_position IS NULL ORDER BY number")
     return dict(rows)
 
 

@@ -20,6 +20,7 @@ from orchestrator.store.database import Database
 from orchestrator.store.events import append_event, text_digest
 
 OUTPUTS_KEY = "_runner.outputs_v1"
+ROUND_KEY = "_loop.index_v1"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +33,7 @@ class NewTask:
     definition_sha256: str
     status: TaskState = TaskState.PENDING
     status_reason: str = ""
+    phase: int = 0
 
 
 def insert_run(
@@ -62,12 +64,21 @@ def insert_run(
 def insert_tasks(database: Database, tasks: Iterable[NewTask], *, seq: int) -> None:
     """Record the planned tasks in list order."""
     rows = (
-        (task.position, task.task_id, task.step, task.definition_sha256, task.status, task.status_reason, seq)
+        (
+            task.position,
+            task.task_id,
+            task.step,
+            task.phase,
+            task.definition_sha256,
+            task.status,
+            task.status_reason,
+            seq,
+        )
         for task in tasks
     )
     database.write_many(
-        "INSERT INTO tasks (position, task_id, step, definition_sha256, status, status_reason, seq)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO tasks (position, task_id, step, phase, definition_sha256, status, status_reason, seq)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         rows,
     )
 
@@ -113,9 +124,37 @@ def set_task_states(database: Database, task_ids: Iterable[str], state: TaskStat
     )
 
 
+def round_id(step: str, number: int) -> str:
+    """Give the id of a step's task in a round of a recipe that repeats its steps."""
+    return step if number == 1 else f"{step}@{number}"
+
+
+def add_round(database: Database, number: int, steps: Sequence[Mapping[str, Any]]) -> tuple[int, Change]:
+    """Record another round of steps, each as planned; return the first position and the write of the round's number."""
+    change = Change(ROUND_KEY, str(number), "repeat")
+    left_out = [round_id(step["step"], number) for step in steps if "status" in step]
+    payload = {"round": number, "left_out": left_out, "writes": {ROUND_KEY: text_digest(str(number))}}
+    seq = append_event(database, "run.round", payload)
+    write_changes(database, [change], attempt_id=None, seq=seq)
+    (first,) = database.one("SELECT max(position) + 1 FROM tasks") or (0,)
+    tasks = (
+        NewTask(
+            position=first + index,
+            task_id=round_id(step["step"], number),
+            step=step["step"],
+            definition_sha256=step["definition_sha256"],
+            status=TaskState(step.get("status", TaskState.PENDING)),
+            status_reason=step.get("status_reason", ""),
+        )
+        for index, step in enumerate(steps)
+    )
+    insert_tasks(database, tasks, seq=seq)
+    return int(first), change
+
+
 def expand_task(database: Database, task_id: str, items: Sequence[tuple[str, str]]) -> int:
     """Make one task of each item, given as id and JSON text, of a task that fans out; return the first position."""
-    position, step, definition = _pending_task(database, task_id)
+    position, step, definition, phase = _pending_task(database, task_id)
     digest = hashlib.sha256("\n".join(text for _, text in items).encode()).hexdigest()
     payload = {"task_id": task_id, "count": len(items), "items_sha256": digest}
     seq = append_event(database, "task.expanded", payload)
@@ -124,10 +163,10 @@ def expand_task(database: Database, task_id: str, items: Sequence[tuple[str, str
     )
     (first,) = database.one("SELECT max(position) + 1 FROM tasks") or (0,)
     database.write_many(
-        "INSERT INTO tasks (position, task_id, step, definition_sha256, status, parent, item_index, item_id, item_json,"
-        " seq) VALUES (?, ?, ?, ?, 'PENDING', ?, ?, ?, ?, ?)",
+        "INSERT INTO tasks (position, task_id, step, phase, definition_sha256, status, parent, item_index, item_id,"
+        " item_json, seq) VALUES (?, ?, ?, ?, ?, 'PENDING', ?, ?, ?, ?, ?)",
         (
-            (first + index, f"{task_id}[{name}]", step, definition, position, index, name, text, seq)
+            (first + index, f"{task_id}[{name}]", step, phase, definition, position, index, name, text, seq)
             for index, (name, text) in enumerate(items)
         ),
     )
@@ -184,11 +223,13 @@ def refuse_writes(database: Database, task_id: str, reason: str) -> None:
     )
 
 
-def _pending_task(database: Database, task_id: str) -> tuple[int, str, str]:
-    row = database.one("SELECT position, step, definition_sha256, status FROM tasks WHERE task_id = ?", (task_id,))
-    if row is None or not may_become(TaskState(row[3]), TaskState.RUNNING):
+def _pending_task(database: Database, task_id: str) -> tuple[int, str, str, int]:
+    row = database.one(
+        "SELECT position, step, definition_sha256, phase, status FROM tasks WHERE task_id = ?", (task_id,)
+    )
+    if row is None or not may_become(TaskState(row[4]), TaskState.RUNNING):
         raise InfrastructureError(f"the run has no task {task_id!r} that could be expanded")
-    return row[0], row[1], row[2]
+    return row[0], row[1], row[2], row[3]
 
 
 def _collected(database: Database, position: int, who: str) -> Iterator[Change]:

@@ -24,8 +24,9 @@ class OpenRun(BaseScriptlet):
 
     Params: ``run_root`` (must not exist; its name is the run id), ``workspace_slug``, ``recipe_name``,
     ``recipe_text``, ``inputs`` (an object of what the run was started with) and ``tasks`` (objects with ``task_id``,
-    ``step``, ``definition_sha256`` and, where the task is not to run, ``status`` and ``status_reason``); optional
-    ``context``, the values to start with.
+    ``step``, ``definition_sha256`` and, optional, ``phase`` (0 for steps, 1 for what follows a failure, 2 for what is
+    done last) and, where the task is not to run, ``status`` and ``status_reason``); optional ``context``, the values to
+    start with.
     """
 
     own_keys = True
@@ -71,6 +72,7 @@ def _task(position: int, task: Params) -> NewTask:
         definition_sha256=task["definition_sha256"],
         status=TaskState(task.get("status", TaskState.PENDING)),
         status_reason=task.get("status_reason", ""),
+        phase=task.get("phase", 0),
     )
 
 

@@ -21,6 +21,7 @@ PARTS: dict[str, tuple[type[BaseModel], dict[str, str]]] = {
     "### inputs": (model.Input, {}),
     "### secrets": (model.Secret, {}),
     "### defaults": (model.Defaults, support._DEFAULTS_KEYS),
+    "### repeat": (model.Repeat, {}),
     "### success": (model.Success, {}),
     "### cache": (model.Cache, {}),
     "### retry": (model.Retry, {"grow": "leave it out"}),

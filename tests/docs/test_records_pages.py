@@ -50,6 +50,7 @@ schema: matterstack/recipe/v1
 steps:
   - { name: each, type: shell, foreach: [1, 2], stdout: free, run: [date] }
 outputs: { state: steps.each.status }
+repeat: { until: "True", max: 2 }
 """
 BESIDE = """\
 schema: matterstack/recipe/v1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,6 +12,14 @@ from orchestrator.context import Change, Context
 from orchestrator.merge import Conflict, Merge, Merged
 
 DIAMOND = [(), (0,), (0,), (1, 2)]
+
+
+def new_merge(graph: Sequence[Sequence[int]], first: dict[str, str], *, last_write_wins: bool = False) -> Merge:
+    """Add the tasks of a graph."""
+    merge = Merge(first, last_write_wins=last_write_wins)
+    for task, after in enumerate(graph):
+        merge.add(task, after)
+    return merge
 
 
 def write(key: str, value: int, who: str = "") -> Change:
@@ -26,7 +35,7 @@ def seen(context: Context, merged: Merged) -> dict[str, str]:
 
 def test_a_task_sees_what_those_before_it_wrote() -> None:
     """In a chain that is everything."""
-    merge = Merge([(), (0,)], {})
+    merge = new_merge([(), (0,)], {})
     merge.ended(0, [write("a.x", 1)])
 
     assert merge.before(1) == Merged(shared=(write("a.x", 1),))
@@ -34,7 +43,7 @@ def test_a_task_sees_what_those_before_it_wrote() -> None:
 
 def test_nothing_is_shared_before_somebody_waits_for_it() -> None:
     """A task beside does not see it."""
-    merge = Merge(DIAMOND, {})
+    merge = new_merge(DIAMOND, {})
     merge.ended(0, [])
     merge.ended(1, [write("b.x", 1)])
 
@@ -44,7 +53,7 @@ def test_nothing_is_shared_before_somebody_waits_for_it() -> None:
 
 def test_what_a_task_beside_shared_is_hidden() -> None:
     """Two chains: the second of one has made its first public, and the other chain does not see that."""
-    merge = Merge([(), (), (0,), (1,)], {"n.v": "0"})
+    merge = new_merge([(), (), (0,), (1,)], {"n.v": "0"})
     context = Context({"n.v": 0})
     merge.ended(0, [write("n.v", 1), write("a.x", 5)])
     assert seen(context, merge.before(2)) == {"n.v": "1", "a.x": "5"}
@@ -55,7 +64,7 @@ def test_what_a_task_beside_shared_is_hidden() -> None:
 
 def test_two_writers_side_by_side_conflict() -> None:
     """The later in the list is refused, also when it ended first; without it the merge goes on."""
-    merge = Merge(DIAMOND, {})
+    merge = new_merge(DIAMOND, {})
     merge.ended(0, [])
     merge.ended(2, [write("n.v", 2)])
     merge.ended(1, [write("n.v", 1)])
@@ -69,7 +78,7 @@ def test_two_writers_side_by_side_conflict() -> None:
 def test_the_last_in_the_list_wins_where_that_is_wanted() -> None:
     """Whichever ended first."""
     for order in itertools.permutations((1, 2)):
-        merge = Merge(DIAMOND, {}, last_write_wins=True)
+        merge = new_merge(DIAMOND, {}, last_write_wins=True)
         for position in order:
             merge.ended(position, [write("n.v", position)])
 
@@ -78,7 +87,7 @@ def test_the_last_in_the_list_wins_where_that_is_wanted() -> None:
 
 def test_writers_one_after_the_other_do_not_conflict() -> None:
     """The later one replaces the value."""
-    merge = Merge([(), (0,), (1,)], {})
+    merge = new_merge([(), (0,), (1,)], {})
     context = Context()
     for position in (0, 1):
         assert merge.before(position).conflict is None
@@ -90,7 +99,7 @@ def test_writers_one_after_the_other_do_not_conflict() -> None:
 
 def test_a_deletion_is_merged_like_a_value() -> None:
     """What was there before is gone for those behind it."""
-    merge = Merge([(), (0,)], {"n.v": "0"})
+    merge = new_merge([(), (0,)], {"n.v": "0"})
     merge.ended(0, [Change("n.v", None, "")])
 
     assert seen(Context({"n.v": 0}), merge.before(1)) == {}
@@ -113,7 +122,7 @@ def test_no_order_of_ends_changes_what_a_task_sees(graph: list[tuple[int, ...]],
     keys = [data.draw(st.sampled_from(["a.x", "b.x", "c.x"])) for _ in graph]
 
     def run(draw: st.DataObject) -> tuple[dict[int, dict[str, str]], dict[str, str]]:
-        merge, context = Merge(graph, {"a.x": "9"}, last_write_wins=True), Context({"a.x": 9})
+        merge, context = new_merge(graph, {"a.x": "9"}, last_write_wins=True), Context({"a.x": 9})
         views: dict[int, dict[str, str]] = {}
         ended: set[int] = set()
         while len(ended) < len(graph):

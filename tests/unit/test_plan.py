@@ -213,6 +213,7 @@ def test_a_task_that_is_left_out_is_recorded_as_skipped(workshop: Workshop) -> N
     assert first.to_json() == {
         "task_id": "load",
         "step": "load",
+        "phase": 0,
         "definition_sha256": first.definition_sha256,
         "status": "SKIPPED",
         "status_reason": "left out by --skip",

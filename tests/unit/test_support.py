@@ -30,7 +30,6 @@ def told(text: str) -> list[tuple[str, str]]:
     [
         ("isolation: inline", "isolation"),
         ("budget: {core_hours: 1}", "budget"),
-        ("repeat: {until: 1 > 0, max: 2}", "repeat"),
     ],
 )
 def test_a_key_of_the_recipe_is_refused_at_its_place(head: str, key: str) -> None:
@@ -139,7 +138,7 @@ def test_everything_is_listed_at_once_with_a_way_out() -> None:
 
 EXECUTED = {
     Recipe: {"schema_id", "workspace", "inputs", "vars", "defaults", "steps", "timeout", "max_parallel", "on_conflict"}
-    | {"on_failure", "finally_", "outputs", "secrets"},
+    | {"on_failure", "finally_", "outputs", "secrets", "repeat"},
     Defaults: {"timeout", "retry", "env"},
     Retry: {"max", "delay_sec", "backoff", "on"},
     PythonStep: {"idx", "name", "type", "module", "function", "args", "env", "when", "depends_on", "success"}
@@ -150,7 +149,7 @@ EXECUTED = {
 DESCRIBING = {"description", "license", "tags", "test_meta"}
 OF_PYTEST = {"pytest"}
 REFUSED = {
-    Recipe: {"isolation", "budget", "repeat"},
+    Recipe: {"isolation", "budget"},
     Defaults: {"resources", "isolation"},
     Retry: {"grow"},
     PythonStep: {

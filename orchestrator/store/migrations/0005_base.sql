@@ -25,6 +25,8 @@ CREATE TABLE tasks (
     position INTEGER PRIMARY KEY,
     task_id TEXT NOT NULL UNIQUE,
     step TEXT NOT NULL,
+    -- 0 for the steps, 1 for what follows a failure, 2 for what is done last.
+    phase INTEGER NOT NULL DEFAULT 0,
     definition_sha256 TEXT NOT NULL,
     status TEXT NOT NULL,
     status_reason TEXT NOT NULL DEFAULT '',
@@ -84,7 +86,7 @@ CREATE TABLE context_history (
 -- fan-out wrote is collected by the task that they come from.
 CREATE VIEW context (key, value_json, who, attempt_id, task_position, seq) AS
     SELECT key, value_json, who, attempt_id, task_position, seq FROM (
-        SELECT history.*, row_number() OVER (PARTITION BY key ORDER BY task_position DESC, number DESC) AS nth
+        SELECT history.*, row_number() OVER (PARTITION BY key ORDER BY phase DESC, task_position DESC, number DESC) AS nth
         FROM context_history AS history LEFT JOIN tasks ON position = task_position
         WHERE rolled_back = 0 AND parent IS NULL
     ) WHERE nth = 1 AND value_json IS NOT NULL;
