@@ -31,6 +31,15 @@ def settle_inputs(
     return {name: _settle(name, entry, given, project) for name, entry in declared.items()}
 
 
+def read_settings(settings: tuple[str, ...]) -> dict[str, str]:
+    """Read ``NAME=VALUE`` settings; raise `UsageError` for one without an equals sign."""
+    pairs = [setting.partition("=") for setting in settings]
+    for name, equals, _ in pairs:
+        if not equals:
+            raise UsageError(f"--set {name!r} has no '='", hint="as in: --set limit=3")
+    return {name.removeprefix("inputs."): value for name, _, value in pairs}
+
+
 def _settle(name: str, entry: Input, given: Mapping[str, JsonValue], project: Project) -> JsonValue:
     if name not in given:
         if entry.required:

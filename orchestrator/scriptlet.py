@@ -81,9 +81,17 @@ def guarded(step: str, call: Callable[[], int]) -> int:
         return call()
     except Exception as error:  # noqa: BLE001  a scriptlet may raise anything, and that is an answer
         if not isinstance(error, (ValueError, MatterStackError)):
-            traceback.print_exc()
+            _print_traceback(error)
         print(failure(reason_of(error), step=step).line(), flush=True)
         return 1
+
+
+def _print_traceback(error: BaseException) -> None:
+    """Print a traceback from the first frame that is not ours."""
+    frames, own = error.__traceback__, str(Path(__file__).resolve().parent)
+    while frames and frames.tb_next and frames.tb_frame.f_code.co_filename.startswith(own):
+        frames = frames.tb_next
+    traceback.print_exception(type(error), error, frames)
 
 
 def exit_code_of(value: object) -> int:

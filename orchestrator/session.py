@@ -77,6 +77,7 @@ class DriveOptions:
     ``inline`` runs Python steps in this process, one at a time; ``jobs`` is how many steps may run at once;
     ``use_cache`` takes over former results and keeps new ones;
     ``takeover`` drives a run whose other host is dead;
+    ``fixtures`` are the values of a test's fixtures;
     ``accept_changes`` runs steps again whose recipe or scriptlet changed; ``deliver`` takes what the run came to, and
     until it has, the run is not let go.
     """
@@ -88,6 +89,7 @@ class DriveOptions:
     takeover: bool = False
     accept_changes: bool = False
     handle_signals: bool = True
+    fixtures: Mapping[str, JsonValue] = field(default_factory=dict)
     reporter: Reporter = field(default_factory=Silence)
     deliver: Callable[[Outcome], None] = lambda _: None
 
@@ -184,7 +186,7 @@ def _driven(
         board=board,
         merge=_merge(plan, tasks, database, context),
         context=context,
-        names=_names(plan, database.run_root, rows, secrets),
+        names={**_names(plan, database.run_root, rows, secrets), "fixtures": dict(options.fixtures)},
         means=means,
     )
     options.reporter.tell(_beginning(database, plan, rows))
@@ -418,7 +420,6 @@ def _names(plan: Plan, run_root: Path, rows: tuple[TaskRow, ...], secrets: Mappi
         "steps": {row.task_id: {"status": row.status.value} for row in rows if row.status in ENDED_TASKS},
         "run": {"id": run_root.name, "root": str(run_root)},
         "recipe": {"name": Path(plan.source.name).name, "path": _recipe_path(plan.source.name)},
-        "fixtures": {},
     }
 
 

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from importlib.metadata import entry_points
 from importlib.util import find_spec
 
 import pytest
 
+pytest_plugins = ("pytester",)
+
+
+def is_installed() -> bool:
+    """Tell whether the program is installed, and with it its own plugin for pytest."""
+    return any(point.name == "matterstack" for point in entry_points(group="pytest11"))
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Know the setting of pytest-timeout where that plugin is missing, as strict configuration demands."""
+    """Know the settings of plugins that are missing, as strict configuration demands."""
+    if not is_installed():
+        parser.addini("matterstack_files", "recipes to collect; without the plugin nothing collects them", "args")
     if find_spec("pytest_timeout") is None:
         parser.addini("timeout", "seconds that one test may take; without pytest-timeout nothing enforces it")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from orchestrator.errors import NothingSelectedError, UsageError
+from orchestrator.errors import NothingSelectedError
 from orchestrator.paths import WORKSPACES_VARIABLE, find_run, workspaces_root
 from orchestrator.store.database import FILE_NAME, Database, open_database
 
@@ -66,15 +66,6 @@ def read_selection(options: Mapping[str, Any]) -> Selection:
 def open_run_for_reading(name: str, workspaces_dir: Path | None) -> Database:
     """Open the state file of the run that ``name`` stands for, read-only."""
     return open_database(find_run(name, workspaces_root(workspaces_dir)) / FILE_NAME, readonly=True)
-
-
-def read_settings(settings: tuple[str, ...]) -> dict[str, str]:
-    """Read ``NAME=VALUE`` settings; raise `UsageError` for one without an equals sign."""
-    pairs = [setting.partition("=") for setting in settings]
-    for name, equals, _ in pairs:
-        if not equals:
-            raise UsageError(f"--set {name!r} has no '='", hint="as in: --set limit=3")
-    return {name.removeprefix("inputs."): value for name, _, value in pairs}
 
 
 def read_selected(text: str | None) -> tuple[str, ...]:

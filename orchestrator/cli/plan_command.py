@@ -6,8 +6,9 @@ from typing import Any
 
 import click
 
-from orchestrator.cli.options import json_option, read_selection, read_settings, selection_options
+from orchestrator.cli.options import json_option, read_selection, selection_options
 from orchestrator.cli.output import print_json, print_table
+from orchestrator.inputs import read_settings
 from orchestrator.plan import Plan, PlannedTask, plan_recipe
 
 HEADERS = ["#", "step", "type", "runs", "after", "when", "note"]

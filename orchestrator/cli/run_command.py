@@ -10,11 +10,12 @@ from typing import Any
 
 import click
 
-from orchestrator.cli.options import read_selection, read_settings, selection_options, workspaces_option
+from orchestrator.cli.options import read_selection, selection_options, workspaces_option
 from orchestrator.cli.output import aligned, harmless, while_read
 from orchestrator.cli.reporters import choose_reporter
 from orchestrator.context import Context
 from orchestrator.errors import InvalidFileError, MatterStackError, StepFailedError, UsageError
+from orchestrator.inputs import read_settings
 from orchestrator.runner import RunRequest, run
 from orchestrator.scriptlet import read_context
 from orchestrator.session import DriveOptions, Outcome

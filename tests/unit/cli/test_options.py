@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from orchestrator.cli.options import read_names, read_selected, read_settings
+from orchestrator.cli.options import read_names, read_selected
 from orchestrator.errors import NothingSelectedError, UsageError
+from orchestrator.inputs import read_settings
 
 
 @pytest.mark.parametrize(
