@@ -89,6 +89,15 @@ def find_script(project: Project, script: str) -> ScriptletFile:
     return ScriptletFile(path=path, sha256=file_sha256(path))
 
 
+def find_recipe(project: Project, uses: str) -> Path:
+    """Find a recipe that another one uses, given relative to that; errors as in `find_module`."""
+    path = project.recipe_folder / uses
+    if not path.is_file():
+        raise ScriptletError(f"recipe {uses!r} is not there", hint=_looked_in([path]), code="MS206")
+    _check_below(path, [project.recipe_folder, project.root], uses)
+    return path
+
+
 def file_sha256(path: Path) -> str:
     """Give the digest of a scriptlet's file, read anew when the file changed."""
     return _digest(path, _stamp(path))

@@ -6,7 +6,7 @@ import dataclasses
 import signal
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby, repeat
+from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
@@ -16,15 +16,25 @@ from orchestrator.catalog import check_unchanged
 from orchestrator.clock import monotonic
 from orchestrator.context import Change, Context
 from orchestrator.engine import Board
-from orchestrator.errors import ExpressionError, MatterStackError, NotJsonSafeError, Problem, ScriptletError
+from orchestrator.errors import (
+    ExpressionError,
+    InvalidFileError,
+    MatterStackError,
+    NotJsonSafeError,
+    Problem,
+    ScriptletError,
+    UsageError,
+)
 from orchestrator.expressions import Scope, evaluate, evaluate_condition, resolve
 from orchestrator.fanning import fan_out
+from orchestrator.frames import Frame, Task, add_to_merge, frame_outputs, nodes_of, sub_frame
+from orchestrator.inputs import settle_inputs
 from orchestrator.invoke import happen
-from orchestrator.jsonsafe import JsonValue, dumps, loads
-from orchestrator.merge import Conflict, Merge, Merged
-from orchestrator.nodes import Node, Phase
+from orchestrator.jsonsafe import JsonValue, dumps
+from orchestrator.merge import Conflict
+from orchestrator.nodes import Phase
 from orchestrator.outcomes import INTERRUPTED, Failing, Verdict, judge_done, masked, refused
-from orchestrator.plan import Plan, PlannedTask
+from orchestrator.plan import Plan
 from orchestrator.progress import Reporter, TaskEnded, TaskStarted
 from orchestrator.reuse import Reuse
 from orchestrator.secrecy import CODE as SECRET_CODE
@@ -39,6 +49,7 @@ from orchestrator.store.runs import (
     refuse_writes,
     round_id,
     set_task_states,
+    use_recipe,
 )
 from orchestrator.workers.calls import Call, Done, PythonCall
 from orchestrator.workers.inline import run_inline
@@ -49,25 +60,9 @@ CACHED = "cached"
 
 # Where below its step a failure is shown; the rest is shown at the step's name.
 _PLACES = {
-    **{key: (key,) for key in ("when", "args", "env", "foreach", "matrix", "save", "cache")},
+    **{key: (key,) for key in ("when", "args", "env", "foreach", "matrix", "save", "cache", "uses")},
     **{rule: ("success", rule) for rule in ("ctx_has_keys", "files_exist", "json_schema", "expect")},
 }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Task:
-    """One task of the run: a step, or a step with one of the items that it fans out over, as JSON text."""
-
-    position: int
-    task_id: str
-    planned: PlannedTask
-    parent: int = -1
-    item: str | None = None
-
-    @property
-    def is_group(self) -> bool:
-        """Tell whether it is to be expanded instead of run."""
-        return self.planned.fan is not None and self.item is None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,11 +109,9 @@ class Driver:
         plan: Plan,
         database: Database,
         *,
+        root: Frame,
         tasks: list[Task],
         board: Board,
-        merge: Merge,
-        context: Context,
-        names: dict[str, JsonValue],
         means: Means,
     ) -> None:
         self._plan = plan
@@ -126,14 +119,13 @@ class Driver:
         self._run_root = str(database.run_root)
         self._tasks = tasks
         self._board = board
-        self._merge = merge
-        self._context = context
-        self._names = names
+        self._root = root
         self._pool = means.pool
         self._reporter = means.reporter
         self._inline = means.inline
         self._reuse = means.reuse
         self._masker = means.masker
+        self._frames = {task.parent: task.frame for task in tasks if task.parent is not None and task.item is None}
         self._running: dict[str, _Running] = {}
         self._ended: list[Done] = []
         self._news: list[Callable[[], None]] = []
@@ -141,7 +133,7 @@ class Driver:
         self._stopping: signal.Signals | None = None
         self._in_step = False
         self._deadline: float | None = None
-        self._round = int(str(context.get(ROUND_KEY, 0)))
+        self._round = int(str(root.context.get(ROUND_KEY, 0)))
         self._loop_problem: Problem | None = None
         self._expired = False
 
@@ -170,7 +162,7 @@ class Driver:
         outputs: dict[str, JsonValue] = {}
         for name, text in self._plan.recipe.outputs.items():
             try:
-                outputs[name] = evaluate(text, Scope(names=self._names, ctx=self._context))
+                outputs[name] = evaluate(text, self._root.scope)
             except ExpressionError as error:
                 place = self._plan.source.place(("outputs", name))
                 problem = Problem(error.code, f"outputs.{name}: {error.message}", place, error.hint)
@@ -218,9 +210,9 @@ class Driver:
                 self._skip(self._tasks[position], reason)
             for position in due.start:
                 calls += self._start(self._tasks[position])
-            if due.settled is not None and self._merge_rest():
+            if due.settled is not None and self._merge_rest(self._root):
                 return due.settled
-            if due.round_is_over and self._merge_rest():
+            if due.round_is_over and self._merge_rest(self._root):
                 self._go_round()
             if due.settled is None and due.is_idle:
                 return None
@@ -230,36 +222,26 @@ class Driver:
         """Begin a task; a group is expanded, and of what fails or is skipped at once there is nothing to run."""
         if self._board.state(task.position) is not TaskState.PENDING:
             return []  # given up meanwhile, since a task before it was refused
-        merged = self._seen_by(task)
-        self._context.apply(merged.shared)
+        merged = task.merged()
+        task.frame.context.apply(merged.shared)
         if merged.conflict:
             self._refuse_writes(merged.conflict)
             return self._start(task)
-        seen = self._context.fork_hiding(merged.hidden)
-        scope = self._scope(task, seen)
-        if task.is_group:
-            self._expand(task, scope)
-            return []
-        call = self._open(task, scope, seen, merged.hidden)
-        return [call] if call else []
+        seen = task.frame.context.fork_hiding(merged.hidden)
+        scope = task.scope(seen)
+        if task.is_fan:
+            self._fan_out(task, scope)
+        elif task.is_group:
+            self._enter(task, scope)
+        else:
+            call = self._open(task, scope, seen, task.hidden_from_shared(self._root.context, merged.hidden))
+            return [call] if call else []
+        return []
 
-    def _seen_by(self, task: Task) -> Merged:
-        """Share what a task may see: what those before it wrote, and in the later phases what all steps did."""
-        key = task.position if task.item is None else task.parent
-        if not self._merge.knows(key):
-            for other in self._plan.tasks:
-                if other.node.phase is task.planned.node.phase and not self._merge.knows(other.position):
-                    self._merge.add(other.position)
-        return self._merge.before(key)
-
-    def _scope(self, task: Task, seen: Context) -> Scope:
-        names = self._names if task.item is None else {**self._names, "item": loads(task.item)}
-        return Scope(names=names, ctx=seen)
-
-    def _merge_rest(self) -> bool:
+    def _merge_rest(self, frame: Frame) -> bool:
         """Share what nobody waited for; False where that brought a conflict to light, and with it a failure."""
-        merged = self._merge.at_end()
-        self._context.apply(merged.shared)
+        merged = frame.merge.at_end()
+        frame.context.apply(merged.shared)
         if merged.conflict:
             self._refuse_writes(merged.conflict)
         return merged.conflict is None
@@ -268,7 +250,7 @@ class Driver:
         """Begin another round of the steps, or end them where the recipe says so or has no more rounds."""
         rule, problem = self._plan.recipe.repeat, ""
         try:
-            is_done = rule is None or evaluate_condition(rule.until, Scope(names=self._names, ctx=self._context))
+            is_done = rule is None or evaluate_condition(rule.until, self._root.scope)
         except ExpressionError as error:
             is_done, problem = True, f"repeat.until: {error.message}"
         if rule and not is_done and self._round < rule.max:
@@ -285,16 +267,21 @@ class Driver:
         """Add the steps once more; they see the round's number and all that was written before."""
         planned = [task for task in self._plan.tasks if task.node.phase is Phase.STEPS] if number > 1 else []
         first, change = add_round(self._database, number, [task.to_json() for task in planned])
-        self._context.apply([change])
+        self._root.context.apply([change])
         self._round = number
         tasks = [
-            Task(position=first + task.position, task_id=round_id(task.step, number), planned=task) for task in planned
+            Task(
+                position=first + task.position,
+                task_id=round_id(task.step, number),
+                planned=task,
+                frame=self._root,
+            )
+            for task in planned
         ]
-        nodes = [round_node(task, first) for task in tasks]
         self._tasks += tasks
-        self._board.add_round(nodes)
-        for task, node in zip(tasks, nodes, strict=True):
-            self._merge.add(task.position, node.after or None)
+        self._board.add_round([task.node for task in tasks])
+        add_to_merge(tasks, set())
+        for task in tasks:
             if task.planned.left_out:
                 self._settle_task(task, TaskState.SKIPPED)
 
@@ -303,13 +290,13 @@ class Driver:
         task, first = self._tasks[conflict.second], self._tasks[conflict.first]
         reason = f"wrote {conflict.key!r}, which {first.task_id} beside it wrote too"
         refuse_writes(self._database, task.task_id, reason)
-        self._merge.refused(task.position)
+        task.frame.merge.refused(task.position)
         hint = "let one depend on the other, write two keys, or set 'on_conflict: last_write_wins'"
-        place = self._plan.loaded.place(task.planned.step, "name")
+        place = task.frame.loaded.place(task.planned.step, "name")
         self._settle_task(task, TaskState.FAILED)
         self._report(
             TaskEnded(
-                position=task.planned.position,
+                position=self._place_of(task),
                 task_id=task.task_id,
                 status=TaskState.FAILED,
                 reason=reason,
@@ -318,7 +305,7 @@ class Driver:
             )
         )
 
-    def _expand(self, task: Task, scope: Scope) -> None:
+    def _fan_out(self, task: Task, scope: Scope) -> None:
         """Turn a fan-out into its tasks."""
         fan, planned = task.planned.fan, task.planned
         key = "when"
@@ -329,43 +316,99 @@ class Driver:
             key = "matrix" if fan and fan.matrix else "foreach"
             items = [(name, dumps(item, name)) for name, item in fan_out(fan, scope)] if fan else []
         except (ExpressionError, NotJsonSafeError) as error:
-            self._refuse(task, error, key, self._context)
+            self._refuse(task, error, key, task.frame.context)
             return
         first = expand_task(self._database, task.task_id, items)
-        self._tasks += [
+        tasks = [
             Task(
                 position=first + index,
                 task_id=f"{task.task_id}[{name}]",
                 planned=planned,
+                frame=task.frame,
                 parent=task.position,
                 item=text,
             )
             for index, (name, text) in enumerate(items)
         ]
-        self._board.expanded(task.position, repeat(item_node(planned, task.position), len(items)))
+        self._tasks += tasks
+        self._board.expanded(task.position, nodes_of(tasks))
+
+    def _enter(self, task: Task, scope: Scope) -> None:
+        """Begin the recipe that a step uses: its steps become tasks, in a frame of their own."""
+        planned, sub = task.planned, task.planned.sub
+        if sub is None:
+            return
+        key = "when"
+        try:
+            if planned.when and not evaluate_condition(planned.when, scope):
+                self._skip(task, f"when: {planned.when} is false")
+                return
+            key = "args"
+            args = resolve(planned.args, scope)
+            inputs = settle_inputs(sub.loaded.recipe.inputs, args, sub.project)  # type: ignore[arg-type]
+            key = "uses"
+            frame = sub_frame(sub, inputs, self._root.names)
+        except (ExpressionError, UsageError, InvalidFileError) as error:
+            self._refuse(task, error, key, task.frame.context)
+            return
+        first = use_recipe(self._database, task.task_id, inputs, [step.to_json() for step in sub.tasks])
+        tasks = [
+            Task(
+                position=first + step.position,
+                task_id=f"{task.task_id}/{step.step}",
+                planned=step,
+                frame=frame,
+                parent=task.position,
+            )
+            for step in sub.tasks
+        ]
+        self._frames[task.position] = frame
+        self._tasks += tasks
+        self._board.expanded(task.position, nodes_of(tasks))
+        add_to_merge(tasks, set())
 
     def _collect(self, task: Task) -> None:
-        """End a fan-out whose tasks have ended."""
+        """End a group whose tasks have ended."""
+        state, reason, changes = TaskState.COMPLETED, "", None
         counts = self._board.counts_below(task.position)
         lost = counts[TaskState.FAILED] + counts[TaskState.BLOCKED]
-        is_ok = not lost or task.planned.node.allow_failure
-        state = TaskState.COMPLETED if is_ok else TaskState.FAILED
-        reason = f"{lost} of {counts.total()} items failed or were not started" if lost else ""
+        problem = None
+        if task.is_fan:
+            reason = f"{lost} of {counts.total()} items failed or were not started" if lost else ""
+            state = TaskState.FAILED if lost and not task.planned.node.allow_failure else state
+        elif self._merge_rest(frame := self._frames[task.position]) and not lost:
+            try:
+                changes = frame_outputs(frame, task.planned)
+            except (ExpressionError, NotJsonSafeError) as error:
+                state, reason, changes = TaskState.FAILED, str(error), ()
+                problem = Problem(
+                    error.code, f"{task.task_id}: {error.message}", frame.loaded.source.place(("outputs",))
+                )
+        else:
+            lost = max(lost, 1)
+            state, reason = TaskState.FAILED, f"{lost} of its {counts.total()} steps failed or were not started"
+        self._end_group(task, state, reason, changes, problem)
+
+    def _end_group(
+        self, task: Task, state: TaskState, reason: str, changes: tuple[Change, ...] | None, problem: Problem | None
+    ) -> None:
         try:
-            changes = collect_task(self._database, task.task_id, state, reason)
+            written = collect_task(self._database, task.task_id, state, reason, changes)
         except NotJsonSafeError as error:
-            state, reason, changes = TaskState.FAILED, error.message, ()
-            collect_task(self._database, task.task_id, state, reason)
-        if state is TaskState.COMPLETED:
-            self._merge.ended(task.position, changes)
+            state, reason = TaskState.FAILED, error.message
+            written = collect_task(self._database, task.task_id, state, reason, ())
+        if state is TaskState.COMPLETED and task.item is None:
+            task.frame.merge.ended(task.position, written)
         self._settle_task(task, state)
         self._report(
             TaskEnded(
-                position=task.position,
+                position=self._place_of(task),
                 task_id=task.task_id,
                 status=state,
                 reason=reason,
-                outputs=tuple(change.key for change in changes),
+                outputs=tuple(change.key for change in written),
+                allowed=task.planned.node.allow_failure,
+                problem=problem,
             )
         )
 
@@ -447,7 +490,7 @@ class Driver:
         """Keep a result for later runs, when it is durable in this one."""
         after = running.seen.fork_hiding(verdict.changes)
         task = running.task
-        result = self._reuse.result(task.task_id, task.planned, key, done, self._scope(task, after))
+        result = self._reuse.result(task.task_id, task.planned, key, done, task.scope(after))
         self._news.append(lambda: self._reuse.keep(result))
 
     def _open_attempt(self, task: Task, params: JsonValue, seen: Context, key: CacheKey | None = None) -> str:
@@ -464,7 +507,7 @@ class Driver:
         index: int = outputs["_attempt.opened_v1"]["attempt_index"]
         self._running[attempt_id] = _Running(task=task, attempt_index=index, seen=seen, key=key)
         self._board.started(task.position)
-        started = TaskStarted(position=task.planned.position, task_id=task.task_id, attempt_index=index)
+        started = TaskStarted(position=self._place_of(task), task_id=task.task_id, attempt_index=index)
         self._news.append(lambda: self._reporter.tell(started))
         return attempt_id
 
@@ -476,7 +519,7 @@ class Driver:
             return
         self._in_step = True
         try:
-            self._ended.append(run_inline(call, call.target, self._context))
+            self._ended.append(run_inline(call, call.target, self._root.context))
         except KeyboardInterrupt:
             self._stopping = signal.SIGINT
             self._ended.append(Done(attempt_id=call.attempt_id, exit_code=None, fault=INTERRUPTED))
@@ -497,7 +540,7 @@ class Driver:
                 self._tell_end(task, TaskState.BLOCKED, reason)
 
     def _tell_end(self, task: Task, state: TaskState, reason: str) -> None:
-        self._report(TaskEnded(position=task.planned.position, task_id=task.task_id, status=state, reason=reason))
+        self._report(TaskEnded(position=self._place_of(task), task_id=task.task_id, status=state, reason=reason))
 
     def _refuse(self, task: Task, error: MatterStackError, key: str, seen: Context) -> None:
         """Record an attempt that could not even be made: ``key`` has no value, or the scriptlet's file changed."""
@@ -538,7 +581,7 @@ class Driver:
 
     def _succeed(self, running: _Running, done: Done, verdict: Verdict, *, outcome: str) -> None:
         if running.task.item is None:
-            self._merge.ended(running.task.position, verdict.changes)
+            running.task.frame.merge.ended(running.task.position, verdict.changes)
         self._conclude(done, verdict.status, TaskState.COMPLETED, outcome=outcome, verdict=verdict)
 
     def _judge(self, task: Task, seen: Context, done: Done) -> Verdict:
@@ -561,7 +604,7 @@ class Driver:
             rules=planned.rules,
             save=planned.save,
             context=seen,
-            names=self._scope(task, seen).names,
+            names=task.scope(seen).names,
             missing=_missing,
             free_stdout=planned.free_stdout,
         )
@@ -598,7 +641,14 @@ class Driver:
         else:
             self._settle_task(running.task, state)
         problem = self._problem(running.task, failing)
-        self._report(_ending(running, done, state, verdict, failing, problem, at, outcome=outcome))
+        ending = _ending(running, done, state, verdict, failing, problem, at, outcome=outcome)
+        self._report(dataclasses.replace(ending, position=self._place_of(running.task)))
+
+    def _place_of(self, task: Task) -> int:
+        """Give the place in the recipe of the step that a task belongs to, also from within a used recipe."""
+        while task.parent is not None:
+            task = self._tasks[task.parent]
+        return task.planned.position
 
     def _settle_task(self, task: Task, state: TaskState) -> None:
         self._board.ended(task.position, state)
@@ -607,7 +657,7 @@ class Driver:
     def _remember(self, task: Task, state: TaskState) -> None:
         """Let expressions see what became of a step."""
         if task.item is None:
-            steps: dict[str, Any] = self._names["steps"]  # type: ignore[assignment]
+            steps: dict[str, Any] = task.frame.names["steps"]  # type: ignore[assignment]
             steps[task.planned.step] = {"status": state.value}
 
     def _problem(self, task: Task, failing: Failing | None) -> Problem | None:
@@ -615,7 +665,7 @@ class Driver:
         if failing is None:
             return None
         within = _PLACES.get(failing.rule, ("name",))
-        place = self._plan.loaded.place(task.planned.step, *within, failing.index)
+        place = task.frame.loaded.place(task.planned.step, *within, failing.index)
         detail = "" if failing.detail in failing.reason or failing.rule == "exit_code" else failing.detail
         return Problem(failing.code, f"{task.task_id}: {failing.reason}", place, detail)
 
@@ -672,17 +722,6 @@ def _ending(
         stderr=done.stderr if problem else "",
         problem=problem,
     )
-
-
-def item_node(planned: PlannedTask, parent: int) -> Node:
-    """Give the node that all tasks of one fan-out share."""
-    return dataclasses.replace(planned.node, after=(), locks=planned.locks, is_group=False, parent=parent)
-
-
-def round_node(task: Task, first: int) -> Node:
-    """Give the node of a step in a later round, of which the first step has the position ``first``."""
-    after = tuple(first + position for position in task.planned.node.after)
-    return dataclasses.replace(task.planned.node, task_id=task.task_id, after=after)
 
 
 def _missing(names: Sequence[str]) -> tuple[str, ...]:

@@ -141,8 +141,10 @@ class Board:
         self._unended[position] = count
         self._below[position] = range(first, first + count)
         self._open[self._nodes[position].phase] += count
-        for child in range(first, first + count):
-            heapq.heappush(self._ready, child)
+        for child in self._below[position]:
+            self._link(child)
+            if not self._missing.get(child):
+                heapq.heappush(self._ready, child)
         if not count:
             self._collectable.append(position)
 

@@ -14,9 +14,10 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from orchestrator.caching import CacheRule
-from orchestrator.catalog import Project, ScriptletFile, find_module, find_script, read_project
+from orchestrator.catalog import Project, ScriptletFile, find_module, find_recipe, find_script, read_project
 from orchestrator.checks import SuccessRules
 from orchestrator.errors import (
     ExpressionError,
@@ -34,7 +35,7 @@ from orchestrator.keys import did_you_mean
 from orchestrator.nodes import Node, Phase, RetryRule
 from orchestrator.paths import project_root
 from orchestrator.recipe.load import LoadedRecipe, load_recipe
-from orchestrator.recipe.model import PythonStep, Recipe, Retry, ShellStep, Step, Success
+from orchestrator.recipe.model import PythonStep, Recipe, RecipeStep, Retry, ShellStep, Step, Success
 from orchestrator.recipe.order import dependencies, in_order
 from orchestrator.sources import MAX_BYTES, Source, read_source
 from orchestrator.states import TaskState
@@ -77,7 +78,8 @@ class PlannedTask:
     definition_sha256: str
     node: Node
     fan: Fan | None = None
-    rules: SuccessRules
+    sub: SubRecipe | None = None
+    rules: SuccessRules = field(default_factory=SuccessRules)
     save: dict[str, str] = field(default_factory=dict)
     locks: tuple[str, ...] = ()
     cache: CacheRule | None = None
@@ -120,6 +122,23 @@ class PlannedTask:
             "definition_sha256": self.definition_sha256,
             **state,
         }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubRecipe:
+    """A recipe that a step uses, planned but for its inputs, which are known when the step begins."""
+
+    loaded: LoadedRecipe
+    project: Project
+    tasks: tuple[PlannedTask, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Found:
+    """The files and the used recipes behind the steps of a recipe, by step."""
+
+    files: Mapping[str, ScriptletFile | None]
+    subs: Mapping[str, SubRecipe]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,16 +208,16 @@ def make_plan(
     is left.
     """
     selection = selection or Selection()
-    files = _check_files(loaded, project)
+    found = _check_files(loaded, project)
     inputs = settle_inputs(loaded.recipe.inputs, given, project)
     left_out = _left_out(loaded.recipe.steps, selection)
-    tasks = tuple(_tasks(loaded, dict(zip(_names(loaded.recipe), files, strict=True)), left_out))
+    tasks = tuple(_tasks(loaded, found, left_out))
     return Plan(
         loaded=loaded,
         project=project,
         selection=selection,
         inputs=inputs,
-        vars=_settle_vars(loaded, inputs),
+        vars=settle_vars(loaded, inputs),
         tasks=tasks,
     )
 
@@ -216,20 +235,60 @@ def _read(recipe: str) -> tuple[Source, Path]:
     return read_source(Path(recipe)), Path(recipe).absolute().parent
 
 
-def _check_files(loaded: LoadedRecipe, project: Project) -> list[ScriptletFile | None]:
-    """Give the file of every step, or raise with all that keeps the recipe from being run."""
-    files, problems = _look(loaded, project)
+def _check_files(loaded: LoadedRecipe, project: Project) -> _Found:
+    """Give what the steps of a recipe run, or raise with all that keeps the recipe from being run."""
+    found, problems = _look(loaded, project)
     if problems:
         raise InvalidFileError(sorted(problems, key=_order))
-    return files
+    return found
 
 
-def _look(loaded: LoadedRecipe, project: Project) -> tuple[list[ScriptletFile | None], list[Problem]]:
-    problems = [*unsupported(loaded)]
-    return _find_files(loaded, project, problems), problems
+def _look(loaded: LoadedRecipe, project: Project, using: tuple[Path, ...] = ()) -> tuple[_Found, list[Problem]]:
+    """Find what steps run, and all that is wrong with it; ``using`` are the recipes that led here."""
+    problems = [*unsupported(loaded, is_used=bool(using))]
+    files = _find_files(loaded, project, problems)
+    subs: dict[str, SubRecipe] = {}
+    chain = (*using, (project.recipe_folder / Path(loaded.source.name).name).resolve())
+    for step in loaded.recipe.every_step():
+        if isinstance(step, RecipeStep):
+            try:
+                subs[step.name] = _sub_recipe(loaded, step, project, chain)
+            except ScriptletError as error:
+                place = loaded.place(step.name, "uses")
+                problems.append(Problem(error.code, error.message, place, error.hint))
+            except InvalidFileError as error:
+                problems += error.problems
+    return _Found(files=files, subs=subs), problems
 
 
-def _settle_vars(loaded: LoadedRecipe, inputs: dict[str, JsonValue]) -> dict[str, JsonValue]:
+def _sub_recipe(loaded: LoadedRecipe, step: RecipeStep, project: Project, chain: tuple[Path, ...]) -> SubRecipe:
+    path = find_recipe(project, step.uses)
+    if path.resolve() in chain:
+        names = " -> ".join(one.name for one in (*chain, path))
+        raise ScriptletError(f"recipes use one another in a circle: {names}", hint="leave one out", code="MS204")
+    used = read_project(path.parent, project.root)
+    part = load_recipe(Source.from_bytes(str(path), path.read_bytes()), lambda recipe: _look(recipe, used, chain)[1])
+    found, problems = _look(part, used, chain)
+    problems += _unfit_args(loaded, step, part)
+    if problems:
+        raise InvalidFileError(problems)
+    return SubRecipe(loaded=part, project=used, tasks=tuple(_tasks(part, found, {})))
+
+
+def _unfit_args(loaded: LoadedRecipe, step: RecipeStep, used: LoadedRecipe) -> Iterator[Problem]:
+    """Compare the arguments of a step with the inputs of the recipe that it uses."""
+    inputs = used.recipe.inputs
+    for name in step.args:
+        if name not in inputs:
+            place = loaded.place(step.name, "args", name, of_key=True)
+            yield Problem("MS209", f"{step.uses} has no input {name!r}", place, did_you_mean(name, inputs))
+    for name, entry in inputs.items():
+        if entry.required and name not in step.args:
+            place = loaded.place(step.name, "uses")
+            yield Problem("MS209", f"{step.uses} needs the input {name!r}", place, f"add it to 'args': {name}")
+
+
+def settle_vars(loaded: LoadedRecipe, inputs: dict[str, JsonValue]) -> dict[str, JsonValue]:
     """Evaluate the expressions in ``vars``, which see the inputs and the environment, or raise with all that fail."""
     scope = Scope(names={"inputs": inputs, "env": dict(os.environ)})
     settled: dict[str, JsonValue] = {}
@@ -245,15 +304,15 @@ def _settle_vars(loaded: LoadedRecipe, inputs: dict[str, JsonValue]) -> dict[str
     return settled
 
 
-def _find_files(loaded: LoadedRecipe, project: Project, problems: list[Problem]) -> list[ScriptletFile | None]:
+def _find_files(loaded: LoadedRecipe, project: Project, problems: list[Problem]) -> dict[str, ScriptletFile | None]:
     """Find the file of every step; note what is not there or not allowed."""
-    files: list[ScriptletFile | None] = []
+    files: dict[str, ScriptletFile | None] = {}
     find = functools.cache(functools.partial(_find_file, project))
     for step in loaded.recipe.every_step():
         try:
-            files.append(find(*_names_file(step)))
+            files[step.name] = find(*_names_file(step))
         except ScriptletError as error:
-            files.append(None)
+            files[step.name] = None
             key = error.key if isinstance(step, PythonStep) else "script"
             problems.append(Problem(error.code, error.message, loaded.place(step.name, key), error.hint))
     return files
@@ -272,13 +331,7 @@ def _find_file(project: Project, module: str, class_name: str, script: str) -> S
     return find_script(project, script) if script else None
 
 
-def _names(recipe: Recipe) -> list[str]:
-    return [step.name for step in recipe.every_step()]
-
-
-def _tasks(
-    loaded: LoadedRecipe, files: Mapping[str, ScriptletFile | None], left_out: Mapping[str, str]
-) -> Iterator[PlannedTask]:
+def _tasks(loaded: LoadedRecipe, found: _Found, left_out: Mapping[str, str]) -> Iterator[PlannedTask]:
     """Give the tasks of all three lists, each list in an order in which its steps could run."""
     recipe = loaded.recipe
     lists = {Phase.STEPS: recipe.steps, Phase.ON_FAILURE: recipe.on_failure, Phase.FINALLY: recipe.finally_}
@@ -286,17 +339,51 @@ def _tasks(
     for phase, steps in lists.items():
         waits = dependencies(steps)
         for step in in_order(steps, waits):
-            if not isinstance(step, PythonStep | ShellStep):  # refused by `unsupported` before
+            if not isinstance(step, PythonStep | ShellStep | RecipeStep):  # refused by `unsupported` before
                 continue
+            file = found.files[step.name]
             position = positions[step.name] = len(positions)
-            node = _node(loaded, step, files[step.name], phase, tuple(positions[name] for name in waits[step.name]))
-            yield _task(loaded, position, step, files[step.name], node, left_out.get(step.name, ""))
+            node = _node(loaded, step, file, phase, tuple(positions[name] for name in waits[step.name]))
+            reason = left_out.get(step.name, "")
+            if isinstance(step, RecipeStep):
+                yield _using(position, step, found.subs[step.name], node, reason)
+            else:
+                yield _task(loaded, position, step, file, node, reason)
+
+
+def _using(position: int, step: RecipeStep, sub: SubRecipe, node: Node, left_out: str) -> PlannedTask:
+    parts = [sub.loaded.source.sha256, *(task.definition_sha256 for task in sub.tasks)]
+    settled = {"after": list(node.after), "uses_sha256": hashlib.sha256("".join(parts).encode()).hexdigest()}
+    return PlannedTask(
+        position=position,
+        task_id=step.name,
+        step=step.name,
+        kind=step.type,
+        target=CommandCall(argv=(step.uses,)),
+        definition_sha256=_digest(step, settled),
+        node=node,
+        fan=_fan(step),
+        sub=sub,
+        args=step.args,
+        when=step.when or "",
+        left_out=left_out,
+    )
+
+
+def _fan(step: PythonStep | ShellStep | RecipeStep) -> Fan | None:
+    if step.foreach is None and not step.matrix:
+        return None
+    return Fan(foreach=step.foreach, matrix=step.matrix or None)
 
 
 def _node(
-    loaded: LoadedRecipe, step: PythonStep | ShellStep, file: ScriptletFile | None, phase: Phase, after: tuple[int, ...]
+    loaded: LoadedRecipe,
+    step: PythonStep | ShellStep | RecipeStep,
+    file: ScriptletFile | None,
+    phase: Phase,
+    after: tuple[int, ...],
 ) -> Node:
-    is_group = step.foreach is not None or bool(step.matrix)
+    is_group = _fan(step) is not None or isinstance(step, RecipeStep)
     is_shared = step.parallel or is_group or (file is not None and file.parallelizable)
     return Node(
         task_id=step.name,
@@ -330,7 +417,7 @@ def _task(
         file=file,
         definition_sha256=_definition(step, file, env, timeout_sec, node),
         node=node,
-        fan=Fan(foreach=step.foreach, matrix=step.matrix or None) if node.is_group else None,
+        fan=_fan(step),
         rules=_rules(step.success),
         save=step.save,
         locks=step.locks,
@@ -387,11 +474,17 @@ def _definition(
     node: Node,
 ) -> str:
     """Hash what a task does, so that a change of its step, its defaults or its scriptlet's file shows."""
+    settled = {"env": dict(env), "timeout": timeout_sec, "after": list(node.after), "retry": node.retry.to_json()}
+    return _digest(step, {**settled, "file_sha256": file.sha256 if file else ""})
+
+
+def _digest(step: PythonStep | ShellStep | RecipeStep, settled: Mapping[str, Any]) -> str:
+    """Hash what a step says and what was settled about it, without what changes nothing in its results."""
     said_otherwise = {"idx", "description", "tags", "depends_on", "retry", "parallel", "locks"}
     document = step.model_dump(mode="json", exclude_unset=True, warnings=False, exclude=said_otherwise)
-    settled = {"env": dict(env), "timeout": timeout_sec, "after": list(node.after), "retry": node.retry.to_json()}
-    whole = {**document, **settled, "file_sha256": file.sha256 if file else ""}
-    return hashlib.sha256(json.dumps(whole, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+    return hashlib.sha256(
+        json.dumps({**document, **settled}, sort_keys=True, separators=(",", ":")).encode()
+    ).hexdigest()
 
 
 def _left_out(steps: Sequence[Step], selection: Selection) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import signal
 import threading
@@ -14,14 +15,15 @@ from types import FrameType
 from typing import Any
 
 from orchestrator.context import Change, Context
-from orchestrator.driver import Driver, Ending, Means, Task, item_node, round_node
+from orchestrator.driver import Driver, Ending, Means
 from orchestrator.engine import Board
 from orchestrator.errors import StoreError, UsageError
 from orchestrator.files import replace_file, sweep_temporaries
+from orchestrator.frames import Frame, Task, add_to_merge, nodes_of, sub_frame
 from orchestrator.invoke import happen
 from orchestrator.jsonsafe import JsonValue, dumps
 from orchestrator.merge import Merge
-from orchestrator.nodes import Node, Phase
+from orchestrator.nodes import Phase
 from orchestrator.plan import STDIN_NAME, Plan
 from orchestrator.progress import LogMissing, Reporter, RunBegun, RunSettled, Silence
 from orchestrator.reuse import Reuse
@@ -166,9 +168,11 @@ def _driven(
     secrets: dict[str, str],
 ) -> Outcome:
     rows = read_tasks(database)
-    tasks = _tasks(plan, rows)
+    root = _root_frame(plan, database, context, _names(plan, database.run_root, rows, secrets, options.fixtures))
+    tasks = _tasks(root, rows)
+    _recall_writes(database, tasks)
     board = Board(
-        _nodes(tasks),
+        nodes_of(tasks),
         [row.status for row in rows],
         fail_fast=options.fail_fast,
         in_rounds=plan.recipe.repeat is not None,
@@ -179,16 +183,7 @@ def _driven(
     masker = Masker(secrets)
     reuse = Reuse(plan, database.run_root.name, cache=cache, masker=masker, anew=anew)
     means = Means(pool=pool, reuse=reuse, masker=masker, reporter=options.reporter, inline=options.inline)
-    driver = Driver(
-        plan,
-        database,
-        tasks=tasks,
-        board=board,
-        merge=_merge(plan, tasks, database, context),
-        context=context,
-        names={**_names(plan, database.run_root, rows, secrets), "fixtures": dict(options.fixtures)},
-        means=means,
-    )
+    driver = Driver(plan, database, root=root, tasks=tasks, board=board, means=means)
     options.reporter.tell(_beginning(database, plan, rows))
     with _stopping_on_signals(driver, enabled=options.handle_signals) as caught:
         end = driver.drive()
@@ -202,48 +197,48 @@ def _workspaces(database: Database) -> Path:
     return database.run_root.parents[2 + depth]
 
 
-def _tasks(plan: Plan, rows: tuple[TaskRow, ...]) -> list[Task]:
-    """Give the tasks of the plan, those of later rounds, and those that fan-outs were expanded into before."""
-    steps = {task.step: task for task in plan.tasks}
-    return [
-        Task(
-            position=row.position,
-            task_id=row.task_id,
-            planned=steps[row.step],
-            parent=-1 if row.parent is None else row.parent,
-            item=row.item_json,
-        )
-        for row in rows
-    ]
-
-
-def _nodes(tasks: list[Task]) -> list[Node]:
-    items: dict[int, Node] = {}
-    for task in tasks:
-        if task.item is not None and task.parent not in items:
-            items[task.parent] = item_node(task.planned, task.parent)
-    return [items[task.parent] if task.item is not None else _node(task) for task in tasks]
-
-
-def _node(task: Task) -> Node:
-    first = task.position - task.planned.position
-    return round_node(task, first) if first else task.planned.node
-
-
-def _merge(plan: Plan, tasks: list[Task], database: Database, context: Context) -> Merge:
-    """Begin with the first values and what ended tasks wrote."""
-    first, writes = read_first_values(database), read_writes(database)
+def _root_frame(plan: Plan, database: Database, context: Context, names: dict[str, JsonValue]) -> Frame:
+    """Give the frame of the recipe that is run, with the values that the run began with."""
+    first = read_first_values(database)
     context.apply(Change(key, text, "") for key, text in first.items())
     merge = Merge(first, last_write_wins=plan.recipe.on_conflict == "last_write_wins")
-    for task in sorted(tasks, key=lambda task: task.planned.node.phase):
-        node = _node(task)
-        is_step = node.phase is Phase.STEPS
-        if task.item is None and (is_step or task.position in writes):
-            is_first_of_round = not node.after and task.position != task.planned.position
-            merge.add(task.position, node.after if is_step and not is_first_of_round else None)
+    return Frame(loaded=plan.loaded, planned=plan.tasks, names=names, context=context, merge=merge)
+
+
+def _tasks(root: Frame, rows: tuple[TaskRow, ...]) -> list[Task]:
+    """Give the tasks of the plan, those of later rounds, and those that others were expanded into before."""
+    tasks: list[Task] = []
+    used: dict[int, Frame] = {}
+    steps = {id(root): {task.step: task for task in root.planned}}
+    for row in rows:
+        frame = root
+        if row.parent is not None:
+            frame = tasks[row.parent].frame if row.item_json is not None else used[row.parent]
+        planned = steps[id(frame)][row.step]
+        tasks.append(
+            Task(
+                position=row.position,
+                task_id=row.task_id,
+                planned=planned,
+                frame=frame,
+                parent=row.parent,
+                item=row.item_json,
+            )
+        )
+        if planned.sub is not None and row.inputs_json is not None:
+            frame = used[row.position] = sub_frame(planned.sub, json.loads(row.inputs_json), root.names)
+            steps[id(frame)] = {task.step: task for task in frame.planned}
+        elif row.parent is not None and row.item_json is None and row.status in ENDED_TASKS:
+            frame.names["steps"][row.step] = {"status": row.status.value}  # type: ignore[index,call-overload]
+    return tasks
+
+
+def _recall_writes(database: Database, tasks: list[Task]) -> None:
+    """Tell the merges what ended tasks wrote."""
+    writes = read_writes(database)
+    add_to_merge(tasks, set(writes))
     for position, changes in writes.items():
-        merge.ended(position, changes)
-    return merge
+        tasks[position].frame.merge.ended(position, changes)
 
 
 def _settle_earlier(database: Database, plan: Plan, again: Again | None, *, accept_changes: bool) -> None:
@@ -410,14 +405,23 @@ def _withheld(plan: Plan) -> frozenset[str]:
     return frozenset(secret.env for secret in plan.recipe.secrets.values() if secret.env)
 
 
-def _names(plan: Plan, run_root: Path, rows: tuple[TaskRow, ...], secrets: Mapping[str, str]) -> dict[str, JsonValue]:
+def _names(
+    plan: Plan,
+    run_root: Path,
+    rows: tuple[TaskRow, ...],
+    secrets: Mapping[str, str],
+    fixtures: Mapping[str, JsonValue],
+) -> dict[str, JsonValue]:
     """Give what expressions can name besides the context."""
     return {
         "inputs": plan.inputs,
         "vars": plan.vars,
         "secrets": dict(secrets),
         "env": {name: value for name, value in os.environ.items() if name not in _withheld(plan)},
-        "steps": {row.task_id: {"status": row.status.value} for row in rows if row.status in ENDED_TASKS},
+        "steps": {
+            row.step: {"status": row.status.value} for row in rows if row.parent is None and row.status in ENDED_TASKS
+        },
+        "fixtures": dict(fixtures),
         "run": {"id": run_root.name, "root": str(run_root)},
         "recipe": {"name": Path(plan.source.name).name, "path": _recipe_path(plan.source.name)},
     }

@@ -37,15 +37,26 @@ _STEP_KEYS = {
     "isolation": "choose it with --isolation",
 }
 _ROUTING = "MATTERSTACK_OPERATOR"
-_TYPES = (HumanStep, ExperimentStep, RecipeStep)
+_TYPES = (HumanStep, ExperimentStep)
+_OF_USED = "set it in the recipe that is run"
+_USED_KEYS = dict.fromkeys(("secrets", "timeout", "max_parallel", "on_failure", "finally_", "repeat"), _OF_USED)
+_USING_KEYS = {
+    "operator_key": "leave it out; the steps of that recipe then run on this machine",
+    "save": "name the value under 'outputs' of that recipe",
+    "success": "say it of the steps of that recipe",
+    **dict.fromkeys(("timeout", "retry", "locks"), "set it on the steps of that recipe"),
+}
 
 
-def unsupported(loaded: LoadedRecipe) -> Iterator[Problem]:
-    """Give a problem, with its place, for every construct of a recipe that is not executed yet."""
+def unsupported(loaded: LoadedRecipe, *, is_used: bool = False) -> Iterator[Problem]:
+    """Give a problem, with its place, for every construct of a recipe that is not executed yet.
+
+    A recipe that ``is_used`` by a step of another can do less than one that is run.
+    """
     recipe = loaded.recipe
     of_recipe = partial(_place, loaded.source)
     of_defaults = partial(of_recipe, "defaults")
-    yield from _keys(recipe, of_recipe, _RECIPE_KEYS)
+    yield from _keys(recipe, of_recipe, {**_RECIPE_KEYS, **(_USED_KEYS if is_used else {})})
     yield from _keys(recipe.defaults, of_defaults, _DEFAULTS_KEYS)
     yield from _parts(recipe.defaults, of_defaults)
     for step in recipe.every_step():
@@ -53,6 +64,8 @@ def unsupported(loaded: LoadedRecipe) -> Iterator[Problem]:
         if isinstance(step, _TYPES):
             message = f"steps of type {step.type!r} are not executed yet"
             yield Problem(CODE, message, of_step("type"), "use type 'python' or 'shell'")
+        elif isinstance(step, RecipeStep):
+            yield from _keys(step, of_step, _USING_KEYS)
         else:
             yield from _keys(step, of_step, _STEP_KEYS)
             yield from _parts(step, of_step)

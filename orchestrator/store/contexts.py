@@ -57,11 +57,11 @@ def read_first_values(database: Database) -> dict[str, str]:
 
 
 def read_writes(database: Database) -> dict[int, list[Change]]:
-    """Give the writes that count, by the position of their task, in the order in which they were made."""
+    """Give the writes that count, by the position of their task, but for those of the items of fan-outs."""
     writes: dict[int, list[Change]] = {}
     for position, *fields in database.all(
         "SELECT task_position, key, value_json, who FROM context_history JOIN tasks ON position = task_position"
-        " WHERE rolled_back = 0 AND parent IS NULL ORDER BY number"
+        " WHERE rolled_back = 0 AND item_json IS NULL ORDER BY number"
     ):
         writes.setdefault(position, []).append(Change(*fields))
     return writes

@@ -43,6 +43,7 @@ class TaskRow:
     parent: int | None = None
     item_id: str = ""
     item_json: str | None = None
+    inputs_json: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +94,7 @@ def read_tasks(database: Database) -> tuple[TaskRow, ...]:
     """Give the tasks in list order."""
     rows = database.all(
         "SELECT position, task_id, step, definition_sha256, tasks.status, tasks.status_reason, attempt_count,"
-        " duration_sec, parent, coalesce(item_id, ''), item_json FROM tasks LEFT JOIN task_attempts"
+        " duration_sec, parent, coalesce(item_id, ''), item_json, inputs_json FROM tasks LEFT JOIN task_attempts"
         " ON task_position = position AND attempt_index = attempt_count ORDER BY position"
     )
     return tuple(
@@ -109,6 +110,7 @@ def read_tasks(database: Database) -> tuple[TaskRow, ...]:
             parent=row[8],
             item_id=row[9],
             item_json=row[10],
+            inputs_json=row[11],
         )
         for row in rows
     )

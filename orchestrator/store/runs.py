@@ -173,13 +173,46 @@ def expand_task(database: Database, task_id: str, items: Sequence[tuple[str, str
     return int(first)
 
 
-def collect_task(database: Database, task_id: str, state: TaskState, reason: str = "") -> tuple[Change, ...]:
-    """End a task whose items have ended; what they wrote becomes one map a key, from item id to value, in their order.
+def use_recipe(
+    database: Database, task_id: str, inputs: Mapping[str, JsonValue], steps: Sequence[Mapping[str, Any]]
+) -> int:
+    """Make one task of each step of the recipe that a task uses, with these inputs; return the first position."""
+    position, _, _, phase = _pending_task(database, task_id)
+    text = dumps(dict(inputs), "inputs")
+    payload = {"task_id": task_id, "count": len(steps), "items_sha256": text_digest(text)}
+    seq = append_event(database, "task.expanded", payload)
+    database.write(
+        "UPDATE tasks SET status = 'RUNNING', status_reason = '', inputs_json = ?, seq = ? WHERE position = ?",
+        (text, seq, position),
+    )
+    (first,) = database.one("SELECT max(position) + 1 FROM tasks") or (0,)
+    database.write_many(
+        "INSERT INTO tasks (position, task_id, step, phase, definition_sha256, status, parent, seq)"
+        " VALUES (?, ?, ?, ?, ?, 'PENDING', ?, ?)",
+        (
+            (first + index, f"{task_id}/{step['step']}", step["step"], phase, step["definition_sha256"], position, seq)
+            for index, step in enumerate(steps)
+        ),
+    )
+    return int(first)
 
-    Returns these writes; there are none where the task did not succeed.
+
+def collect_task(
+    database: Database,
+    task_id: str,
+    state: TaskState,
+    reason: str = "",
+    changes: tuple[Change, ...] | None = None,
+) -> tuple[Change, ...]:
+    """End a task that was expanded, with what it writes; return that. It writes nothing where it did not succeed.
+
+    Without ``changes``, what its items wrote becomes one map a key, from item id to value, in their order.
     """
     (position,) = database.one("SELECT position FROM tasks WHERE task_id = ?", (task_id,)) or (0,)
-    changes = tuple(_collected(database, position, task_id)) if state is TaskState.COMPLETED else ()
+    if state is not TaskState.COMPLETED:
+        changes = ()
+    elif changes is None:
+        changes = tuple(_collected(database, position, task_id))
     payload = {
         "task_id": task_id,
         "task_status": state.value,

@@ -38,6 +38,8 @@ CREATE TABLE tasks (
     item_index INTEGER,
     item_id TEXT,
     item_json TEXT,
+    -- Of a task that uses another recipe: the inputs of that.
+    inputs_json TEXT,
     seq INTEGER NOT NULL
 ) STRICT;
 

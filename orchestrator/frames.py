@@ -1,0 +1,151 @@
+"""Hold what the tasks of one list of steps share: the recipe, what expressions can name, and the values they write.
+
+The steps of the recipe that is run have one frame; those of each recipe that a step uses have a frame of their own.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestrator.context import Change, Context
+from orchestrator.expressions import Scope, evaluate
+from orchestrator.jsonsafe import JsonValue, dumps, loads
+from orchestrator.merge import Merge, Merged
+from orchestrator.nodes import Node, Phase
+from orchestrator.plan import PlannedTask, SubRecipe, settle_vars
+from orchestrator.recipe.load import LoadedRecipe
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frame:
+    """One list of steps on its way; ``names`` is what expressions can name besides the context."""
+
+    loaded: LoadedRecipe
+    planned: tuple[PlannedTask, ...]
+    names: dict[str, JsonValue]
+    context: Context
+    merge: Merge
+
+    @property
+    def scope(self) -> Scope:
+        """Give what an expression sees that belongs to no task."""
+        return Scope(names=self.names, ctx=self.context)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """One task of the run: a step, or a step with one of the items that it fans out over, as JSON text.
+
+    ``parent`` is the task that was expanded into this one, for an item or a step of a used recipe.
+    """
+
+    position: int
+    task_id: str
+    planned: PlannedTask
+    frame: Frame
+    parent: int | None = None
+    item: str | None = None
+
+    @property
+    def is_fan(self) -> bool:
+        """Tell whether it is to be expanded into its items."""
+        return self.planned.fan is not None and self.item is None
+
+    @property
+    def is_group(self) -> bool:
+        """Tell whether it is to be expanded instead of run."""
+        return self.is_fan or self.planned.sub is not None
+
+    @property
+    def first(self) -> int:
+        """Give the position of the first task of its list: what its step waits for is counted from there."""
+        return self.position - self.planned.position
+
+    @property
+    def node(self) -> Node:
+        """Give what the board knows of it."""
+        planned = self.planned
+        if self.item is not None:
+            is_group = planned.sub is not None
+            return dataclasses.replace(
+                planned.node, after=(), locks=planned.locks, is_group=is_group, parent=self.parent
+            )
+        if not self.first:
+            return planned.node
+        after = tuple(self.first + position for position in planned.node.after)
+        return dataclasses.replace(planned.node, task_id=self.task_id, after=after, parent=self.parent)
+
+    def scope(self, seen: Context) -> Scope:
+        """Give what its expressions see."""
+        names = self.frame.names if self.item is None else {**self.frame.names, "item": loads(self.item)}
+        return Scope(names=names, ctx=seen)
+
+    def merged(self) -> Merged:
+        """Share what it may see: what those before it wrote, and in the later phases what all steps did."""
+        merge, phase = self.frame.merge, self.planned.node.phase
+        key = self.position if self.item is None or self.parent is None else self.parent
+        if not merge.knows(key):
+            for other in self.frame.planned:
+                if other.node.phase is phase and not merge.knows(other.position):
+                    merge.add(other.position)
+        return merge.before(key)
+
+    def hidden_from_shared(self, shared: Context, hidden: tuple[Change, ...]) -> tuple[Change, ...]:
+        """Give what turns the context that all workers know into what this task sees."""
+        if self.frame.context is shared:
+            return hidden
+        return (*_instead_of(shared, self.frame.context), *hidden)
+
+
+def sub_frame(sub: SubRecipe, inputs: dict[str, JsonValue], around: dict[str, JsonValue]) -> Frame:
+    """Give the frame of a recipe that a step uses; it sees its own inputs, constants, steps and values alone."""
+    source = sub.loaded.source
+    own: dict[str, JsonValue] = {
+        "inputs": inputs,
+        "vars": settle_vars(sub.loaded, inputs),
+        "secrets": {},
+        "steps": {},
+        "recipe": {"name": Path(source.name).name, "path": source.name},
+    }
+    wins = sub.loaded.recipe.on_conflict == "last_write_wins"
+    return Frame(
+        loaded=sub.loaded,
+        planned=sub.tasks,
+        names={**around, **own},
+        context=Context(),
+        merge=Merge({}, last_write_wins=wins),
+    )
+
+
+def frame_outputs(frame: Frame, using: PlannedTask) -> tuple[Change, ...]:
+    """Evaluate the outputs of a used recipe: the values that its step writes, as ``step.output``."""
+    outputs = frame.loaded.recipe.outputs
+    values = ((f"{using.step}.{name}", evaluate(text, frame.scope)) for name, text in outputs.items())
+    return tuple(Change(key, dumps(value, key), using.step) for key, value in values)
+
+
+def nodes_of(tasks: list[Task]) -> list[Node]:
+    """Give the nodes of tasks; the items of one fan-out share theirs."""
+    items: dict[int | None, Node] = {}
+    for task in tasks:
+        if task.item is not None and task.parent not in items:
+            items[task.parent] = task.node
+    return [task.node if task.item is None else items[task.parent] for task in tasks]
+
+
+def add_to_merge(tasks: list[Task], positions_with_writes: set[int]) -> None:
+    """Let the merges of their frames know tasks, in an order in which they could run."""
+    for task in sorted(tasks, key=lambda task: task.planned.node.phase):
+        is_step = task.planned.node.phase is Phase.STEPS
+        if task.item is None and (is_step or task.position in positions_with_writes):
+            is_first_of_round = bool(task.first) and task.parent is None and not task.planned.node.after
+            after = [task.first + position for position in task.planned.node.after]
+            task.frame.merge.add(task.position, after if is_step and not is_first_of_round else None)
+
+
+def _instead_of(shared: Context, own: Context) -> Iterator[Change]:
+    yield from (Change(key, None, "") for key in shared.texts())
+    yield from (Change(key, text, "") for key, text in own.texts().items())
