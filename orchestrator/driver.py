@@ -559,12 +559,8 @@ class Driver:
     def _close(self, done: Done) -> None:
         running = self._running[done.attempt_id]
         verdict = self._judge(running.task, running.seen, done)
-        done = dataclasses.replace(
-            done,
-            stdout=self._masker.mask(done.stdout),
-            stderr=self._masker.mask(done.stderr),
-            changes=self._without_secrets(done.changes),
-        )
+        if self._masker.is_needed:
+            done = self._masked(done)
         if verdict.status is AttemptState.COMPLETED:
             self._succeed(running, done, verdict, outcome="ok")
             if running.key:
@@ -587,11 +583,21 @@ class Driver:
     def _judge(self, task: Task, seen: Context, done: Done) -> Verdict:
         """Judge what came of a call; nothing with a secret in it is kept."""
         verdict = self._judge_openly(task, seen, done)
+        if not self._masker.is_needed:
+            return verdict
         leak = next((change.key for change in verdict.changes if self._masker.finds(change.text or "")), "")
         if leak:
             failing = Failing(code=SECRET_CODE, reason=f"the value of {leak!r} holds a secret", rule="secrets")
             verdict = refused(failing, self._without_secrets(verdict.changes))
         return masked(verdict, self._masker.mask)
+
+    def _masked(self, done: Done) -> Done:
+        return dataclasses.replace(
+            done,
+            stdout=self._masker.mask(done.stdout),
+            stderr=self._masker.mask(done.stderr),
+            changes=self._without_secrets(done.changes),
+        )
 
     def _without_secrets(self, changes: tuple[Change, ...]) -> tuple[Change, ...]:
         return tuple(change for change in changes if not self._masker.finds(change.text or ""))
@@ -641,8 +647,8 @@ class Driver:
         else:
             self._settle_task(running.task, state)
         problem = self._problem(running.task, failing)
-        ending = _ending(running, done, state, verdict, failing, problem, at, outcome=outcome)
-        self._report(dataclasses.replace(ending, position=self._place_of(running.task)))
+        place = self._place_of(running.task)
+        self._report(_ending(running, done, state, verdict, failing, problem, at, outcome=outcome, place=place))
 
     def _place_of(self, task: Task) -> int:
         """Give the place in the recipe of the step that a task belongs to, also from within a used recipe."""
@@ -706,10 +712,11 @@ def _ending(
     at: float | None,
     *,
     outcome: str,
+    place: int,
 ) -> TaskEnded:
     kept = verdict.changes if verdict and state is TaskState.COMPLETED else ()
     return TaskEnded(
-        position=running.task.planned.position,
+        position=place,
         task_id=running.task.task_id,
         status=state,
         reason=failing.reason if failing else (INTERRUPTED if done.fault == INTERRUPTED else ""),

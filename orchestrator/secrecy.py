@@ -72,6 +72,11 @@ class Masker:
         variants = sorted({text for value in secrets.values() for text in _variants(value)}, key=len, reverse=True)
         self._pattern = re.compile("|".join(map(re.escape, variants)), re.IGNORECASE) if variants else None
 
+    @property
+    def is_needed(self) -> bool:
+        """Tell whether there is anything to look for."""
+        return self._pattern is not None
+
     def mask(self, text: str) -> str:
         """Give the text with ``***`` in the place of every secret."""
         return text if self._pattern is None else self._pattern.sub(MASK, text)
