@@ -67,6 +67,45 @@ def read_writes(database: Database) -> dict[int, list[Change]]:
     return writes
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Where a present value comes from; there is no task where the run began with it."""
+
+    key: str
+    who: str
+    task_id: str | None
+    attempt_index: int | None
+    seq: int
+    at_utc: str
+
+
+def read_origins(database: Database) -> tuple[Origin, ...]:
+    """Give where each present value comes from, in the order of the keys."""
+    rows = database.all(
+        "SELECT key, who, (SELECT task_id FROM tasks WHERE position = context.task_position),"
+        " (SELECT attempt_index FROM task_attempts WHERE task_attempts.task_position = context.task_position"
+        " AND task_attempts.attempt_id = context.attempt_id), seq, (SELECT at_utc FROM events WHERE events.seq ="
+        " context.seq) FROM context ORDER BY key"
+    )
+    return tuple(
+        Origin(key=row[0], who=row[1], task_id=row[2], attempt_index=row[3], seq=row[4], at_utc=row[5]) for row in rows
+    )
+
+
+def read_context_at(database: Database, seq: int) -> dict[str, str]:
+    """Give the values as JSON text as they were after an event, by key.
+
+    Writes that were taken back later, by a rerun or a conflict, are not among them.
+    """
+    rows = database.all(
+        "SELECT key, value_json FROM context_history LEFT JOIN tasks ON position = task_position"
+        " WHERE rolled_back = 0 AND parent IS NULL AND context_history.seq <= ? ORDER BY phase, task_position, number",
+        (seq,),
+    )
+    values: dict[str, str | None] = dict(rows)
+    return {key: text for key, text in sorted(values.items()) if text is not None}
+
+
 def read_history(database: Database, key: str | None = None) -> tuple[HistoryEntry, ...]:
     """Give every write in order, or those of one key."""
     rows = database.all(

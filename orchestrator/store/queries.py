@@ -126,6 +126,21 @@ def read_open_attempts(database: Database) -> tuple[AttemptRow, ...]:
     return _attempts(database, "WHERE ended_at IS NULL ORDER BY task_position", ())
 
 
+def iterate_ended_attempts(
+    database: Database, *, after: int = 0, task_id: str | None = None
+) -> Iterator[tuple[AttemptRow, int]]:
+    """Give the attempts that ended after an event, all or those of a task, in order, each with its event's number."""
+    rows = database.all(
+        "SELECT task_attempts.seq, task_id, attempt_index FROM task_attempts JOIN tasks ON position = task_position"
+        " WHERE task_attempts.seq > ? AND task_attempts.ended_at IS NOT NULL AND (? IS NULL OR task_id = ?)"
+        " ORDER BY task_attempts.seq",
+        (after, task_id, task_id),
+    )
+    for seq, name, index in rows:
+        (attempt,) = _attempts(database, "WHERE task_id = ? AND attempt_index = ?", (name, index))
+        yield attempt, seq
+
+
 def count_failures(database: Database) -> dict[int, int]:
     """Count, by position, the attempts that failed or timed out; lost and cancelled ones are nobody's failure."""
     rows = database.all(
@@ -154,7 +169,7 @@ def iterate_texts(database: Database) -> Iterator[tuple[str, str, str]]:
             yield from ((table, column, text) for (text,) in rows)
 
 
-def _attempts(database: Database, condition: str, values: tuple[str, ...]) -> tuple[AttemptRow, ...]:
+def _attempts(database: Database, condition: str, values: tuple[str | int, ...]) -> tuple[AttemptRow, ...]:
     rows = database.all(
         "SELECT attempt_id, task_id, attempt_index, task_attempts.status, outcome,"  # noqa: S608
         " task_attempts.status_reason, operator_type, operator_key, external_id, relative_path, params_json,"

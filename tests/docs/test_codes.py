@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterator
 
+from orchestrator.advice import ADVICE
 from orchestrator.errors import CODES, MatterStackError
 from tests.docs.documents import REFERENCE, rows
 
@@ -26,10 +27,11 @@ def test_every_code_has_its_meaning() -> None:
 
 
 def test_every_code_says_what_to_do() -> None:
-    """No advice is empty."""
+    """The same that `explain` says, and never nothing."""
     listed = rows((REFERENCE / "errors.md").read_text(encoding="utf-8"))
 
-    assert [code for code, _, advice in listed if not advice] == []
+    assert {code: text.replace("\\|", "|") for code, _, text in listed} == ADVICE
+    assert [code for code in CODES if not ADVICE[code]] == []
 
 
 def test_every_exit_status_is_listed() -> None:

@@ -1,0 +1,79 @@
+"""Say for every error code what to do; the page of error codes shows the same."""
+
+from __future__ import annotations
+
+import re
+
+ADVICE = {
+    "MS001": (
+        "A fault of MatterStack's own. Report it with the crash file that the message names; runs are "
+        "safe and can be resumed."
+    ),
+    "MS002": (
+        "Read the hint: an option, a name or a combination does not exist or is not allowed. `--help` shows what does."
+    ),
+    "MS003": "Name at least one step that `--only`, `--skip` and `--resume-from` leave.",
+    "MS004": ("Give an id, or a longer beginning of one, as `matterstack runs` lists them; or `--workspaces-dir`."),
+    "MS005": "Nothing: go on with `matterstack resume`.",
+    "MS006": (
+        "Give the run more `timeout`, or find out which step takes so long: `matterstack status` shows "
+        "how long each took."
+    ),
+    "MS101": "Write the key that the hint suggests, or remove it. [Recipes](recipe.md) lists all.",
+    "MS102": "Keep one of the two.",
+    "MS103": "Mend the YAML at the caret. Texts with `: ` or `#` need quotes, or a block after `|`.",
+    "MS104": "Write it plainly: no tags, merge keys, second documents or keys that are not text.",
+    "MS105": "Write numbers within ±(2^53-1) and no NaN or infinity; put other texts in quotes.",
+    "MS106": "Write what the message expects, in the form that the hint shows.",
+    "MS107": "Add the key.",
+    "MS108": "Check the path; name a regular file of UTF-8 text, not a link or a folder.",
+    "MS109": "Make the file smaller: large tables go into files of their own.",
+    "MS201": (
+        "Use the letters that the hint lists. Names become folders, and some variables change which code is loaded."
+    ),
+    "MS202": "Give each step or case a name of its own.",
+    "MS203": "Write the name of a step of this recipe.",
+    "MS204": ("Remove one of the dependencies that the message lists, or one of the recipes that use one another."),
+    "MS205": "Keep the file below the recipe's folder, or [allow the module](settings.md#matterstacktoml).",
+    "MS206": "Check the spelling; the hint says where it was looked for.",
+    "MS207": "Mend the [expression](expressions.md) at the caret.",
+    "MS208": (
+        "Do what the hint says instead; [these keys](recipe.md#refused-for-now) are not executed in this version."
+    ),
+    "MS209": "Give the input with `--set name=value`, of the type that the recipe declares.",
+    "MS210": "Number the steps in the order in which they run, or leave `idx` out.",
+    "MS211": "Set it where the recipe reads it; keep it out of what the step writes.",
+    "MS301": (
+        "Look at the reason and the last lines of standard error; `matterstack attempts RUN TASK "
+        "--stderr` has all of them."
+    ),
+    "MS302": "Compare the values in the message with the rule under the caret: one of the two is wrong.",
+    "MS303": ("Print the envelope as the only line on standard output, logs to standard error, or set `stdout: free`."),
+    "MS304": "Give the step more time with `timeout`, or find out what it waits for.",
+    "MS305": "Read the reason; the class must derive from `BaseScriptlet` and its file must import.",
+    "MS306": "Ask with `has(…)` or `get(…)` where a value may be missing; check the steps before.",
+    "MS307": "Resume with `--accept-recipe-change`, or begin a new run with `run --new`.",
+    "MS308": "Let one depend on the other, write two keys, or set `on_conflict: last_write_wins`.",
+    "MS309": "Raise `repeat.max`, or see why `repeat.until` stays false.",
+    "MS401": ("Name keys like `area.name_v1`: letters, digits, `_` and `-` between dots, no `_` at the beginning."),
+    "MS402": (
+        "Write strings, numbers, booleans, null, lists and dicts with text keys; the message names the "
+        "place inside the value."
+    ),
+    "MS501": "Restore the run directory from a backup, or begin a new run. The file was left as it is.",
+    "MS502": "Use a newer MatterStack. The file was left as it is.",
+    "MS503": (
+        "Wait for the other runner; `matterstack status` shows the run. Add `--takeover` when its "
+        "machine is dead and has been silent for 30 seconds."
+    ),
+    "MS504": "Nothing: the other runner goes on, and this one wrote nothing more.",
+    "MS505": "Choose a local `--workspaces-dir`, or add `--allow-network-fs`.",
+    "MS601": "Check space, owner and permissions of what the message names, then run the command again.",
+}
+
+_LINK = re.compile(r"\[([^\]]*)\]\([^)]*\)")
+
+
+def advice(code: str) -> str:
+    """Give what to do about an error, for a terminal: without the links that the page has."""
+    return _LINK.sub(r"\1", ADVICE[code])

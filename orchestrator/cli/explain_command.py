@@ -1,0 +1,82 @@
+"""``matterstack explain CODE|RUN``: what an error means, or what keeps a run from its end."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from orchestrator.advice import advice
+from orchestrator.cli.options import json_option, open_run_for_reading, workspaces_option
+from orchestrator.cli.output import harmless, print_json
+from orchestrator.errors import CODES, UsageError
+from orchestrator.keys import did_you_mean
+from orchestrator.states import RunState, TaskState
+from orchestrator.store.database import Database
+from orchestrator.store.leases import is_driven
+from orchestrator.store.queries import read_run, read_tasks
+
+_CODE = re.compile(r"MS[0-9]+", re.IGNORECASE)
+
+
+@click.command("explain")
+@click.argument("what", metavar="CODE|RUN")
+@workspaces_option
+@json_option
+def command(what: str, workspaces_dir: Path | None, as_json: bool) -> None:  # noqa: FBT001  a command-line flag
+    """Say what an error code means and what to do, or what keeps RUN from its end."""
+    if _CODE.fullmatch(what):
+        _explain_code(what.upper(), as_json=as_json)
+    else:
+        _explain_run(open_run_for_reading(what, workspaces_dir), as_json=as_json)
+
+
+def _explain_code(code: str, *, as_json: bool) -> None:
+    if code not in CODES:
+        raise UsageError(f"there is no error code {code!r}", hint=did_you_mean(code, CODES))
+    if as_json:
+        print_json({"code": code, "meaning": CODES[code], "advice": advice(code)})
+    else:
+        click.echo(f"{code}: {CODES[code]}\n\n{advice(code)}")
+
+
+def _explain_run(database: Database, *, as_json: bool) -> None:
+    run = read_run(database)
+    lines = [*_findings(database)]
+    todo = _todo(run.status, database)
+    if as_json:
+        print_json({"run_id": run.run_id, "status": run.status, "findings": lines, "todo": todo})
+        return
+    click.echo(f"{run.run_id}: {run.status}{f', {run.status_reason}' if run.status_reason else ''}")
+    for line in lines:
+        click.echo(f"  {harmless(line)}")
+    click.echo(f"  = {todo}")
+
+
+def _findings(database: Database) -> Iterator[str]:
+    """Give each failed task with its reason, what runs, and how many others wait for what."""
+    blocked: Counter[str] = Counter()
+    for row in read_tasks(database):
+        if row.status is TaskState.FAILED:
+            yield f"{row.task_id} failed: {row.status_reason}"
+        elif row.status is TaskState.RUNNING and row.attempt_count:
+            yield f"{row.task_id} runs, attempt {row.attempt_count}"
+        elif row.status is TaskState.BLOCKED:
+            blocked[row.status_reason] += 1
+        elif row.status is TaskState.PENDING:
+            blocked["waits for its turn"] += 1
+    yield from (f"{count} task{'' if count == 1 else 's'}: {reason}" for reason, count in blocked.items())
+
+
+def _todo(status: RunState, database: Database) -> str:
+    run_id = database.run_root.name
+    if is_driven(database.run_root):
+        return f"it is being driven; watch it with: matterstack logs {run_id} --follow"
+    if status is RunState.COMPLETED:
+        return f"nothing is left to do; read its values with: matterstack ctx get {run_id}"
+    if status is RunState.FAILED:
+        return f"mend the cause, then: matterstack retry {run_id}"
+    return f"go on with: matterstack resume {run_id}"
