@@ -32,6 +32,7 @@ class ScriptletFile:
     class_name: str = ""
     requires_process: bool = False
     parallelizable: bool = False
+    needs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +77,7 @@ def find_module(project: Project, module: str, class_name: str) -> ScriptletFile
         class_name=class_name,
         requires_process="requires_process" in classes[class_name],
         parallelizable="parallelizable" in classes[class_name],
+        needs=tuple(name for name in sorted(classes[class_name]) if "." in name),
     )
 
 
@@ -172,7 +174,7 @@ def _digest(path: Path, _stamp: tuple[int, int, int]) -> str:
 
 @functools.lru_cache(maxsize=1024)
 def _classes(path: Path, _stamp: tuple[int, int, int]) -> dict[str, frozenset[str]]:
-    """Give the classes of a file by name, each with the names of its attributes that are plainly true."""
+    """Give the classes of a file by name, each with its flags that are plainly true and the context keys it needs."""
     try:
         tree = ast.parse(path.read_bytes(), filename=str(path))
     except (SyntaxError, ValueError) as error:
@@ -180,9 +182,16 @@ def _classes(path: Path, _stamp: tuple[int, int, int]) -> dict[str, frozenset[st
     return {node.name: frozenset(_flags(node)) for node in tree.body if isinstance(node, ast.ClassDef)}
 
 
+def _is_text(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and isinstance(node.value, str)
+
+
 def _flags(node: ast.ClassDef) -> Iterator[str]:
     for line in node.body:
         if isinstance(line, ast.Assign | ast.AnnAssign):
             targets = line.targets if isinstance(line, ast.Assign) else [line.target]
+            names = [target.id for target in targets if isinstance(target, ast.Name)]
             if isinstance(line.value, ast.Constant) and line.value.value is True:
-                yield from (target.id for target in targets if isinstance(target, ast.Name))
+                yield from names
+            elif names == ["needs"] and isinstance(line.value, ast.Tuple | ast.List):
+                yield from (part.value for part in line.value.elts if _is_text(part))  # type: ignore[attr-defined]

@@ -34,13 +34,14 @@ from orchestrator.jsonsafe import JsonValue, dumps
 from orchestrator.merge import Conflict
 from orchestrator.nodes import Phase
 from orchestrator.outcomes import INTERRUPTED, Failing, Verdict, judge_done, masked, refused
-from orchestrator.plan import Plan
+from orchestrator.plan import Plan, PlannedTask
 from orchestrator.progress import Reporter, TaskEnded, TaskStarted
 from orchestrator.reuse import Reuse
 from orchestrator.secrecy import CODE as SECRET_CODE
 from orchestrator.secrecy import Masker
 from orchestrator.states import AttemptState, RunState, TaskState
 from orchestrator.store.database import Database
+from orchestrator.store.queries import read_metrics
 from orchestrator.store.runs import (
     ROUND_KEY,
     add_round,
@@ -57,6 +58,7 @@ from orchestrator.workers.pool import WorkerPool
 
 OPERATOR_KEY = "local.default"
 CACHED = "cached"
+METRICS_KEY = "_runner.step_metrics_v1"
 
 # Where below its step a failure is shown; the rest is shown at the step's name.
 _PLACES = {
@@ -470,8 +472,14 @@ class Driver:
             params=params,  # type: ignore[arg-type]
             env=environment,
             timeout_sec=planned.timeout_sec,
-            hidden=hidden,
+            hidden=(*hidden, *self._metrics(planned)),
         )
+
+    def _metrics(self, planned: PlannedTask) -> tuple[Change, ...]:
+        """Give what the steps so far used, to a step whose class says that it needs this."""
+        if planned.file is None or METRICS_KEY not in planned.file.needs:
+            return ()
+        return (Change(METRICS_KEY, dumps(read_metrics(self._database)), "runner"),)
 
     def _take_over(self, task: Task, seen: Context, params: JsonValue, key: CacheKey) -> bool:
         """Take over a former result, where there is one that still is a success."""

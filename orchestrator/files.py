@@ -44,6 +44,17 @@ def move_into_place(temporary: Path, path: Path) -> None:
         raise refused(error, f"put a file in place as {path}") from error
 
 
+def remove_file(path: Path) -> None:
+    """Remove a file or a link; one that is gone already is no error. Raises `InfrastructureError`."""
+    try:
+        path.unlink()
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise refused(error, f"remove {path}") from error
+    sync_directory(path.absolute().parent)
+
+
 def make_directory(path: Path) -> None:
     """Make a directory and those above it, durably; one that exists is left as it is."""
     try:

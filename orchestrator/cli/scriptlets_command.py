@@ -33,7 +33,7 @@ def _scriptlets(root: Path) -> Iterator[tuple[str, str, str]]:
         for node in _classes(path):
             summary = (ast.get_docstring(node) or "").split("\n")[0]
             yield module, node.name, summary
-    for path in sorted((root / "scriptlets" / "shell").glob("*.sh")):
+    for path in sorted((root / "scriptlets" / "shell").glob("[!_]*.sh")):
         yield path.relative_to(root).as_posix(), "", _first_comment(path)
 
 

@@ -141,6 +141,17 @@ def iterate_ended_attempts(
         yield attempt, seq
 
 
+def read_metrics(database: Database) -> dict[str, dict[str, Any]]:
+    """Give what the ended attempts at each task used together: seconds, and the peak memory in MB."""
+    rows = database.all(
+        "SELECT task_id, sum(duration_sec), sum(cpu_sec), max(max_rss_mb), count(*) FROM task_attempts"
+        " JOIN tasks ON position = task_position WHERE task_attempts.ended_at IS NOT NULL"
+        " GROUP BY position ORDER BY position"
+    )
+    names = ("duration_sec", "cpu_sec", "max_rss_mb", "attempts")
+    return {row[0]: dict(zip(names, row[1:], strict=True)) for row in rows}
+
+
 def count_failures(database: Database) -> dict[int, int]:
     """Count, by position, the attempts that failed or timed out; lost and cancelled ones are nobody's failure."""
     rows = database.all(

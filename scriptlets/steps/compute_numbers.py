@@ -13,7 +13,7 @@ if not __package__:
 
 from orchestrator import BaseScriptlet, Context, track_resources
 from orchestrator.scriptlet import Outputs, Params
-from scriptlets.steps.load_numbers import read_numbers
+from scriptlets.steps.load_numbers import check_src, read_numbers
 
 
 class ComputeNumbers(BaseScriptlet):
@@ -27,10 +27,7 @@ class ComputeNumbers(BaseScriptlet):
 
     def validate(self, ctx: Context, params: Params) -> None:
         """Refuse params without ``src`` and a file that is not there."""
-        if "src" not in params:
-            raise ValueError("missing src")
-        if not Path(params["src"]).is_file():
-            raise ValueError(f"file not found: {params['src']}")
+        check_src(params)
 
     @track_resources
     def work(self, ctx: Context, params: Params) -> Outputs:

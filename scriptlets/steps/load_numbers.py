@@ -23,14 +23,27 @@ class LoadNumbers(BaseScriptlet):
 
     def validate(self, ctx: Context, params: Params) -> None:
         """Refuse params without ``src`` and a file that is not there."""
-        if "src" not in params:
-            raise ValueError("missing src")
-        if not Path(params["src"]).is_file():
-            raise ValueError(f"file not found: {params['src']}")
+        check_src(params)
 
     def work(self, ctx: Context, params: Params) -> Outputs:
         """Read the file."""
         return {"numbers.values_v1": read_numbers(Path(params["src"]))}
+
+
+def check_src(params: Params) -> None:
+    """Raise `ValueError` for params without ``src``, or where that is no file."""
+    if "src" not in params:
+        raise ValueError("missing src")
+    if not Path(params["src"]).is_file():
+        raise ValueError(f"file not found: {params['src']}")
+
+
+def numbers_of(ctx: Context, key: str) -> list[float]:
+    """Give the numbers under a context key; raise `ValueError` where there is no list of them, or an empty one."""
+    values = ctx.require(key)
+    if not isinstance(values, list) or not values or not all(type(value) in (int, float) for value in values):
+        raise ValueError(f"{key} is not a list of numbers")
+    return values
 
 
 def read_numbers(path: Path) -> list[float]:

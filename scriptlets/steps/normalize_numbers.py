@@ -10,6 +10,7 @@ if not __package__:
 
 from orchestrator import BaseScriptlet, Context
 from orchestrator.scriptlet import Outputs, Params
+from scriptlets.steps.load_numbers import numbers_of
 
 
 class NormalizeNumbers(BaseScriptlet):
@@ -22,9 +23,7 @@ class NormalizeNumbers(BaseScriptlet):
 
     def work(self, ctx: Context, params: Params) -> Outputs:
         """Scale the values."""
-        values = ctx.require("numbers.values_v1")
-        if not isinstance(values, list) or not values:
-            raise ValueError("numbers.values_v1 is not a list of numbers")
+        values = numbers_of(ctx, "numbers.values_v1")
         low, spread = min(values), max(values) - min(values)
         return {"numbers.normalized_v1": [(value - low) / spread if spread else 0.0 for value in values]}
 

@@ -64,6 +64,19 @@ CASES: dict[str, Callable[[Path], Case]] = {
     "core/open_attempt.py": lambda folder: Case({"run_root": opened_run(folder), "task_id": "load"}),
     "core/open_run.py": lambda folder: Case(open_run(folder)),
     "shell/sanitize_csv.sh": lambda folder: Case({"src": NUMBERS, "dst": str(folder / "clean.csv")}),
+    "shell/enrich_csv.sh": lambda folder: Case({"src": NUMBERS, "dst": str(folder / "rich.csv"), "column": "n"}),
+    "steps/aggregate_metrics.py": lambda _: Case({"keys": ["a.b_v1"]}, {"a.b_v1": 1}),
+    "steps/cache_numbers.py": lambda folder: Case({"dst": str(folder / "kept.txt")}, {"numbers.values_v1": [1, 2]}),
+    "steps/cleanup_intermediate.py": lambda _: Case({"paths": ["*.tmp"]}),
+    "steps/compute_mean.py": lambda _: Case({"src": NUMBERS}),
+    "steps/compute_metrics.py": lambda _: Case(context={"numbers.values_v1": [1, 2]}),
+    "steps/compute_std.py": lambda _: Case({"src": NUMBERS}),
+    "steps/inject_failure.py": lambda folder: Case({"times": 0, "counter": str(folder / "calls.txt")}),
+    "steps/prime_factor_analysis.py": lambda _: Case({"numbers": [12, 97]}),
+    "steps/resource_audit.py": lambda _: Case(
+        context={"_runner.step_metrics_v1": {"a": {"duration_sec": 1.0, "cpu_sec": 0.5, "max_rss_mb": 40.0}}}
+    ),
+    "steps/validate_numbers.py": lambda _: Case({"minimum": 0}, {"numbers.values_v1": [1, 2]}),
     "steps/compute_median.py": lambda _: Case({"src": NUMBERS}),
     "steps/compute_numbers.py": lambda _: Case({"src": NUMBERS}),
     "steps/generate_report.py": lambda folder: Case({"out": str(folder / "report.md")}, {"a.b_v1": 1}),
@@ -76,7 +89,7 @@ def test_every_scriptlet_that_ships_is_checked() -> None:
     """A new one is listed here."""
     shipped = [path for path in (ROOT / "scriptlets").glob("*/*") if path.suffix in (".py", ".sh")]
 
-    names = {path.relative_to(ROOT / "scriptlets").as_posix() for path in shipped if path.stem != "__init__"}
+    names = {path.relative_to(ROOT / "scriptlets").as_posix() for path in shipped if not path.stem.startswith("_")}
 
     assert names == set(CASES)
 

@@ -1,0 +1,54 @@
+"""Look at what the steps of a run used: time and memory."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any, Dict
+
+if not __package__:
+    sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from orchestrator import BaseScriptlet, Context
+from orchestrator.scriptlet import Outputs, Params
+
+METRICS_KEY = "_runner.step_metrics_v1"
+LIMITS = {"max_duration_sec": "duration_sec", "max_rss_mb": "max_rss_mb"}
+
+
+class ResourceAudit(BaseScriptlet):
+    """Write ``audit.resources_v1``: totals, the slowest step, the highest memory, and which steps were over a limit.
+
+    Params, all optional: ``max_duration_sec`` and ``max_rss_mb``, the limits of a step; ``strict``, whether to fail
+    where one was over. It reads ``_runner.step_metrics_v1``, which the runner gives to steps that need it: an object
+    from task to ``duration_sec``, ``cpu_sec``, ``max_rss_mb`` (10^6 bytes) and ``attempts``.
+    """
+
+    needs = ("_runner.step_metrics_v1",)
+
+    def work(self, ctx: Context, params: Params) -> Outputs:
+        """Add up, and compare with the limits."""
+        metrics = ctx.get(METRICS_KEY)
+        if not isinstance(metrics, dict) or not metrics:
+            raise ValueError(f"there is no {METRICS_KEY}; run this step in a recipe, behind others")
+        limits = {name: params[limit] for limit, name in LIMITS.items() if limit in params}
+        over = [
+            task for task, used in metrics.items() if any((used[name] or 0) > most for name, most in limits.items())
+        ]
+        if over and params.get("strict"):
+            raise ValueError(f"over the limits {limits}: {', '.join(over)}")
+        return {"audit.resources_v1": {**_totals(metrics), "over": over}}
+
+
+def _totals(metrics: Dict[str, Any]) -> Dict[str, Any]:
+    durations = {task: used["duration_sec"] or 0.0 for task, used in metrics.items()}
+    return {
+        "tasks": len(metrics),
+        "total_duration_sec": round(sum(durations.values()), 6),
+        "slowest": max(durations, key=lambda task: durations[task]),
+        "peak_rss_mb": max((used["max_rss_mb"] or 0.0) for used in metrics.values()),
+    }
+
+
+if __name__ == "__main__":
+    ResourceAudit.main()
