@@ -29,6 +29,7 @@ COMMANDS = {
     "attempts": "list the attempts at one task",
     "logs": "print what steps wrote to standard error",
     "explain": "say what an error code means, or what keeps a run from its end",
+    "report": "write a page, or JUnit XML, that tells what came of a run",
     "graph": "draw the steps and what they wait for",
     "runs": "list runs, newest first",
     "cache": "look at and forget results that steps left for later runs",

@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import click
@@ -35,6 +36,8 @@ from orchestrator.session import DriveOptions, Outcome
 @click.option("--new", is_flag=True, help="Start afresh, also when an interrupted run could go on.")
 @click.option("--takeover", is_flag=True, help="Drive a run whose other machine is dead.")
 @click.option("--allow-network-fs", is_flag=True, help="Keep runs on a file system that is shared over a network.")
+@click.option("--html", type=click.Path(path_type=Path), metavar="FILE", help="Write a page about the run at its end.")
+@click.option("--junit", type=click.Path(path_type=Path), metavar="FILE", help="Write JUnit XML at the run's end.")
 @click.option("--table", is_flag=True, help="Print the results as a table instead of the JSON line.")
 @click.option("-q", "--quiet", is_flag=True, help="Show nothing but the result.")
 @workspaces_option
@@ -71,6 +74,8 @@ def print_outcome(outcome: Outcome, *, table: bool = False) -> None:
 
 
 def _run(recipe: str, options: dict[str, Any]) -> Outcome:
+    from orchestrator.cli.report_command import write_report  # noqa: PLC0415  most runs write no report
+
     initial = read_context(options["ctx_source"]) if options["ctx_source"] else Context()
     request = RunRequest(
         recipe=recipe,
@@ -91,7 +96,11 @@ def _run(recipe: str, options: dict[str, Any]) -> Outcome:
             deliver=partial(print_outcome, table=options["table"]),
         ),
     )
-    return run(request)
+    outcome = run(request)
+    for kind in ("html", "junit"):
+        if options[kind]:
+            write_report(outcome.run_root, kind, options[kind])
+    return outcome
 
 
 def _in_one_line(error: MatterStackError) -> str:

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from orchestrator.errors import StoreError
 from orchestrator.states import AttemptState, RunState, TaskState
 from orchestrator.store.database import Database
+
+_COLUMNS = (
+    "attempt_id, task_id, attempt_index, task_attempts.status, outcome, task_attempts.status_reason, operator_type,"
+    " operator_key, external_id, relative_path, params_json, envelope_json, exit_code, stdout, stderr, created_at,"
+    " ended_at, duration_sec, cpu_sec, max_rss_mb"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +76,10 @@ class AttemptRow:
     duration_sec: float | None
     cpu_sec: float | None
     max_rss_mb: float | None
+
+    def without_logs(self) -> AttemptRow:
+        """Give it with nothing of what it printed."""
+        return replace(self, stdout="", stderr="")
 
 
 def read_run(database: Database) -> RunRow:
@@ -141,6 +151,16 @@ def iterate_ended_attempts(
         yield attempt, seq
 
 
+def iterate_all_attempts(database: Database, *, log_cap: int) -> Iterator[AttemptRow]:
+    """Give all attempts in the order of their tasks, with the last ``log_cap`` characters of what each printed."""
+    columns = _COLUMNS.replace("stdout, stderr", f"substr(stdout, -{log_cap:d}), substr(stderr, -{log_cap:d})")
+    rows = database.all(
+        f"SELECT {columns} FROM task_attempts JOIN tasks ON position = task_position"  # noqa: S608  a number
+        " ORDER BY task_position, attempt_index"
+    )
+    return map(_attempt, rows)
+
+
 def read_metrics(database: Database) -> dict[str, dict[str, Any]]:
     """Give what the ended attempts at each task used together: seconds, and the peak memory in MB."""
     rows = database.all(
@@ -182,10 +202,7 @@ def iterate_texts(database: Database) -> Iterator[tuple[str, str, str]]:
 
 def _attempts(database: Database, condition: str, values: tuple[str | int, ...]) -> tuple[AttemptRow, ...]:
     rows = database.all(
-        "SELECT attempt_id, task_id, attempt_index, task_attempts.status, outcome,"  # noqa: S608
-        " task_attempts.status_reason, operator_type, operator_key, external_id, relative_path, params_json,"
-        " envelope_json, exit_code, stdout, stderr, created_at, ended_at, duration_sec, cpu_sec, max_rss_mb"
-        f" FROM task_attempts JOIN tasks ON position = task_position {condition}",
+        f"SELECT {_COLUMNS} FROM task_attempts JOIN tasks ON position = task_position {condition}",  # noqa: S608  ours
         values,
     )
     return tuple(_attempt(row) for row in rows)

@@ -9,7 +9,7 @@ import pytest
 
 from orchestrator import run_recipe
 from orchestrator.errors import InvalidFileError, StepFailedError, UsageError
-from tests.acceptance.program import ROOT, Project
+from tests.acceptance.program import Project
 
 # The class that the first users of this kind of program wrote, with its imports at their present places.
 SKELETON = """\
@@ -163,18 +163,3 @@ def test_nothing_of_the_process_is_changed(seeded: Project) -> None:
         run_recipe("median.yaml")
 
     assert (Path.cwd(), dict(os.environ)) == before
-
-
-@pytest.mark.parametrize("name", ["basic_mixed", "example_numbers", "median", "speed_of_light"])
-def test_the_shipped_recipes_run(checkout: Project, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    """Every example succeeds from the folder of a checkout."""
-    monkeypatch.chdir(checkout.folder)
-
-    assert len(run_recipe(f"recipes/{name}.yaml")) > 0
-
-
-def test_every_shipped_recipe_is_run() -> None:
-    """The list above is complete."""
-    names = {path.stem for path in (ROOT / "recipes").glob("*.yaml")}
-
-    assert names == {"basic_mixed", "example_numbers", "median", "speed_of_light"}

@@ -127,3 +127,11 @@ def test_every_file_of_a_command_is_in_the_table() -> None:
     names = {path.stem.removesuffix("_command").replace("_", "-") for path in files}
 
     assert names == main.COMMANDS.keys()
+
+
+def test_a_lack_of_memory_is_a_refusal_of_the_machine(fail: Callable[[BaseException], Answer]) -> None:
+    """Python tells it without a number."""
+    answer = fail(MemoryError())
+
+    assert answer.status == 6
+    assert "error[MS601]: the machine refused: no memory is left" in answer.stderr

@@ -1,0 +1,42 @@
+"""``matterstack report RUN``: one file that tells what came of a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from orchestrator.cli.options import workspaces_option
+from orchestrator.files import make_directory, replace_file
+from orchestrator.paths import find_run, workspaces_root
+from orchestrator.reports.junit import junit_xml
+from orchestrator.reports.page import page_of
+from orchestrator.reports.records import read_record
+from orchestrator.store.database import reading
+
+LOG_CAP = 64 * 1024
+LOG_BUDGET = 6 * 1024 * 1024
+
+_WRITERS = {"html": (page_of, "report.html"), "junit": (junit_xml, "junit.xml")}
+
+
+@click.command("report")
+@click.argument("run", default="@last")
+@click.option("--format", "kind", type=click.Choice(list(_WRITERS)), default="html", show_default=True)
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Where to write; else into the run.")
+@workspaces_option
+def command(run: str, kind: str, out: Path | None, workspaces_dir: Path | None) -> None:
+    """Write a report of RUN: a page for people, or JUnit XML for test servers; print its path."""
+    run_root = find_run(run, workspaces_root(workspaces_dir))
+    click.echo(write_report(run_root, kind, out))
+
+
+def write_report(run_root: Path, kind: str, out: Path | None = None) -> Path:
+    """Write a report of one kind and return its path."""
+    write, name = _WRITERS[kind]
+    with reading(run_root) as database:
+        record = read_record(database, log_cap=LOG_CAP, log_budget=LOG_BUDGET)
+    path = out or run_root / name
+    make_directory(path.absolute().parent)
+    replace_file(path, write(record).encode(), mode=0o644)
+    return path
