@@ -522,7 +522,9 @@ class Driver:
     def _run(self, call: Call) -> None:
         """Run a call now, in this process, or hand it to a worker."""
         running = self._running[call.attempt_id]
-        if not self._inline or running.task.planned.needs_process or not isinstance(call.target, PythonCall):
+        planned = running.task.planned
+        is_inline = self._inline if not planned.isolation else planned.isolation == "inline"
+        if not is_inline or planned.needs_process or not isinstance(call.target, PythonCall):
             self._pool.start(call)
             return
         self._in_step = True

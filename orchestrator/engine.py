@@ -40,8 +40,8 @@ class Due:
 class Board:
     """The present state of every task of a run, and which can go next.
 
-    ``fail_fast`` starts no further step after the first failure that counts. With ``in_rounds``, the steps may be
-    extended by another round of them when they have succeeded.
+    ``fail_fast`` starts no further step after the first failure that counts; with ``again``, those of before do not.
+    With ``in_rounds``, the steps may be extended by another round of them when they have succeeded.
     """
 
     def __init__(
@@ -50,6 +50,7 @@ class Board:
         states: Sequence[TaskState],
         *,
         fail_fast: bool = True,
+        again: bool = False,
         in_rounds: bool = False,
     ) -> None:
         self._nodes = list(nodes)
@@ -75,6 +76,7 @@ class Board:
         self._failed: list[int] = []
         self._open = dict.fromkeys(Phase, 0)
         self._fold()
+        self._forgiven = len(self._failed) if again else 0
 
     @property
     def states(self) -> tuple[TaskState, ...]:
@@ -195,7 +197,7 @@ class Board:
 
     @property
     def _stops_steps(self) -> bool:
-        is_failing = self._fail_fast and bool(self._failed)
+        is_failing = self._fail_fast and len(self._failed) > self._forgiven
         return self._phase is Phase.STEPS and (self._halted or is_failing or bool(self._stop_reason))
 
     def _fold(self) -> None:
@@ -324,7 +326,7 @@ class Board:
         """Block every step that has not begun; one that was halted stays pending, since the run goes on later."""
         if self._halted:
             return
-        reason = f"not started: {self._stop_reason or f'{self._nodes[self._failed[0]].task_id} failed'}"
+        reason = f"not started: {self._stop_reason or f'{self._nodes[self._failed[self._forgiven]].task_id} failed'}"
         for position in self._pending_in(Phase.STEPS):
             self._give_up(position, reason)
         self._ready, self._delayed, self._waiting = [], [], {}

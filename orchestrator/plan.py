@@ -67,7 +67,11 @@ class Selection:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedTask:
-    """One task, ready to run once its arguments are evaluated; ``needs_process`` keeps it out of the runner's own."""
+    """One task, ready to run once its arguments are evaluated.
+
+    ``needs_process`` keeps it out of the runner's own; ``isolation`` is ``inline``, ``worker`` or, where the recipe
+    does not say, empty.
+    """
 
     position: int
     task_id: str
@@ -88,6 +92,7 @@ class PlannedTask:
     when: str = ""
     timeout_sec: float | None = None
     needs_process: bool = False
+    isolation: str = ""
     free_stdout: bool = False
     left_out: str = ""
 
@@ -427,6 +432,7 @@ def _task(
         when=step.when or "",
         timeout_sec=timeout_sec,
         needs_process=bool(timeout_sec or loaded.recipe.timeout) or file is None or file.requires_process,
+        isolation=_isolation(loaded.recipe, step),
         free_stdout=isinstance(step, ShellStep) and step.stdout == "free",
         left_out=left_out,
     )
@@ -458,6 +464,12 @@ def _retry_rule(retry: Retry | None) -> RetryRule:
     if retry is None:
         return RetryRule()
     return RetryRule(max=retry.max, delay_sec=retry.delay_sec, backoff=retry.backoff, on=frozenset(retry.on))
+
+
+def _isolation(recipe: Recipe, step: PythonStep | ShellStep) -> str:
+    """Give where a recipe wants a step to run; nothing where that is for the one who runs it to say."""
+    own = step.isolation if isinstance(step, PythonStep) else None
+    return own or recipe.defaults.isolation or recipe.isolation or ""
 
 
 def _cache_rule(step: PythonStep | ShellStep) -> CacheRule | None:

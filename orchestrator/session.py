@@ -175,6 +175,7 @@ def _driven(
         nodes_of(tasks),
         [row.status for row in rows],
         fail_fast=options.fail_fast,
+        again=again is not None,
         in_rounds=plan.recipe.repeat is not None,
     )
     board.recall_failures(count_failures(database))

@@ -23,10 +23,9 @@ from orchestrator.sources import Source
 CODE = "MS208"
 
 _RECIPE_KEYS = {
-    "isolation": "choose it with --isolation",
     "budget": "leave it out",
 }
-_DEFAULTS_KEYS = {"resources": "leave it out", "isolation": "choose it with --isolation"}
+_DEFAULTS_KEYS = {"resources": "leave it out"}
 _STEP_KEYS = {
     "operator_key": "leave it out; the step then runs on this machine",
     "needs": "leave it out; a step on this machine sees the whole context",
@@ -34,7 +33,6 @@ _STEP_KEYS = {
     "resources": "leave it out",
     "fetch": "leave it out; a step on this machine works in the directory the run was started from",
     "on_walltime": "leave it out",
-    "isolation": "choose it with --isolation",
 }
 _ROUTING = "MATTERSTACK_OPERATOR"
 _TYPES = (HumanStep, ExperimentStep)

@@ -23,6 +23,7 @@ COMMANDS = {
     "resume": "continue an interrupted run",
     "retry": "run what failed in a run once more",
     "rerun": "run one task of a run once more",
+    "new": "begin a project, a recipe or a scriptlet",
     "validate": "check recipes and show every error with its place",
     "plan": "show what would run, in which order, writing nothing",
     "status": "show where a run stands",

@@ -149,6 +149,17 @@ class Once(BaseScriptlet):
 """
 
 
+def test_a_task_is_run_again_although_another_has_failed(workshop: Workshop) -> None:
+    """The failure of before stops nothing; the run has failed all the same."""
+    first = workshop.run(recipe(python("a", keys="args: {a.x_v1: 1}"), python("b", "Fail")))
+
+    again = Ran(outcome=rerun_task(first.root, "a", INLINE))
+
+    assert again.states == ["COMPLETED", "FAILED"]
+    assert attempts(again) == {"a": 2, "b": 1}
+    assert (again.outcome.status, again.outcome.step) == (RunState.FAILED, "b")
+
+
 def test_an_unknown_task_is_refused(workshop: Workshop) -> None:
     """With the one that was meant."""
     ran = workshop.run(recipe(python("relax")))

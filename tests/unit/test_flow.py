@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import signal
 from pathlib import Path
@@ -277,6 +278,24 @@ def test_a_run_out_of_time_ends_its_steps(workshop: Workshop) -> None:
     assert ran.outcome.exit_status == 124
     assert ran.outcome.reason == "the run took more than 1 seconds"
     assert [attempt.status for attempt in ran.attempts("a")] == ["TIMEOUT"]
+
+
+@pytest.mark.parametrize("inline", [True, False])
+def test_a_step_says_where_it_runs(workshop: Workshop, inline: bool) -> None:
+    """It wins over the defaults, these over the recipe, and all over whoever runs it."""
+    steps = [
+        python("a", "Process", "args: {key: a.pid_v1}, isolation: inline"),
+        python("b", "Process", "args: {key: b.pid_v1}, isolation: worker"),
+        python("c", "Process", "args: {key: c.pid_v1}"),
+    ]
+    for head, own in (
+        ("", inline),
+        ("isolation: worker\n", False),
+        ("isolation: worker\ndefaults: {isolation: inline}\n", True),
+    ):
+        ran = workshop.run(recipe(*steps, head=head), inline=inline, fresh=True)
+        here = {key: pid == os.getpid() for key, pid in ran.outcome.context.to_dict().items()}
+        assert here == {"a.pid_v1": True, "b.pid_v1": False, "c.pid_v1": own}
 
 
 def test_a_finished_fan_out_is_audited(workshop: Workshop, tmp_path: Path) -> None:

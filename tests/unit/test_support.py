@@ -28,7 +28,6 @@ def told(text: str) -> list[tuple[str, str]]:
 @pytest.mark.parametrize(
     ("head", "key"),
     [
-        ("isolation: inline", "isolation"),
         ("budget: {core_hours: 1}", "budget"),
     ],
 )
@@ -37,7 +36,7 @@ def test_a_key_of_the_recipe_is_refused_at_its_place(head: str, key: str) -> Non
     assert told(recipe(A, head=f"{head}\n")) == [("r.yaml:1:1", f"'{key}' is not executed yet")]
 
 
-@pytest.mark.parametrize(("keys", "key"), [("resources: {cores: 2}", "resources"), ("isolation: inline", "isolation")])
+@pytest.mark.parametrize(("keys", "key"), [("resources: {cores: 2}", "resources")])
 def test_a_key_of_the_defaults_is_refused_at_its_place(keys: str, key: str) -> None:
     """What steps would have is as good as what they say."""
     assert told(recipe(A, head=f"defaults: {{{keys}}}\n")) == [("r.yaml:1:12", f"'{key}' is not executed yet")]
@@ -57,13 +56,6 @@ def test_a_key_of_the_defaults_is_refused_at_its_place(keys: str, key: str) -> N
 def test_a_key_of_a_step_is_refused_at_its_place(keys: str, key: str) -> None:
     """Its name is marked."""
     assert told(recipe(shell("a", "x", keys))) == [("r.yaml:2:36", f"'{key}' is not executed yet")]
-
-
-def test_a_key_of_a_python_step_is_refused_at_its_place() -> None:
-    """Where it runs is chosen for the whole run."""
-    step = "{name: a, isolation: inline, type: python, module: scriptlets.steps.compute_median}"
-
-    assert told(recipe(step)) == [("r.yaml:2:13", "'isolation' is not executed yet")]
 
 
 @pytest.mark.parametrize(("kind", "keys"), [("human", ", instructions: Look"), ("experiment", "")])
@@ -136,19 +128,20 @@ def test_everything_is_listed_at_once_with_a_way_out() -> None:
 
 EXECUTED = {
     Recipe: {"schema_id", "workspace", "inputs", "vars", "defaults", "steps", "timeout", "max_parallel", "on_conflict"}
-    | {"on_failure", "finally_", "outputs", "secrets", "repeat"},
-    Defaults: {"timeout", "retry", "env"},
+    | {"on_failure", "finally_", "outputs", "secrets", "repeat", "isolation"},
+    Defaults: {"timeout", "retry", "env", "isolation"},
     Retry: {"max", "delay_sec", "backoff", "on"},
     PythonStep: {"idx", "name", "type", "module", "function", "args", "env", "when", "depends_on", "success"}
-    | {"allow_failure", "timeout", "retry", "parallel", "foreach", "matrix", "save", "locks", "cache", "cache_key"},
+    | {"allow_failure", "timeout", "retry", "parallel", "foreach", "matrix", "save", "locks", "cache", "cache_key"}
+    | {"isolation"},
     ShellStep: {"idx", "name", "type", "run", "script", "stdout", "args", "env", "when", "depends_on", "success"}
     | {"allow_failure", "timeout", "retry", "parallel", "foreach", "matrix", "save", "locks", "cache", "cache_key"},
 }
 DESCRIBING = {"description", "license", "tags", "test_meta"}
 OF_PYTEST = {"pytest"}
 REFUSED = {
-    Recipe: {"isolation", "budget"},
-    Defaults: {"resources", "isolation"},
+    Recipe: {"budget"},
+    Defaults: {"resources"},
     Retry: {"grow"},
     PythonStep: {
         "operator_key",
@@ -159,7 +152,6 @@ REFUSED = {
         "on_walltime",
         "cache",
         "cache_key",
-        "isolation",
     },
     ShellStep: {"operator_key", "needs", "files", "resources", "fetch", "on_walltime"},
 }
