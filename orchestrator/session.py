@@ -24,7 +24,7 @@ from orchestrator.invoke import happen
 from orchestrator.jsonsafe import JsonValue, dumps
 from orchestrator.merge import Merge
 from orchestrator.nodes import Phase
-from orchestrator.plan import STDIN_NAME, Plan
+from orchestrator.plan import STDIN_NAME, Plan, PlannedTask
 from orchestrator.progress import LogMissing, Reporter, RunBegun, RunSettled, Silence
 from orchestrator.reuse import Reuse
 from orchestrator.secrecy import Masker, read_secrets
@@ -318,13 +318,12 @@ def _note_lost_log(database: Database, reporter: Reporter) -> None:
 
 def _take_over_changes(database: Database, plan: Plan, *, accept_changes: bool) -> None:
     """Compare the definitions of the tasks with those the run was started with."""
-    rows = [row for row in read_tasks(database) if row.task_id == row.step]
-    if [row.task_id for row in rows] != [task.task_id for task in plan.tasks]:
+    rows = read_tasks(database)
+    planned = [row for row in rows if row.task_id == row.step]
+    if [row.task_id for row in planned] != [task.task_id for task in plan.tasks]:
         raise UsageError("the recipe's list of steps changed since the run began", hint="start a new run", code="MS307")
-    pairs = zip(rows, plan.tasks, strict=True)
-    changed = {
-        task.task_id: task.definition_sha256 for row, task in pairs if row.definition_sha256 != task.definition_sha256
-    }
+    pairs = zip(planned, plan.tasks, strict=True)
+    changed = {task.task_id: task for row, task in pairs if row.definition_sha256 != task.definition_sha256}
     if changed and not accept_changes:
         raise UsageError(
             f"changed since run {database.run_root.name} began: {', '.join(changed)}",
@@ -332,10 +331,32 @@ def _take_over_changes(database: Database, plan: Plan, *, accept_changes: bool) 
             code="MS307",
         )
     if changed:
+        below = [row for row in rows if row.parent is not None and rows[row.parent].task_id in changed]
+        _refuse_other_parts(rows, below, changed)
         with database.transaction():
-            redefine_tasks(database, changed, [task.task_id for task in plan.tasks if task.left_out])
+            definitions = {name: task.definition_sha256 for name, task in changed.items()}
+            redefine_tasks(database, definitions, [task.task_id for task in plan.tasks if task.left_out])
+            expanded = sorted({rows[row.parent].task_id for row in below if row.parent is not None})
+            if expanded:
+                reset_tasks(database, [row.task_id for row in below], expanded, "definition changed")
             put_inputs(database, {"recipe_sha256": plan.source.sha256})
         replace_file(database.run_root / "recipe.yaml", plan.source.text.encode(), mode=0o644)
+
+
+def _refuse_other_parts(rows: tuple[TaskRow, ...], below: list[TaskRow], changed: Mapping[str, PlannedTask]) -> None:
+    """Refuse a step that was expanded into other tasks than it would be now; those that were stay what they are."""
+    for row in below:
+        name = rows[row.parent or 0].task_id
+        task = changed[name]
+        fits = task.fan is not None if row.item_json is not None else task.sub is not None and task.fan is None
+        if not fits or any(other.parent == row.position for other in rows):
+            message = f"step {name!r} has begun and changed into another kind of step"
+            raise UsageError(message, hint="start a new run", code="MS307")
+    for name, task in changed.items():
+        steps = [row.step for row in below if rows[row.parent or 0].task_id == name]
+        if task.sub is not None and task.fan is None and steps and steps != [step.step for step in task.sub.tasks]:
+            message = f"the steps of the recipe that {name!r} uses changed since the run began"
+            raise UsageError(message, hint="start a new run", code="MS307")
 
 
 def how_to_accept(run_root: Path) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from orchestrator.errors import NothingSelectedError, UsageError
@@ -9,7 +11,7 @@ from orchestrator.plan import Selection
 from orchestrator.runner import FAILED_LAST, rerun_task, retry_run
 from orchestrator.session import DriveOptions
 from orchestrator.states import RunState
-from tests.unit.workshop import Ran, Workshop, python, recipe, shell
+from tests.unit.workshop import PowerCut, Ran, Workshop, python, recipe, shell
 
 INLINE = DriveOptions(inline=True)
 OUTSIDE = DriveOptions()
@@ -182,3 +184,59 @@ def test_the_failed_steps_of_the_last_run_can_be_selected(workshop: Workshop) ->
     assert second.outcome.context.get("a.x_v1") == 1
     with pytest.raises(NothingSelectedError, match="nothing failed in run"):
         workshop.run(text, selection=Selection(only=(FAILED_LAST,)))
+
+
+class _CutAt(PowerCut):
+    """Ends the program when an attempt at one task has begun."""
+
+    def __init__(self, task_id: str) -> None:
+        self._task_id = task_id
+
+    def tell(self, happening: object) -> None:
+        """Wait for that task."""
+        if getattr(happening, "task_id", "") == self._task_id:
+            super().tell(happening)  # type: ignore[arg-type]
+
+
+def cut(workshop: Workshop, text: str, task_id: str) -> Path:
+    """Run a recipe until a task has begun, and give the run's directory."""
+    with pytest.raises(SystemExit):
+        workshop.run(text, reporter=_CutAt(task_id))
+    return workshop.runs()[-1]
+
+
+def test_a_changed_fan_out_runs_again_with_its_items(workshop: Workshop) -> None:
+    """When the change is accepted."""
+    each = "foreach: [1, 2], args: {{n.x_v1: {}}}"
+    root = cut(workshop, recipe(python("each", keys=each.format(1)), python("b")), "b")
+    workshop.write("r.yaml", recipe(python("each", keys=each.format(2)), python("b")))
+
+    ran = workshop.resume(root, accept_changes=True)
+
+    assert ran.outcome.context.get("n.x_v1") == {"1": 2, "2": 2}
+    assert attempts(ran) == {"each": 0, "b": 2, "each[1]": 2, "each[2]": 2}
+
+
+def test_a_changed_used_recipe_runs_again(workshop: Workshop) -> None:
+    """With the steps it had; other steps are another run."""
+    used = "steps: [{}]\noutputs: {{n: ctx.n.x_v1}}\n"
+    workshop.write("used.yaml", used.format(python("x", keys="args: {n.x_v1: 1}")))
+    root = cut(workshop, recipe("{name: sub, type: recipe, uses: ./used.yaml}", python("b")), "b")
+    workshop.write("used.yaml", used.format(python("y", keys="args: {n.x_v1: 1}")))
+    with pytest.raises(UsageError, match="the steps of the recipe that 'sub' uses changed"):
+        workshop.resume(root, accept_changes=True)
+    workshop.write("used.yaml", used.format(python("x", keys="args: {n.x_v1: 2}")))
+
+    ran = workshop.resume(root, accept_changes=True)
+
+    assert ran.outcome.context.to_dict() == {"sub.n": 2}
+    assert attempts(ran)["sub/x"] == 2
+
+
+def test_a_step_that_became_another_kind_is_refused(workshop: Workshop) -> None:
+    """Its tasks could not be told apart."""
+    root = cut(workshop, recipe(python("each", keys="foreach: [1, 2]"), python("b")), "b")
+    workshop.write("r.yaml", recipe(python("each"), python("b")))
+
+    with pytest.raises(UsageError, match="'each' has begun and changed into another kind of step"):
+        workshop.resume(root, accept_changes=True)
