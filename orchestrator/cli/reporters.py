@@ -130,6 +130,7 @@ class LiveReporter(PlainReporter):
         super().__init__()
         self._live: Live | None = None
         self._running: dict[str, tuple[str, float]] = {}
+        self._listed: frozenset[str] = frozenset()
         self._done = 0
 
     def tell(self, happening: Happening) -> None:
@@ -138,7 +139,8 @@ class LiveReporter(PlainReporter):
             self._running[happening.task_id] = (happening.task_id, monotonic())
         elif isinstance(happening, TaskEnded):
             self._running.pop(happening.task_id, None)
-            self._done += happening.status is not TaskState.PENDING
+            is_listed = happening.task_id in self._listed
+            self._done += is_listed and happening.status is not TaskState.PENDING
         elif isinstance(happening, RunBegun):
             self._start(happening)
         else:
@@ -159,6 +161,7 @@ class LiveReporter(PlainReporter):
         from rich.live import Live
 
         self._done = begun.done_before
+        self._listed = frozenset(begun.task_ids)
         console = Console(stderr=True, highlight=False, no_color=not _wants_color())
         self._live = Live(console=console, get_renderable=self._line, transient=True, refresh_per_second=8)
         self._live.start()
