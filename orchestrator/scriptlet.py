@@ -12,7 +12,7 @@ import traceback
 from contextlib import redirect_stdout
 from io import StringIO
 from pathlib import Path
-from typing import Any, Callable, Dict, Mapping, Optional, Sequence, TypeVar
+from typing import Any, Callable, ClassVar, Dict, Mapping, Optional, Sequence, TypeVar
 
 from orchestrator.context import Context
 from orchestrator.envelope import Envelope, failure, parse_envelope
@@ -22,6 +22,7 @@ from orchestrator.keys import snake_case
 
 Params = Dict[str, Any]
 Outputs = Optional[Mapping[str, Any]]
+Schema = Mapping[str, Any]
 _Call = TypeVar("_Call", bound=Callable[..., Any])
 
 
@@ -32,12 +33,19 @@ class BaseScriptlet:
     Flags: ``parallelizable`` lets it run beside steps with the same predecessors, ``requires_process`` keeps it out
     of the runner's own process, ``needs`` names the context keys that travel with it to another machine, and
     ``own_keys`` lets a core scriptlet write the keys that begin with ``_``.
+
+    Declarations, for people and tools: ``params_schema`` is the JSON Schema of the params, and ``outputs_schema`` maps
+    each context key that the step always writes to the JSON Schema of its value. A key whose name depends on a param
+    is left out and told of in the docstring. None declares nothing. Both are written as literals, so that they can be
+    read without importing the file.
     """
 
     parallelizable = False
     requires_process = False
     own_keys = False
     needs: Sequence[str] = ()
+    params_schema: ClassVar[Optional[Schema]] = None
+    outputs_schema: ClassVar[Optional[Mapping[str, Schema]]] = None
 
     @property
     def name(self) -> str:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 import sys
 from pathlib import Path
+from typing import ClassVar
 
 if not __package__:
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from orchestrator import BaseScriptlet, Context
-from orchestrator.scriptlet import Outputs, Params
+from orchestrator.scriptlet import Outputs, Params, Schema
 
 
 class LoadNumbers(BaseScriptlet):
@@ -20,6 +21,14 @@ class LoadNumbers(BaseScriptlet):
     """
 
     parallelizable = True
+    params_schema: ClassVar[Schema] = {
+        "type": "object",
+        "required": ["src"],
+        "properties": {"src": {"type": "string", "description": "a text file with one number a line"}},
+    }
+    outputs_schema: ClassVar[Schema] = {
+        "numbers.values_v1": {"type": "array", "items": {"type": "number"}, "minItems": 1},
+    }
 
     def validate(self, ctx: Context, params: Params) -> None:
         """Refuse params without ``src`` and a file that is not there."""

@@ -102,3 +102,49 @@ def test_a_script_without_a_comment_is_found(tmp_path: Path) -> None:
     found = complaints(tmp_path, "#!/bin/sh\necho\n", name="step.sh")
 
     assert "the script does not begin with a comment that says what it does" in found
+
+
+DECLARING = """
+import json, sys
+from typing import ClassVar
+class Step:
+    \"\"\"Declare.\"\"\"
+    params_schema: ClassVar = {"type": "object", "properties": {"n": {"type": "integer"}}}
+    outputs_schema = {"lab.n_v1": {"type": "integer"}}
+try:
+    params = json.loads(sys.argv[2], parse_constant=lambda name: json.loads(name + "?"))
+    value = params["n"]
+    if "--pretty" in sys.argv:
+        print(json.dumps({"status": "ok", "outputs": {"lab.n_v1": value}}, indent=2))
+    else:
+        print(json.dumps({"status": "ok", "outputs": ["lab.n_v1"]}))
+except Exception as error:
+    print(json.dumps({"status": "error", "reason": str(error) or "?", "exit_code": 1, "step": "step"}))
+    sys.exit(1)
+"""
+
+
+def test_one_that_keeps_what_it_declares_passes(tmp_path: Path) -> None:
+    """Params and outputs fit their schemas."""
+    path = tmp_path / "step.py"
+    path.write_text(f'"""Declare."""\n{DECLARING}', encoding="utf-8")
+
+    check_scriptlet([sys.executable, str(path)], {"n": 1})
+
+
+@pytest.mark.parametrize(
+    ("declared", "instead", "fault"),
+    [
+        ('{"type": "integer"}}}', '{"type": "word"}}}', "params_schema is not a JSON Schema: 'word' is not valid"),
+        ('{"type": "integer"}}}', '{"type": "string"}}}', "params_schema: $.n: 1 is not of type 'string'"),
+        ('"lab.n_v1": {"type": "integer"}', '"lab.n_v1": 5', "outputs_schema: lab.n_v1 is not a JSON Schema: 5 is not"),
+        ('{"lab.n_v1": {"type": "integer"}}', '{"lab.n_v1": {"minimum": 2}}', "outputs_schema: lab.n_v1: $: 1 is less"),
+        ('{"lab.n_v1": {"type": "integer"}}', '{"lab.m_v1": {}}', "outputs_schema names 'lab.m_v1', which is not"),
+        ('{"lab.n_v1": {"type": "integer"}}', "dict()", "outputs_schema of class Step is not a literal"),
+    ],
+)
+def test_a_declaration_that_is_not_kept_is_found(tmp_path: Path, declared: str, instead: str, fault: str) -> None:
+    """The schema, the place and the value are named."""
+    assert declared in DECLARING
+
+    assert fault in complaints(tmp_path, f'"""Declare."""\n{DECLARING.replace(declared, instead)}')
