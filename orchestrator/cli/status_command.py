@@ -9,33 +9,50 @@ import click
 
 from orchestrator.cli.options import json_option, open_run_for_reading, workspaces_option
 from orchestrator.cli.output import harmless, print_json, print_table, seconds
-from orchestrator.states import RunState
+from orchestrator.states import RunState, TaskState
 from orchestrator.store.database import Database
 from orchestrator.store.leases import is_driven
-from orchestrator.store.queries import RunRow, TaskRow, count_tasks, read_run, read_tasks
+from orchestrator.store.queries import RunRow, TaskRow, count_items, count_tasks, read_run, read_tasks
 
 
 @click.command("status")
 @click.argument("run", default="@last")
+@click.option("--all", "everything", is_flag=True, help="Show the items of fan-outs that are done or wait, too.")
 @workspaces_option
 @json_option
-def command(run: str, workspaces_dir: Path | None, as_json: bool) -> None:  # noqa: FBT001  a command-line flag
-    """Show where RUN stands: its state, its tasks, how often and how long each ran."""
+def command(
+    run: str,
+    everything: bool,  # noqa: FBT001  a command-line flag
+    workspaces_dir: Path | None,
+    as_json: bool,  # noqa: FBT001  a command-line flag
+) -> None:
+    """Show where RUN stands: its state, its tasks, how often and how long each ran.
+
+    Of the items of a fan-out, those are shown that run or failed; the step itself says how many there are.
+    """
     database = open_run_for_reading(run, workspaces_dir)
-    row, tasks = read_run(database), read_tasks(database)
+    row = read_run(database)
     if as_json:
-        print_json(_document(database, row, tasks))
+        print_json(_document(database, row, read_tasks(database)))
         return
+    tasks, items = read_tasks(database, without_quiet_items=not everything), count_items(database)
     click.echo(f"{row.run_id}  {row.recipe_name}  {_headline(database, row)}", err=True)
     print_table(
         (
-            [task.task_id, task.status, task.attempt_count, seconds(task.duration_sec), task.status_reason]
+            [task.task_id, task.status, task.attempt_count, seconds(task.duration_sec), _note(task, items)]
             for task in tasks
         ),
         ["task", "status", "attempts", "duration", "reason"],
     )
     counts = ", ".join(f"{count} {state.lower()}" for state, count in count_tasks(database).items())
     click.echo(f"{counts}   {database.run_root}", err=True)
+
+
+def _note(task: TaskRow, items: dict[int, dict[TaskState, int]]) -> str:
+    """Give why a task is in its state; of a fan-out, how its items stand."""
+    counts = items.get(task.position, {})
+    stand = ", ".join(f"{count} {state.lower()}" for state, count in sorted(counts.items()))
+    return f"items: {stand}" if stand and not task.status_reason else task.status_reason
 
 
 def _headline(database: Database, row: RunRow) -> str:

@@ -100,12 +100,13 @@ def read_run(database: Database) -> RunRow:
     )
 
 
-def read_tasks(database: Database) -> tuple[TaskRow, ...]:
-    """Give the tasks in list order."""
+def read_tasks(database: Database, *, without_quiet_items: bool = False) -> tuple[TaskRow, ...]:
+    """Give the tasks in list order, all or without those items of fan-outs that neither run nor failed."""
+    condition = "WHERE item_json IS NULL OR tasks.status IN ('RUNNING', 'FAILED')" if without_quiet_items else ""
     rows = database.all(
         "SELECT position, task_id, step, definition_sha256, tasks.status, tasks.status_reason, attempt_count,"
         " duration_sec, parent, coalesce(item_id, ''), item_json, inputs_json FROM tasks LEFT JOIN task_attempts"
-        " ON task_position = position AND attempt_index = attempt_count ORDER BY position"
+        f" ON task_position = position AND attempt_index = attempt_count {condition} ORDER BY position"
     )
     return tuple(
         TaskRow(
@@ -185,6 +186,16 @@ def count_tasks(database: Database) -> dict[TaskState, int]:
     """Count the tasks by state; states without tasks are left out."""
     rows = database.all("SELECT status, count(*) FROM tasks GROUP BY status ORDER BY status")
     return {TaskState(status): count for status, count in rows}
+
+
+def count_items(database: Database) -> dict[int, dict[TaskState, int]]:
+    """Count the items of each fan-out by state; by the position of the task that was expanded into them."""
+    counts: dict[int, dict[TaskState, int]] = {}
+    for parent, status, count in database.all(
+        "SELECT parent, status, count(*) FROM tasks WHERE item_json IS NOT NULL GROUP BY parent, status"
+    ):
+        counts.setdefault(parent, {})[TaskState(status)] = count
+    return counts
 
 
 def read_inputs(database: Database) -> dict[str, Any]:

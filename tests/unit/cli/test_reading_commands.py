@@ -124,3 +124,19 @@ def test_attempts_of_a_task_that_had_none_is_an_empty_table(call: Call, workshop
     assert len(call("attempts", "@last", "a").rows) == 1
     assert call("attempts", "@last", "a", "--stderr").stdout == ""
     assert call("attempts", "@last", "a", "--json").json == []
+
+
+def test_status_of_a_fan_out_shows_what_needs_a_look(call: Call, workshop: Workshop) -> None:
+    """The step says how its items stand; all of them show when they are asked for."""
+    keys = "foreach: [1, 2, 3], allow_failure: true, args: {n.x_v1: '${{ 1 / (item - 2) }}'}"
+    workshop.run(recipe(python("each", keys=keys)), fail_fast=False)
+
+    assert [[row[0], row[4]] for row in call("status").rows[1:]][0] == [
+        "each",
+        "1 of 3 items failed or were not started",
+    ]
+    assert [row[0] for row in call("status").rows[1:]] == ["each", "each[2]"]
+    assert [row[0] for row in call("status", "--all").rows[1:]] == ["each", "each[1]", "each[2]", "each[3]"]
+    assert len(call("status", "--json").json["tasks"]) == 4
+    workshop.run(recipe(python("each", keys="foreach: [1, 2]")), fresh=True)
+    assert call("status").rows[1][4] == "items: 2 completed"
