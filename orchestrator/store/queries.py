@@ -102,11 +102,11 @@ def read_run(database: Database) -> RunRow:
 
 def read_tasks(database: Database, *, without_quiet_items: bool = False) -> tuple[TaskRow, ...]:
     """Give the tasks in list order, all or without those items of fan-outs that neither run nor failed."""
-    condition = "WHERE item_json IS NULL OR tasks.status IN ('RUNNING', 'FAILED')" if without_quiet_items else ""
+    condition = "item_json IS NULL OR tasks.status IN ('RUNNING', 'FAILED')" if without_quiet_items else "TRUE"
     rows = database.all(
-        "SELECT position, task_id, step, definition_sha256, tasks.status, tasks.status_reason, attempt_count,"
+        "SELECT position, task_id, step, definition_sha256, tasks.status, tasks.status_reason, attempt_count,"  # noqa: S608
         " duration_sec, parent, coalesce(item_id, ''), item_json, inputs_json FROM tasks LEFT JOIN task_attempts"
-        f" ON task_position = position AND attempt_index = attempt_count {condition} ORDER BY position"
+        f" ON task_position = position AND attempt_index = attempt_count WHERE {condition} ORDER BY position"
     )
     return tuple(
         TaskRow(
