@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
 import re
 import shutil
 import signal
+import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -56,9 +59,20 @@ class Survival:
 
 
 def prepare(folder: Path) -> Project:
-    """Make a project with the recipe whose every step has an effect outside the run."""
-    shutil.copytree(_RECIPE, folder, ignore=shutil.ignore_patterns("__pycache__"))
+    """Make a project with the recipe whose every step has an effect outside the run, and with one result kept."""
+    shutil.copytree(_project_that_ran(), folder, ignore=shutil.ignore_patterns("__pycache__", "runs", "effects.txt"))
     return Project(folder=folder)
+
+
+@functools.cache
+def _project_that_ran() -> Path:
+    """Run the recipe once, in a folder of its own that is removed at the end."""
+    parent = Path(tempfile.mkdtemp())
+    atexit.register(shutil.rmtree, parent)
+    shutil.copytree(_RECIPE, parent / "ran", ignore=shutil.ignore_patterns("__pycache__"))
+    ended = Project(folder=parent / "ran").call(*_RUN)
+    assert ended.status == 0, ended.stderr
+    return parent / "ran"
 
 
 def trace(project: Project) -> list[Point]:

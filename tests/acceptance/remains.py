@@ -21,6 +21,7 @@ _WANTED = {
     "first": TaskState.COMPLETED,
     "outside": TaskState.COMPLETED,
     "flaky": TaskState.COMPLETED,
+    "kept": TaskState.COMPLETED,
     "never": TaskState.SKIPPED,
     "each": TaskState.COMPLETED,
     "last": TaskState.COMPLETED,
@@ -28,6 +29,8 @@ _WANTED = {
     "each[a]": TaskState.COMPLETED,
     "each[b]": TaskState.COMPLETED,
 }
+# The one whose result was kept by a run before: it has no effect of its own.
+_TAKEN_OVER = "kept"
 _TOLD_OK = re.compile(r"^ ok +\d+ (\S+)", re.MULTILINE)
 
 
@@ -80,8 +83,11 @@ def see(project: Project, stderr: str) -> Remains:
     )
 
 
-def run_faults(project: Project, seen: Remains) -> Iterator[str]:
-    """Give what is wrong with a run that has come to its end, whatever happened before."""
+def run_faults(project: Project, seen: Remains, *, has_cache: bool = True) -> Iterator[str]:
+    """Give what is wrong with a run that has come to its end, whatever happened before.
+
+    Without a cache that can be read, the step whose result is kept may run again.
+    """
     records = seen.records
     if records is None:
         yield "there is no run"
@@ -95,6 +101,8 @@ def run_faults(project: Project, seen: Remains) -> Iterator[str]:
         yield f"context.json differs from the context: {written}"
     if leftovers := [path.name for path in project.folder.rglob(f"{TEMPORARY}*")]:
         yield f"temporary files are left: {leftovers}"
+    if has_cache and (project.folder / "made.txt").read_text(encoding="utf-8") != "made\n":
+        yield "the step whose result is kept ran again"
     yield from _miscounted(records, seen.effects)
 
 
@@ -149,7 +157,7 @@ def _effects(project: Project) -> dict[tuple[str, str], list[str]]:
 
 def _miscounted(records: Records, effects: dict[tuple[str, str], list[str]]) -> Iterator[str]:
     """Compare effects with attempts: one that ended had one effect, one that was lost had one at most."""
-    for task_id in records.tasks:
+    for task_id in records.tasks.keys() - {_TAKEN_OVER}:
         tokens, attempts = effects.get((records.run_id, task_id), []), records.attempts_at(task_id)
         ended = sum(status is not AttemptState.LOST for status in attempts)
         if not ended <= len(tokens) <= len(attempts):

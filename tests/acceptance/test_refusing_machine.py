@@ -32,10 +32,10 @@ def faults_after(project: Project, point: Point, error: str) -> list[str]:
         return [f"{point} ended with {refused.status}: {refused.stderr}"]
     before = see(project, refused.stderr)
     if before.ended:
-        return list(run_faults(project, before))
+        return list(run_faults(project, before, has_cache=False))
     again = project.call(*RUN)
     after = see(project, again.stderr)
-    return [*loss_faults(before, after), *run_faults(project, after)]
+    return [*loss_faults(before, after), *run_faults(project, after, has_cache=False)]
 
 
 @pytest.mark.parametrize(
