@@ -150,3 +150,39 @@ def test_a_report_that_cannot_be_written_says_where(tmp_path: Path) -> None:
 
     with pytest.raises(InfrastructureError, match=r"cannot make the directory .*/file/deep"):
         GenerateReport().answer(Context(), {"out": str(tmp_path / "file" / "deep" / "report.md")})
+
+
+def test_a_report_is_filled_into_a_template(tmp_path: Path) -> None:
+    """Values stand where they are named; what they hold is not searched for names again."""
+    template = tmp_path / "t.md"
+    template.write_text(
+        "# {{ title.text_v1 }}\n\nMean {{numbers.stats_v1.mean}} of {{ numbers.stats_v1 }}\n", encoding="utf-8"
+    )
+    context = Context({"title.text_v1": "About {{ numbers.x }}", "numbers.stats_v1": {"mean": 2.5}})
+    params = {"out": str(tmp_path / "sub" / "r.md"), "template": str(template)}
+
+    written = outputs_of(GenerateReport(), params, context)
+
+    text = (tmp_path / "sub" / "r.md").read_text(encoding="utf-8")
+    assert text == '# About {{ numbers.x }}\n\nMean 2.5 of {"mean": 2.5}\n'
+    assert written["report.file_v1"] == {"path": params["out"], "rows": 3}
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("{{ numbers.none }}", "the context has no key 'numbers.none'"),
+        ("{{ numbers.stats_v1.max }}", "the template names 'numbers.stats_v1.max', and there is no 'max'"),
+    ],
+)
+def test_a_template_that_names_what_is_not_there_is_refused(tmp_path: Path, text: str, reason: str) -> None:
+    """Nothing is written."""
+    (tmp_path / "t.md").write_text(text, encoding="utf-8")
+    params = {"out": str(tmp_path / "r.md"), "template": str(tmp_path / "t.md")}
+
+    with pytest.raises((ValueError, ContextError), match=reason):
+        outputs_of(GenerateReport(), params, Context({"numbers.stats_v1": {"mean": 2.5}}))
+
+    assert not (tmp_path / "r.md").exists()
+    with pytest.raises(ValueError, match="template not found: none"):
+        outputs_of(GenerateReport(), {"out": "x", "template": "none"})
