@@ -189,10 +189,9 @@ def check_recipe(recipe: str) -> LoadedRecipe:
     Raises `InvalidFileError` with every problem.
     """
     loaded, project = _loaded(*_read(recipe))
-    if any(entry.required for entry in loaded.recipe.inputs.values()):
-        _check_files(loaded, project)
-    else:
-        make_plan(loaded, project, {})
+    _check_files(loaded, project)
+    if not any(entry.required for entry in loaded.recipe.inputs.values()):
+        settle_vars(loaded, settle_inputs(loaded.recipe.inputs, {}, project))
     return loaded
 
 

@@ -49,6 +49,9 @@ def _bare_or_selector(text: str, known: KnownNames) -> None:
         check_syntax(text, known)
 
 
+# Those that find nothing in a text that opens no expression.
+_SEES_OPENINGS = frozenset({_free, _literal, check_template})
+
 STEP_RULES: Rules = {
     **dict.fromkeys(("idx", "name", "type", "tags", "depends_on", "parallel", "operator_key"), _literal),
     **dict.fromkeys(("allow_failure", "locks", "timeout", "retry", "needs", "resources", "on_walltime"), _literal),
@@ -142,7 +145,7 @@ def _texts(document: JsonValue) -> Iterator[tuple[str, DocPath, Check | None]]:
         value, path, rule = stack.pop()
         if isinstance(value, dict):
             yield from ((key, (*path, key), None) for key in value if _OPENING in key)
-        if isinstance(value, str) and callable(rule):
+        if isinstance(value, str) and callable(rule) and (_OPENING in value or rule not in _SEES_OPENINGS):
             yield value, path, rule
         stack.extend(_parts(value, path, rule))
 
