@@ -15,6 +15,9 @@ from benchmarks.chains import HERE, python_recipe
 
 ROUNDS = 7
 
+# What reading a recipe rests on, with one model, since the first one loads the rest of pydantic.
+_LIBRARIES = "import click, yaml, pydantic\nclass Model(pydantic.BaseModel): x: int"
+
 
 def main(argv: list[str]) -> None:
     """Print the table; ``--quick`` takes fewer rounds."""
@@ -32,6 +35,7 @@ def main(argv: list[str]) -> None:
 def _rows(folder: Path, rounds: int) -> None:
     ms = [sys.executable, "-m", "orchestrator"]
     runs = ["--workspaces-dir", str(folder / "runs"), "--new"]
+    _row("the libraries alone", [sys.executable, "-c", _LIBRARIES], None, None, rounds)
     _row("--version", [*ms, "--version"], 80, None, rounds)
     _row("validate, 10 steps", [*ms, "validate", str(folder / "chain10.yaml")], 200, None, rounds)
     _row("validate, 10,000 steps", [*ms, "validate", str(folder / "chain10000.yaml")], 2000, 300, 3)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
-import shutil
 import stat
 import subprocess
 import sys
@@ -25,14 +23,10 @@ from orchestrator.files import (
     replace_file,
     sweep_temporaries,
 )
+from tests.unit.machine import can_trace, failing, file_size_limit
 
 ROOT = Path(__file__).resolve().parents[2]
 IS_ROOT = os.geteuid() == 0
-
-
-def can_trace() -> bool:
-    """Tell whether strace is there and allowed to look into processes."""
-    return shutil.which("strace") is not None and not subprocess.call(["strace", "-o", "/dev/null", "true"])
 
 
 @contextmanager
@@ -48,17 +42,6 @@ def mounted(folder: Path, options: str) -> Iterator[Path]:
         yield folder
     finally:
         subprocess.run(["umount", "-l", folder], check=True)
-
-
-@contextmanager
-def file_size_limit(size: int) -> Iterator[None]:
-    """Let no file of this process grow beyond ``size`` bytes."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def names_in(folder: Path) -> list[str]:
@@ -187,20 +170,7 @@ def test_a_failing_sync_stops_at_once(tmp_path: Path) -> None:
     code = (
         f"from pathlib import Path; from orchestrator.files import replace_file; replace_file(Path({str(path)!r}), b'')"
     )
-    inject = [
-        "strace",
-        "-f",
-        "-o",
-        str(tmp_path / "trace"),
-        "-e",
-        "trace=fsync",
-        "-e",
-        "inject=fsync:error=EIO:when=1+",
-    ]
-
-    answer = subprocess.run(
-        [*inject, sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
-    )
+    answer = failing("fsync", tmp_path / "trace", code)
 
     assert f"cannot write 0 bytes to {path}: input/output error" in answer.stderr
     assert (tmp_path / "trace").read_text().count("fsync(") == 1

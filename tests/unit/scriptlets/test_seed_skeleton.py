@@ -13,43 +13,9 @@ import pytest
 from orchestrator import Context
 from orchestrator.workers.loading import load_class
 from scriptlets.steps.compute_numbers import ComputeNumbers
+from tests.seed_skeleton import SKELETON
 
 ROOT = Path(__file__).resolve().parents[3]
-SKELETON = """
-from orchestrator import BaseScriptlet, Context, get_logger, track_resources
-import json, sys, argparse, statistics, pathlib
-
-logger = get_logger(__name__)
-
-class ComputeMedian(BaseScriptlet):
-    def validate(self, ctx, params):
-        if not isinstance(params, dict): raise ValueError("params must be dict")
-        if "src" not in params: raise ValueError("missing src")
-        if not pathlib.Path(params["src"]).is_file(): raise ValueError("file not found")
-
-    @track_resources
-    def run(self, ctx, params):
-        try:
-            self.validate(ctx, params)
-            nums = [float(line.strip()) for line in open(params["src"]) if line.strip()]
-            med = statistics.median(nums)
-            result = {"median": med, "count": len(nums)}
-            ctx.set("numbers.median_v1", result, who="compute_median")
-            print(json.dumps({"status":"ok","outputs":["numbers.median_v1"]}))
-            return 0
-        except Exception as e:
-            print(json.dumps({"status":"error","reason":str(e),"exit_code":1,"step":"compute_median"}))
-            return 1
-
-if __name__ == "__main__":
-    ap = argparse.ArgumentParser()
-    ap.add_argument("--params", required=True)
-    p = json.loads(ap.parse_args().params)
-    sys.exit(ComputeMedian().run(Context(), p))
-"""
-
-# The skeleton leaves its file open.
-pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
 
 
 @pytest.fixture(name="skeleton")

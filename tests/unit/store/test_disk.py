@@ -2,12 +2,6 @@
 
 from __future__ import annotations
 
-import resource
-import shutil
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -17,8 +11,8 @@ from orchestrator.store.database import Database, open_database
 from orchestrator.store.events import chain_fault
 from orchestrator.store.queries import read_inputs
 from orchestrator.store.runs import put_inputs
+from tests.unit.machine import can_trace, failing, file_size_limit
 
-ROOT = Path(__file__).resolve().parents[3]
 WRITER = """
 import sys
 from pathlib import Path
@@ -30,22 +24,6 @@ with database.transaction():
     put_inputs(database, {"name": 1})
 print("written")
 """
-
-
-def can_trace() -> bool:
-    """Tell whether strace is there and allowed to look into processes."""
-    return shutil.which("strace") is not None and not subprocess.call(["strace", "-o", "/dev/null", "true"])
-
-
-@contextmanager
-def file_size_limit(size: int) -> Iterator[None]:
-    """Let no file of this process grow beyond ``size`` bytes, as a full disk would not."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def write(database: Database, name: str) -> None:
@@ -86,15 +64,7 @@ def test_after_space_was_freed_writing_goes_on(database: Database) -> None:
 def test_a_disk_that_fails_to_sync_is_not_believed(database: Database, tmp_path: Path) -> None:
     """The writer ends with an error instead of an acknowledgement, and the file holds together."""
     database.close()
-    inject = ["strace", "-f", "-o", str(tmp_path / "trace"), "-e", "inject=fsync,fdatasync:error=EIO"]
-
-    answer = subprocess.run(
-        [*inject, sys.executable, "-c", WRITER, str(database.path)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    answer = failing("fsync,fdatasync", tmp_path / "trace", WRITER, [str(database.path)])
 
     assert "cannot be used: disk I/O error" in answer.stderr
     assert answer.stdout == ""
