@@ -138,6 +138,8 @@ class Driver:
         self._round = int(str(root.context.get(ROUND_KEY, 0)))
         self._loop_problem: Problem | None = None
         self._expired = False
+        self._limits: dict[int, float] = {}
+        self._overdue: dict[int, str] = {}
 
     def drive(self) -> Ending:
         """Tick until the run settles or is stopped."""
@@ -146,6 +148,9 @@ class Driver:
                 self._begin_round(1)
         limit = self._plan.recipe.timeout
         self._deadline = None if limit is None else monotonic() + limit
+        for position in self._frames:
+            if self._board.state(position) is TaskState.RUNNING:
+                self._limit(self._tasks[position])
         while True:
             settled = self._tick()
             if self._stopping is signal.SIGKILL and not self._running:
@@ -224,6 +229,9 @@ class Driver:
         """Begin a task; a group is expanded, and of what fails or is skipped at once there is nothing to run."""
         if self._board.state(task.position) is not TaskState.PENDING:
             return []  # given up meanwhile, since a task before it was refused
+        if task.item is None and self._is_needless(task):
+            self._skip(task, "nothing failed")
+            return []
         merged = task.merged()
         task.frame.context.apply(merged.shared)
         if merged.conflict:
@@ -239,6 +247,18 @@ class Driver:
             call = self._open(task, scope, seen, task.hidden_from_shared(self._root.context, merged.hidden))
             return [call] if call else []
         return []
+
+    def _is_needless(self, task: Task) -> bool:
+        """Tell whether it is there for a failure within its used recipe, and there was none."""
+        if not task.frame.is_used or task.planned.node.phase is not Phase.ON_FAILURE:
+            return False
+        return task.parent is not None and not self._board.lost_below(task.parent, before=Phase.ON_FAILURE)
+
+    def _limit(self, task: Task) -> None:
+        """Take the time of the recipe that a task uses, where that may take so much and no more."""
+        timeout_sec = task.planned.sub.loaded.recipe.timeout if task.planned.sub else None
+        if timeout_sec is not None:
+            self._limits[task.position] = monotonic() + timeout_sec
 
     def _merge_rest(self, frame: Frame) -> bool:
         """Share what nobody waited for; False where that brought a conflict to light, and with it a failure."""
@@ -321,17 +341,7 @@ class Driver:
             self._refuse(task, error, key, task.frame.context)
             return
         first = expand_task(self._database, task.task_id, items)
-        tasks = [
-            Task(
-                position=first + index,
-                task_id=f"{task.task_id}[{name}]",
-                planned=planned,
-                frame=task.frame,
-                parent=task.position,
-                item=text,
-            )
-            for index, (name, text) in enumerate(items)
-        ]
+        tasks = [task.item_task(first + index, name, text) for index, (name, text) in enumerate(items)]
         self._tasks += tasks
         self._board.expanded(task.position, nodes_of(tasks))
 
@@ -354,16 +364,8 @@ class Driver:
             self._refuse(task, error, key, task.frame.context)
             return
         first = use_recipe(self._database, task.task_id, inputs, [step.to_json() for step in sub.tasks])
-        tasks = [
-            Task(
-                position=first + step.position,
-                task_id=f"{task.task_id}/{step.step}",
-                planned=step,
-                frame=frame,
-                parent=task.position,
-            )
-            for step in sub.tasks
-        ]
+        tasks = [task.step_task(first + step.position, step, frame) for step in sub.tasks]
+        self._limit(task)
         self._frames[task.position] = frame
         self._tasks += tasks
         self._board.expanded(task.position, nodes_of(tasks))
@@ -375,6 +377,9 @@ class Driver:
         counts = self._board.counts_below(task.position)
         lost = counts[TaskState.FAILED] + counts[TaskState.BLOCKED]
         problem = None
+        self._limits.pop(task.position, None)
+        if not task.is_fan:
+            lost = self._board.lost_below(task.position)
         if task.is_fan:
             reason = f"{lost} of {counts.total()} items failed or were not started" if lost else ""
             state = TaskState.FAILED if lost and not task.planned.node.allow_failure else state
@@ -388,7 +393,8 @@ class Driver:
                 )
         else:
             lost = max(lost, 1)
-            state, reason = TaskState.FAILED, f"{lost} of its {counts.total()} steps failed or were not started"
+            said = f"{lost} of its {counts.total()} steps failed or were not started"
+            state, reason = TaskState.FAILED, self._overdue.get(task.position, said)
         self._end_group(task, state, reason, changes, problem)
 
     def _end_group(
@@ -421,9 +427,34 @@ class Driver:
                 message = "nothing runs and nothing is due, but the run has not settled"
                 raise AssertionError(message)
             self._interrupt()
-            self._ended += self._pool.wait(self._patience())
-            if self._stopping or self._expired or (self._wake_at is not None and monotonic() >= self._wake_at):
+            is_over = self._end_overdue()
+            self._ended += self._pool.wait(0.0 if is_over else self._patience())
+            is_due = self._wake_at is not None and monotonic() >= self._wake_at
+            if self._stopping or self._expired or is_over or is_due:
                 return
+
+    def _end_overdue(self) -> bool:
+        """End the steps of used recipes that have taken too long; tell whether there are such recipes."""
+        over = [group for group, at in self._limits.items() if monotonic() >= at]
+        for group in over:
+            del self._limits[group]
+            if self._board.has_open_steps(group):
+                task = self._tasks[group]
+                limit = task.planned.sub.loaded.recipe.timeout if task.planned.sub else 0
+                self._overdue[group] = f"{task.task_id} took more than {limit:g} seconds"
+                self._board.stop_below(group, self._overdue[group])
+                spare = {key for key, running in self._running.items() if not self._is_overdue(running.task)}
+                self._pool.interrupt(f"timeout of {task.task_id}", spare=spare)
+        return bool(over)
+
+    def _is_overdue(self, task: Task) -> bool:
+        """Tell whether a task belongs to a used recipe that has taken too long, and not to what that does last."""
+        above = task
+        while above.parent is not None:
+            above = self._tasks[above.parent]
+            if above.position in self._overdue:
+                return task.closes <= above.closes
+        return False
 
     def _interrupt(self) -> None:
         """End what runs where the run was stopped or has taken too long; what is done last goes on."""
@@ -435,11 +466,11 @@ class Driver:
         elif self._stopping or self._expired:
             fault = INTERRUPTED if self._stopping else "timeout of the whole run"
             phase = Phase.FINALLY if self._stopping else Phase.ON_FAILURE
-            last = {key for key, running in self._running.items() if running.task.planned.node.phase >= phase}
+            last = {key for key, running in self._running.items() if running.task.part >= phase}
             self._pool.interrupt(fault, spare=last)
 
     def _patience(self) -> float | None:
-        times = [at for at in (self._wake_at, self._deadline) if at is not None]
+        times = [at for at in (self._wake_at, self._deadline, *self._limits.values()) if at is not None]
         return max(0.0, min(times) - monotonic()) if times else None
 
     def _open(self, task: Task, scope: Scope, seen: Context, hidden: tuple[Change, ...]) -> Call | None:
@@ -457,7 +488,7 @@ class Driver:
             key = "env"
             env = resolve(planned.env, scope)
             key = "cache"
-            depends = self._reuse.key(planned, scope, params, env)
+            depends = self._reuse.key(planned, scope, params, env) if task.part is Phase.STEPS else None
         except (ExpressionError, ScriptletError) as error:
             self._refuse(task, error, key, seen)
             return None
@@ -579,7 +610,8 @@ class Driver:
         if verdict.status is AttemptState.CANCELLED:
             self._conclude(done, verdict.status, TaskState.PENDING, outcome=verdict.outcome, verdict=verdict)
             return
-        retry_at = None if self._expired else self._board.retry_at(running.task.position, verdict.cause, monotonic())
+        is_over = self._expired or self._is_overdue(running.task)
+        retry_at = None if is_over else self._board.retry_at(running.task.position, verdict.cause, monotonic())
         state = TaskState.FAILED if retry_at is None else TaskState.PENDING
         self._conclude(
             done, verdict.status, state, outcome=verdict.outcome, verdict=verdict, failing=verdict.failing, at=retry_at

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from orchestrator.nodes import Node, Phase
@@ -69,12 +69,15 @@ class Board:
         self._kept: dict[Phase, list[int]] = {Phase.ON_FAILURE: [], Phase.FINALLY: []}
         self._blocked: list[tuple[int, str]] = []
         self._collectable: list[int] = []
+        self._closing: list[int] = []
+        self._taken_up: set[int] = set()
         self._unended: dict[int, int] = {}
         self._below: dict[int, range] = {}
         self._running: set[int] = set()
         self._failures: dict[int, int] = {}
         self._failed: list[int] = []
         self._open = dict.fromkeys(Phase, 0)
+        self._is_folded = False
         self._fold()
         self._forgiven = len(self._failed) if again else 0
 
@@ -99,10 +102,11 @@ class Board:
         if self._stops_steps and not self._running:
             self._give_up_steps()
         skip = self._enter_phases()
-        start = () if self._stops_steps else tuple(self._pick(slots))
+        start = tuple(self._pick(slots))
         block, self._blocked = tuple(self._blocked), []
         collect, self._collectable = tuple(sorted(self._collectable)), []
-        wake_at = self._delayed[0][0] if self._delayed and not self._stops_steps else None
+        stops = self._stops_steps
+        wake_at = min((at for at, position in self._delayed if not stops or self._is_closing(position)), default=None)
         is_busy = bool(start or collect or skip or self._running)
         is_over = not is_busy and self._awaits_round()
         settled = None if is_busy or is_over else self._settled()
@@ -123,6 +127,33 @@ class Board:
     def stop_steps(self, reason: str) -> None:
         """Give up every step that has not begun, for a reason that is no step's failure, and go on to what follows."""
         self._stop_reason = reason
+
+    def stop_below(self, group: int, reason: str) -> None:
+        """Give up every step of a used recipe that has not begun, and go on to what that recipe does last."""
+        for position in self._below.get(group, ()):
+            if self._nodes[position].part is not Phase.STEPS:
+                continue
+            if self._states[position] is TaskState.PENDING:
+                self._give_up(position, f"not started: {reason}")
+                self._pass_on(position)
+            elif self._nodes[position].is_group:
+                self.stop_below(position, reason)
+
+    def lost_below(self, group: int, *, before: Phase | None = None) -> int:
+        """Count the steps of a used recipe whose failure counts or that were not started, if need be of some parts."""
+        return sum(
+            self._states[child] is TaskState.BLOCKED
+            or (self._states[child] is TaskState.FAILED and not self._nodes[child].allow_failure)
+            for child in self._of_parts(group, before)
+        )
+
+    def has_open_steps(self, group: int) -> bool:
+        """Tell whether a step of a used recipe, other than what it does last, has not ended."""
+        return any(self._states[child] not in ENDED_TASKS for child in self._of_parts(group, Phase.ON_FAILURE))
+
+    def _of_parts(self, group: int, before: Phase | None) -> Iterator[int]:
+        children = self._below.get(group, ())
+        return (child for child in children if before is None or self._nodes[child].part < before)
 
     def halt(self) -> None:
         """Start no further step; when those that run have ended, the last phase is due."""
@@ -146,7 +177,7 @@ class Board:
         for child in self._below[position]:
             self._link(child)
             if not self._missing.get(child):
-                heapq.heappush(self._ready, child)
+                self._make_ready(child)
         if not count:
             self._collectable.append(position)
 
@@ -198,7 +229,8 @@ class Board:
     @property
     def _stops_steps(self) -> bool:
         is_failing = self._fail_fast and len(self._failed) > self._forgiven
-        return self._phase is Phase.STEPS and (self._halted or is_failing or bool(self._stop_reason))
+        is_over = self._phase is Phase.STEPS and (is_failing or bool(self._stop_reason))
+        return is_over or (self._halted and self._phase is not Phase.FINALLY)
 
     def _fold(self) -> None:
         """Work out from nodes and states what an earlier runner left."""
@@ -210,37 +242,62 @@ class Board:
                 self._below[node.parent] = range(self._below.get(node.parent, range(position, 0)).start, position + 1)
             self._link(position)
         for position, state in enumerate(self._states):
+            if state in ENDED_TASKS and not self._counts_as_success(position):
+                self._fail(position, state)
+        self._is_folded = True
+        for position, state in enumerate(self._states):
             self._take_up(position, state)
 
     def _link(self, position: int) -> None:
         node = self._nodes[position]
-        for before in node.after:
+        if node.closes is not Phase.STEPS:
+            self._closing.append(position)
+        for before in (*node.after, *node.after_end):
             self._dependents.setdefault(before, []).append(position)
-        if node.after:
-            self._missing[position] = sum(not self._satisfies(before, node) for before in node.after)
+        if node.after or node.after_end:
+            unmet = sum(not self._counts_as_success(before) for before in node.after)
+            unended = sum(self._states[before] not in ENDED_TASKS for before in node.after_end)
+            self._missing[position] = unmet + unended
 
     def _take_up(self, position: int, state: TaskState) -> None:
-        if state is TaskState.PENDING and not self._missing.get(position):
+        if state is TaskState.PENDING and not self._missing.get(position) and not self._is_held(position):
             self._make_ready(position)
         elif state is TaskState.RUNNING and self._nodes[position].is_group and not self._unended.get(position):
             self._collectable.append(position)
-        elif state in ENDED_TASKS and not self._counts_as_success(position):
-            self._fail(position, state)
-
-    def _satisfies(self, before: int, node: Node) -> bool:
-        return self._counts_as_success(before) or (node.after_any_end and self._states[before] in ENDED_TASKS)
 
     def _counts_as_success(self, position: int) -> bool:
         state = self._states[position]
         return state in SATISFIED_TASKS or (state is TaskState.FAILED and self._nodes[position].allow_failure)
 
+    def _is_held(self, position: int) -> bool:
+        """Tell whether the group that a task belongs to still waits, as one does that is to be run again."""
+        parent = self._nodes[position].parent
+        while parent is not None and not self._missing.get(parent):
+            parent = self._nodes[parent].parent
+        return parent is not None
+
+    def _let_in(self, group: int) -> None:
+        """Make ready what belongs to a group that waited and was expanded before."""
+        for child in self._below.get(group, ()):
+            if not self._missing.get(child):
+                self._admit(child)
+
+    def _admit(self, position: int) -> None:
+        """Let a task go whose turn has come; of a group that was expanded before, the tasks of it."""
+        if self._states[position] is TaskState.PENDING:
+            self._make_ready(position)
+        elif self._states[position] is TaskState.RUNNING and self._nodes[position].is_group:
+            self._let_in(position)
+
     def _make_ready(self, position: int) -> None:
         phase = self._nodes[position].phase
+        if self._is_closing(position):
+            self._taken_up.add(position)
         heapq.heappush(self._ready if phase <= self._phase else self._kept[phase], position)
 
     def _enter_phases(self) -> tuple[tuple[int, str], ...]:
         """Go on to the next phase when all of the present one has ended; give what is left out of it."""
-        while self._phase is not Phase.FINALLY and not (self._running or self._collectable):
+        while self._phase is not Phase.FINALLY and not (self._running or self._collectable or self._is_closing_down()):
             if (self._open[self._phase] and not self._halted) or self._awaits_round():
                 break
             self._phase = Phase(self._phase + 1)
@@ -263,8 +320,8 @@ class Board:
         while self._ready and (slots > 0 or self._nodes[self._ready[0]].is_group):
             position = heapq.heappop(self._ready)
             node = self._nodes[position]
-            if node.phase < self._phase:
-                continue  # the run was halted before its turn came
+            if node.phase < self._phase or (self._stops_steps and not self._is_closing(position)):
+                continue  # the run was halted before its turn came, or another step failed
             taken = next((lock for lock in node.locks if lock in self._holders), None)
             if taken is not None:
                 heapq.heappush(self._waiting.setdefault(taken, []), position)
@@ -292,22 +349,27 @@ class Board:
 
     def _count_down(self, position: int) -> None:
         self._missing[position] -= 1
-        if not self._missing[position] and self._states[position] is TaskState.PENDING:
-            self._make_ready(position)
+        if self._is_folded and not self._missing[position] and not self._is_held(position):
+            self._admit(position)
 
     def _fail(self, position: int, state: TaskState) -> None:
         if state is TaskState.FAILED:
             self._failed.append(position)
-        waiting = [position]
+        self._pass_on(position)
+
+    def _pass_on(self, first: int) -> None:
+        """Give up what needs a task that has not succeeded, and release what waits for its end alone."""
+        waiting = [first]
         while waiting:
-            for dependent in self._dependents.get(waiting.pop(), ()):
+            position = waiting.pop()
+            for dependent in self._dependents.get(position, ()):
                 if self._states[dependent] is not TaskState.PENDING:
                     continue
-                if self._nodes[dependent].after_any_end:
-                    self._count_down(dependent)
-                else:
-                    self._give_up(dependent, f"needs {self._nodes[position].task_id}")
+                if position in self._nodes[dependent].after:
+                    self._give_up(dependent, f"needs {self._nodes[first].task_id}")
                     waiting.append(dependent)
+                elif self._is_folded or position != first:  # what had ended before was never counted
+                    self._count_down(dependent)
 
     def _give_up(self, position: int, reason: str) -> None:
         self._states[position] = TaskState.BLOCKED
@@ -324,12 +386,63 @@ class Board:
 
     def _give_up_steps(self) -> None:
         """Block every step that has not begun; one that was halted stays pending, since the run goes on later."""
+        self._keep_closing()
         if self._halted:
+            self._close_down()
             return
         reason = f"not started: {self._stop_reason or f'{self._nodes[self._failed[self._forgiven]].task_id} failed'}"
-        for position in self._pending_in(Phase.STEPS):
+        given_up = [position for position in self._pending_in(Phase.STEPS) if not self._is_closing(position)]
+        for position in given_up:
             self._give_up(position, reason)
-        self._ready, self._delayed, self._waiting = [], [], {}
+        for position in given_up:
+            self._pass_on(position)
+
+    def _keep_closing(self) -> None:
+        """Forget what was to go next but for that which used recipes do last."""
+        self._ready = [position for position in self._ready if self._is_closing(position)]
+        self._delayed = [(at, position) for at, position in self._delayed if self._is_closing(position)]
+        waiting = {lock: list(filter(self._is_closing, positions)) for lock, positions in self._waiting.items()}
+        self._waiting = {lock: positions for lock, positions in waiting.items() if positions}
+        for heap in (self._ready, self._delayed, *self._waiting.values()):
+            heapq.heapify(heap)  # type: ignore[arg-type]
+
+    def _close_down(self) -> None:
+        """Let halted recipes that were used do what they do last, innermost first, though steps of theirs are left."""
+        left = self._left_to_close()
+        depths = {position: self._depth(position) for position in left}
+        deepest = max(depths.values(), default=0)
+        for position in left:
+            node = self._nodes[position]
+            waits = any(other in left for other in (*node.after, *node.after_end))
+            if depths[position] == deepest and not waits and position not in self._taken_up:
+                self._taken_up.add(position)
+                self._admit(position)
+
+    def _is_closing_down(self) -> bool:
+        return self._halted and bool(self._left_to_close())
+
+    def _left_to_close(self) -> set[int]:
+        """Give the tasks that used recipes do last and that have not ended, of recipes that have begun."""
+        return {
+            position
+            for position in self._closing
+            if self._states[position] not in ENDED_TASKS
+            and self._nodes[position].closes is Phase.FINALLY
+            and self._states[self._parent(position)] is TaskState.RUNNING
+        }
+
+    def _parent(self, position: int) -> int:
+        parent = self._nodes[position].parent
+        return position if parent is None else parent
+
+    def _depth(self, position: int) -> int:
+        depth, parent = 0, self._nodes[position].parent
+        while parent is not None:
+            depth, parent = depth + 1, self._nodes[parent].parent
+        return depth
+
+    def _is_closing(self, position: int) -> bool:
+        return self._nodes[position].closes is not Phase.STEPS
 
     def _is_failing(self) -> bool:
         return bool(self._failed) or bool(self._stop_reason) or TaskState.BLOCKED in self._states

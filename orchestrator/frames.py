@@ -28,6 +28,7 @@ class Frame:
     names: dict[str, JsonValue]
     context: Context
     merge: Merge
+    is_used: bool = False
 
     @property
     def scope(self) -> Scope:
@@ -48,6 +49,13 @@ class Task:
     frame: Frame
     parent: int | None = None
     item: str | None = None
+    phase: Phase = Phase.STEPS
+    closes: Phase = Phase.STEPS
+
+    @property
+    def part(self) -> Phase:
+        """Give the latest part of a recipe that it stands in: its own, or one that it was expanded from."""
+        return max(self.phase, self.closes)
 
     @property
     def is_fan(self) -> bool:
@@ -62,21 +70,54 @@ class Task:
     @property
     def first(self) -> int:
         """Give the position of the first task of its list: what its step waits for is counted from there."""
-        return self.position - self.planned.position
+        of_step = self.position if self.item is None or self.parent is None else self.parent
+        return of_step - self.planned.position
 
     @property
     def node(self) -> Node:
         """Give what the board knows of it."""
         planned = self.planned
-        if self.item is not None:
-            is_group = planned.sub is not None
-            return dataclasses.replace(
-                planned.node, after=(), locks=planned.locks, is_group=is_group, parent=self.parent
-            )
-        if not self.first:
+        if self.item is None and not self.first:
             return planned.node
-        after = tuple(self.first + position for position in planned.node.after)
-        return dataclasses.replace(planned.node, task_id=self.task_id, after=after, parent=self.parent)
+        after, after_end = planned.node.after, planned.node.after_end
+        if self.item is not None:
+            after, after_end = (), ()
+        elif self.closes is not Phase.STEPS:
+            after_end = (*after_end, *self._of_earlier_parts())
+        return dataclasses.replace(
+            planned.node,
+            task_id=planned.node.task_id if self.item is not None else self.task_id,
+            after=tuple(self.first + position for position in after),
+            after_end=tuple(self.first + position for position in after_end),
+            locks=planned.locks if self.item is not None else planned.node.locks,
+            is_group=planned.node.is_group if self.item is None else planned.sub is not None,
+            parent=self.parent,
+            phase=self.phase,
+            part=planned.node.phase,
+            closes=self.closes,
+        )
+
+    def item_task(self, position: int, name: str, text: str) -> Task:
+        """Give the task of one of the items that it fans out over."""
+        return dataclasses.replace(
+            self, position=position, task_id=f"{self.task_id}[{name}]", parent=self.position, item=text
+        )
+
+    def step_task(self, position: int, planned: PlannedTask, frame: Frame) -> Task:
+        """Give the task of a step of the recipe that it uses."""
+        return Task(
+            position=position,
+            task_id=f"{self.task_id}/{planned.step}",
+            planned=planned,
+            frame=frame,
+            parent=self.position,
+            phase=self.phase,
+            closes=max(self.closes, planned.node.phase),
+        )
+
+    def _of_earlier_parts(self) -> Iterator[int]:
+        own = self.planned.node.phase
+        return (task.position for task in self.frame.planned if task.node.phase < own)
 
     def scope(self, seen: Context) -> Scope:
         """Give what its expressions see."""
@@ -86,11 +127,12 @@ class Task:
     def merged(self) -> Merged:
         """Share what it may see: what those before it wrote, and in the later phases what all steps did."""
         merge, phase = self.frame.merge, self.planned.node.phase
-        key = self.position if self.item is None or self.parent is None else self.parent
+        first = self.first
+        key = first + self.planned.position
         if not merge.knows(key):
             for other in self.frame.planned:
-                if other.node.phase is phase and not merge.knows(other.position):
-                    merge.add(other.position)
+                if other.node.phase is phase and not merge.knows(first + other.position):
+                    merge.add(first + other.position)
         return merge.before(key)
 
     def hidden_from_shared(self, shared: Context, hidden: tuple[Change, ...]) -> tuple[Change, ...]:
@@ -117,6 +159,7 @@ def sub_frame(sub: SubRecipe, inputs: dict[str, JsonValue], around: dict[str, Js
         names={**around, **own},
         context=Context(),
         merge=Merge({}, last_write_wins=wins),
+        is_used=True,
     )
 
 

@@ -45,17 +45,21 @@ class Phase(IntEnum):
 class Node:
     """One task as the board sees it.
 
-    ``after`` holds the positions of the tasks it waits for; with ``after_any_end`` they need not succeed. ``locks``
-    names what only one task at a time may hold. A group has no attempts of its own: it is expanded into tasks whose
-    ``parent`` it is, and ends when they have.
+    ``after`` holds the positions of the tasks that must succeed before it, ``after_end`` those that must only have
+    ended. ``locks`` names what only one task at a time may hold. A group has no attempts of its own: it is expanded
+    into tasks whose ``parent`` it is, and ends when they have. ``phase`` is that of the run, ``part`` that within its
+    own recipe. What ``closes`` a used recipe runs even where no further step is started: it is the latest part of the
+    task and of those that it stands below.
     """
 
     task_id: str
     after: tuple[int, ...] = ()
-    after_any_end: bool = False
+    after_end: tuple[int, ...] = ()
     allow_failure: bool = False
     retry: RetryRule = field(default_factory=RetryRule)
     locks: tuple[str, ...] = ()
     phase: Phase = Phase.STEPS
+    part: Phase = Phase.STEPS
+    closes: Phase = Phase.STEPS
     is_group: bool = False
     parent: int | None = None

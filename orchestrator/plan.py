@@ -357,7 +357,10 @@ def _tasks(loaded: LoadedRecipe, found: _Found, left_out: Mapping[str, str]) -> 
 
 def _using(position: int, step: RecipeStep, sub: SubRecipe, node: Node, left_out: str) -> PlannedTask:
     parts = [sub.loaded.source.sha256, *(task.definition_sha256 for task in sub.tasks)]
-    settled = {"after": list(node.after), "uses_sha256": hashlib.sha256("".join(parts).encode()).hexdigest()}
+    settled = {
+        "after": [*node.after, *node.after_end],
+        "uses_sha256": hashlib.sha256("".join(parts).encode()).hexdigest(),
+    }
     return PlannedTask(
         position=position,
         task_id=step.name,
@@ -389,10 +392,11 @@ def _node(
 ) -> Node:
     is_group = _fan(step) is not None or isinstance(step, RecipeStep)
     is_shared = step.parallel or is_group or (file is not None and file.parallelizable)
+    needs_success = phase is Phase.STEPS or step.depends_on is not None
     return Node(
         task_id=step.name,
-        after=after,
-        after_any_end=phase is not Phase.STEPS and step.depends_on is None,
+        after=after if needs_success else (),
+        after_end=() if needs_success else after,
         allow_failure=step.allow_failure,
         retry=_retry_rule(step.retry or loaded.recipe.defaults.retry),
         locks=() if is_group else (*(() if is_shared else (LANE,)), *step.locks),
@@ -485,7 +489,12 @@ def _definition(
     node: Node,
 ) -> str:
     """Hash what a task does, so that a change of its step, its defaults or its scriptlet's file shows."""
-    settled = {"env": dict(env), "timeout": timeout_sec, "after": list(node.after), "retry": node.retry.to_json()}
+    settled = {
+        "env": dict(env),
+        "timeout": timeout_sec,
+        "after": [*node.after, *node.after_end],
+        "retry": node.retry.to_json(),
+    }
     return _digest(step, {**settled, "file_sha256": file.sha256 if file else ""})
 
 

@@ -7,7 +7,7 @@ import json
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -216,16 +216,13 @@ def _tasks(root: Frame, rows: tuple[TaskRow, ...]) -> list[Task]:
         if row.parent is not None:
             frame = tasks[row.parent].frame if row.item_json is not None else used[row.parent]
         planned = steps[id(frame)][row.step]
-        tasks.append(
-            Task(
-                position=row.position,
-                task_id=row.task_id,
-                planned=planned,
-                frame=frame,
-                parent=row.parent,
-                item=row.item_json,
-            )
-        )
+        if row.parent is None:
+            phase = planned.node.phase
+            tasks.append(Task(position=row.position, task_id=row.task_id, planned=planned, frame=frame, phase=phase))
+        elif row.item_json is not None:
+            tasks.append(tasks[row.parent].item_task(row.position, row.item_id, row.item_json))
+        else:
+            tasks.append(tasks[row.parent].step_task(row.position, planned, frame))
         if planned.sub is not None and row.inputs_json is not None:
             frame = used[row.position] = sub_frame(planned.sub, json.loads(row.inputs_json), root.names)
             steps[id(frame)] = {task.step: task for task in frame.planned}
@@ -300,13 +297,43 @@ def _dependents(plan: Plan, steps: set[int]) -> set[int]:
 
 
 def _reset_last_phases(database: Database, plan: Plan) -> None:
-    """Let what an interrupted run did last be done again, since the steps before it go on."""
-    later = {task.position for task in plan.tasks if task.node.phase is not Phase.STEPS}
-    rows = read_tasks(database) if later else ()
-    of_steps = [row for row in rows if row.position not in later and row.parent not in later]
-    ended = [row.task_id for row in rows if row.position in later and row.status in ENDED_TASKS]
-    if ended and any(row.status not in ENDED_TASKS for row in of_steps):
-        reset_tasks(database, ended, [], "the run goes on")
+    """Let what an interrupted run, or a recipe used in it, did last be done again, since the steps before it go on."""
+    if not _has_last(plan.tasks):
+        return
+    rows = read_tasks(database)
+    lists = _lists(plan, rows)
+    going_on = {of for of, phase, row in lists if phase is Phase.STEPS and row.status not in ENDED_TASKS}
+    again = {
+        row.position
+        for of, phase, row in lists
+        if of in going_on and phase is not Phase.STEPS and row.status in ENDED_TASKS
+    }
+    again |= {row.position for row in rows if row.parent in again}
+    groups = again & {row.parent for row in rows}
+    if again:
+        pending, reopened = ([rows[position].task_id for position in sorted(part)] for part in (again - groups, groups))
+        reset_tasks(database, pending, reopened, "the run goes on")
+
+
+def _has_last(tasks: Iterable[PlannedTask]) -> bool:
+    """Tell whether some of these, or of the recipes that they use, come after the steps."""
+    return any(task.node.phase is not Phase.STEPS or (task.sub and _has_last(task.sub.tasks)) for task in tasks)
+
+
+def _lists(plan: Plan, rows: tuple[TaskRow, ...]) -> list[tuple[int | None, Phase, TaskRow]]:
+    """Give the tasks that are steps, each with the task that uses its recipe and the part of that which it is in."""
+    steps: dict[int | None, dict[str, PlannedTask]] = {None: {task.step: task for task in plan.tasks}}
+    planned: dict[int, PlannedTask] = {}
+    found: list[tuple[int | None, Phase, TaskRow]] = []
+    for row in rows:
+        if row.item_json is not None and row.parent is not None:
+            planned[row.position] = planned[row.parent]
+        else:
+            planned[row.position] = steps[row.parent][row.step]
+            found.append((row.parent, planned[row.position].node.phase, row))
+        if sub := planned[row.position].sub:
+            steps[row.position] = {task.step: task for task in sub.tasks}
+    return found
 
 
 def _note_lost_log(database: Database, reporter: Reporter) -> None:

@@ -37,7 +37,7 @@ _STEP_KEYS = {
 _ROUTING = "MATTERSTACK_OPERATOR"
 _TYPES = (HumanStep, ExperimentStep)
 _OF_USED = "set it in the recipe that is run"
-_USED_KEYS = dict.fromkeys(("secrets", "timeout", "on_failure", "finally_", "repeat"), _OF_USED)
+_USED_KEYS = dict.fromkeys(("secrets", "repeat"), _OF_USED)
 _USING_KEYS = {
     "operator_key": "leave it out; the steps of that recipe then run on this machine",
     "save": "name the value under 'outputs' of that recipe",

@@ -304,7 +304,7 @@ def phases(*, fails: bool) -> tuple[Board, list[Due]]:
         Node(task_id="step"),
         Node(task_id="logs", phase=Phase.ON_FAILURE),
         Node(task_id="off", phase=Phase.FINALLY),
-        Node(task_id="on", phase=Phase.FINALLY, after=(2,), after_any_end=True),
+        Node(task_id="on", phase=Phase.FINALLY, after_end=(2,)),
     ]
     board, dues = new_board(nodes), list[Due]()
     while not dues or not dues[-1].settled:
@@ -337,7 +337,7 @@ def test_after_a_failure_everything_that_follows_runs() -> None:
 def test_what_is_done_last_goes_on_after_a_failure_of_its_own() -> None:
     """Cleaning up is worth a try."""
     nodes = [Node(task_id=name, phase=Phase.FINALLY) for name in "ab"]
-    nodes[1] = Node(task_id="b", phase=Phase.FINALLY, after=(0,), after_any_end=True)
+    nodes[1] = Node(task_id="b", phase=Phase.FINALLY, after_end=(0,))
     board = new_board(nodes)
     assert board.due(0.0, slots=1).start == (0,)
     run_one(board, 0, FAILED)

@@ -245,6 +245,24 @@ def test_after_a_failure_comes_all_that_follows(workshop: Workshop) -> None:
     assert set(ran.outcome.context) == {"logs.kept_v1", "door.shut_v1"}
 
 
+def test_a_power_cut_behind_a_failure_at_the_end(workshop: Workshop) -> None:
+    """What comes after it is done when the run goes on."""
+
+    class Cut(PowerCut):
+        def tell(self, happening: object) -> None:
+            if getattr(happening, "task_id", "") == "door":
+                super().tell(happening)  # type: ignore[arg-type]
+
+    text = recipe(python("a"), head=ENDS)
+    with pytest.raises(SystemExit):
+        workshop.run(text, reporter=Cut())
+
+    ran = workshop.run(text)
+
+    assert ran.states == ["COMPLETED", "SKIPPED", "FAILED", "COMPLETED"]
+    assert [len(ran.attempts(name)) for name in ("off", "door")] == [1, 2]
+
+
 def test_a_failure_at_the_end_fails_the_run(workshop: Workshop) -> None:
     """What follows a failure of a step is skipped."""
     ran = workshop.run(recipe(python("a"), head=ENDS))

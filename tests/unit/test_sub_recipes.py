@@ -7,7 +7,9 @@ import pytest
 from orchestrator.runner import retry_run
 from orchestrator.session import DriveOptions
 from orchestrator.states import RunState
-from tests.unit.workshop import Notes, PowerCut, Ran, Workshop, python, recipe
+from tests.unit.workshop import Notes, PowerCut, Ran, Workshop, python, recipe, shell
+
+OK = 'echo \'{"status": "ok", "outputs": []}\''
 
 USED = """\
 inputs: { n: { type: number }, k: { type: number, default: 2 } }
@@ -193,11 +195,177 @@ def test_a_circle_is_found(workshop: Workshop) -> None:
     assert problem.message == "recipes use one another in a circle: r.yaml -> a.yaml -> b.yaml -> a.yaml"
 
 
-@pytest.mark.parametrize("key", ["finally", "on_failure"])
-def test_what_a_used_recipe_cannot_do_is_refused(workshop: Workshop, key: str) -> None:
-    """Never ignored."""
-    workshop.write("used.yaml", f"{USED}{key}: [{python('z')}]\n")
+LAST = """\
+steps:
+- { name: work, type: python, module: ./steps.py, function: %s, args: { number: 2 } }
+- { name: more, type: python, module: ./steps.py, function: Write, args: { more.x_v1: 1 } }
+on_failure:
+- { name: note, type: python, module: ./steps.py, function: Write, args: { seen.x_v1: "${{ steps.work.status }}" } }
+finally:
+- { name: off, type: python, module: ./steps.py, function: Write, args: { off.x_v1: 1 } }
+- { name: bye, type: python, module: ./steps.py, function: Write, args: { bye.x_v1: 1 } }
+outputs: { more: ctx.more.x_v1, off: ctx.off.x_v1 }
+"""
+SUB = "{name: sub, type: recipe, uses: ./used.yaml}"
 
-    (problem,) = workshop.problems(recipe(use()))
 
-    assert (problem.code, problem.help) == ("MS208", "set it in the recipe that is run")
+def states_of(ran: Ran) -> dict[str, str]:
+    """Give the states of all tasks by name."""
+    return {name: row.status.value for name, row in ran.tasks.items()}
+
+
+def test_a_used_recipe_does_what_comes_last(workshop: Workshop) -> None:
+    """Before the step that uses it has ended, and what is there for a failure is left out."""
+    workshop.write("used.yaml", LAST % "Write")
+    notes = Notes()
+
+    ran = workshop.run(recipe(SUB, python("after")), reporter=notes)
+
+    assert notes.started == ["sub/work", "sub/more", "sub/off", "sub/bye", "after"]
+    assert ran.tasks["sub/note"].status_reason == "nothing failed"
+    assert ran.outcome.context.to_dict() == {"sub.more": 1, "sub.off": 1}
+
+
+@pytest.mark.parametrize("fail_fast", [True, False])
+def test_a_used_recipe_cleans_up_after_a_failure(workshop: Workshop, fail_fast: bool) -> None:
+    """In its own context; the first cause is what the run tells, and the run's own last steps come later."""
+    workshop.write("used.yaml", LAST % "Fail")
+    notes = Notes()
+    head = f"finally: [{python('end')}]\n"
+
+    ran = workshop.run(recipe(SUB, python("after"), head=head), reporter=notes, fail_fast=fail_fast)
+
+    assert notes.started == ["sub/work", "sub/note", "sub/off", "sub/bye", "end"]
+    assert states_of(ran) == {
+        "sub": "FAILED",
+        "after": "BLOCKED",
+        "end": "COMPLETED",
+        "sub/work": "FAILED",
+        "sub/more": "BLOCKED",
+        "sub/note": "COMPLETED",
+        "sub/off": "COMPLETED",
+        "sub/bye": "COMPLETED",
+    }
+    assert (ran.outcome.step, ran.outcome.reason) == ("sub/work", "the exit code is 1, not 0: no luck")
+    assert [entry.value_json for entry in ran.history("seen.x_v1")] == ['"FAILED"']
+
+
+def test_a_failure_beside_it_ends_a_used_recipe_properly(workshop: Workshop) -> None:
+    """Its steps are given up; what it does last is done."""
+    workshop.write("used.yaml", LAST % "Write")
+    steps = (
+        "{name: sub, type: recipe, uses: ./used.yaml, depends_on: []}",
+        python("x", "Fail", "depends_on: []"),
+    )
+    notes = Notes()
+
+    ran = workshop.run(recipe(*steps), reporter=notes)
+
+    assert notes.started == ["x", "sub/note", "sub/off", "sub/bye"]
+    assert states_of(ran)["sub"] == "FAILED"
+
+
+def test_an_interrupted_used_recipe_cleans_up_innermost_first(workshop: Workshop) -> None:
+    """And once more at its end, when the run has gone on."""
+    workshop.write("used.yaml", LAST % "Signal")
+    workshop.write("middle.yaml", f"steps: [{SUB}]\nfinally: [{python('mid')}]\n")
+    top = "{name: top, type: recipe, uses: ./middle.yaml}"
+    text = recipe(top, head=f"finally: [{python('end')}]\n")
+    first_notes, second_notes = Notes(), Notes()
+
+    first = workshop.run(text, reporter=first_notes)
+    states = states_of(first)
+    second = workshop.run(text, reporter=second_notes)
+
+    assert first.outcome.exit_status == 130
+    last = ["top/sub/off", "top/sub/bye", "top/mid", "end"]
+    assert first_notes.started == ["top/sub/work", *last]
+    assert states["top/sub/more"] == "PENDING"
+    assert second.outcome.status is RunState.COMPLETED
+    assert second.root == first.root
+    assert [name for name in second_notes.started if name != "top/sub/work"] == ["top/sub/more", *last]
+
+
+def test_a_group_among_the_last_waits_when_it_is_done_again(workshop: Workshop) -> None:
+    """Its items were made before; they run again behind the steps that now go on, and in their turn."""
+    items = python("each", keys="foreach: [1, 2], args: {each.x_v1: '${{ item }}'}")
+    used = (LAST % "Signal").replace("finally:\n", f"finally:\n- {python('pre')}\n- {items}\n")
+    workshop.write("used.yaml", used)
+    notes = Notes()
+    first = workshop.run(recipe(SUB), reporter=notes)
+    last = ["sub/pre", "sub/each[1]", "sub/each[2]", "sub/off", "sub/bye"]
+    assert notes.started == ["sub/work", *last]
+    assert first.outcome.status is RunState.PENDING
+
+    notes = Notes()
+    second = workshop.run(recipe(SUB), reporter=notes)
+
+    assert [name for name in notes.started if name != "sub/work"] == ["sub/more", *last]
+    assert second.outcome.status is RunState.COMPLETED
+
+
+@pytest.mark.parametrize("cut_at", ["sub/note", "sub/off", "sub/bye"])
+def test_a_power_cut_while_it_cleans_up(workshop: Workshop, cut_at: str) -> None:
+    """What was cut short is attempted again, and nothing else."""
+
+    class Cut(PowerCut):
+        def tell(self, happening: object) -> None:
+            if getattr(happening, "task_id", "") == cut_at:
+                super().tell(happening)  # type: ignore[arg-type]
+
+    workshop.write("used.yaml", LAST % "Fail")
+    with pytest.raises(SystemExit):
+        workshop.run(recipe(SUB), reporter=Cut())
+
+    ran = workshop.run(recipe(SUB))
+
+    assert (ran.outcome.step, ran.outcome.reason) == ("sub/work", "the exit code is 1, not 0: no luck")
+    counts = {name: row.attempt_count for name, row in ran.tasks.items() if row.attempt_count}
+    assert counts == {"sub/work": 1, "sub/note": 1, "sub/off": 1, "sub/bye": 1, cut_at: 2}
+
+
+def test_a_used_recipe_out_of_time(workshop: Workshop) -> None:
+    """Its steps end, what it does last does not, and nothing is tried again."""
+    used = f"timeout: 0.3\nsteps:\n- {shell('nap', 'sleep 30', 'retry: {max: 3}')}\n- {python('more')}\n"
+    workshop.write("used.yaml", f"{used}finally: [{shell('off', OK)}]\n")
+    beside = shell("beside", f"sleep 0.8; {OK}", "depends_on: [], parallel: true")
+    use_it = "{name: sub, type: recipe, uses: ./used.yaml, depends_on: []}"
+
+    ran = workshop.run(recipe(use_it, beside, head="max_parallel: 2\n"), inline=False, fail_fast=False)
+
+    assert states_of(ran) == {
+        "sub": "FAILED",
+        "beside": "COMPLETED",
+        "sub/nap": "FAILED",
+        "sub/more": "BLOCKED",
+        "sub/off": "COMPLETED",
+    }
+    assert ran.tasks["sub"].status_reason == "sub took more than 0.3 seconds"
+    assert ran.tasks["sub/nap"].attempt_count == 1
+
+
+def test_a_recipe_used_at_the_end_of_a_run(workshop: Workshop) -> None:
+    """Its steps run there, and what it does last too."""
+    workshop.write("used.yaml", LAST % "Write")
+    notes = Notes()
+
+    ran = workshop.run(recipe(python("a"), head=f"finally: [{SUB}]\n"), reporter=notes)
+
+    assert notes.started == ["a", "sub/work", "sub/more", "sub/off", "sub/bye"]
+    assert ran.outcome.status is RunState.COMPLETED
+
+
+def test_an_allowed_failure_inside_is_none(workshop: Workshop) -> None:
+    """The step that uses the recipe succeeds, as the recipe alone would."""
+    used = f"steps: [{python('a', 'Fail', 'allow_failure: true')}, {python('b')}]\non_failure: [{python('z')}]\n"
+    workshop.write("used.yaml", used)
+
+    ran = workshop.run(recipe(SUB))
+
+    assert states_of(ran) == {
+        "sub": "COMPLETED",
+        "sub/a": "FAILED",
+        "sub/b": "COMPLETED",
+        "sub/z": "SKIPPED",
+    }
+    assert ran.outcome.status is RunState.COMPLETED
