@@ -27,7 +27,7 @@ from orchestrator.errors import (
 )
 from orchestrator.expressions import Scope, evaluate, evaluate_condition, resolve
 from orchestrator.fanning import fan_out
-from orchestrator.frames import Frame, Task, add_to_merge, frame_outputs, nodes_of, sub_frame
+from orchestrator.frames import Frame, Secrets, Task, add_to_merge, frame_outputs, nodes_of, sub_frame
 from orchestrator.inputs import settle_inputs
 from orchestrator.invoke import happen
 from orchestrator.jsonsafe import JsonValue, dumps
@@ -84,6 +84,7 @@ class Means:
 
     pool: WorkerPool
     reuse: Reuse
+    secrets: Secrets
     masker: Masker
     reporter: Reporter
     inline: bool
@@ -126,6 +127,7 @@ class Driver:
         self._reporter = means.reporter
         self._inline = means.inline
         self._reuse = means.reuse
+        self._secrets = means.secrets
         self._masker = means.masker
         self._frames = {task.parent: task.frame for task in tasks if task.parent is not None and task.item is None}
         self._running: dict[str, _Running] = {}
@@ -359,7 +361,7 @@ class Driver:
             args = resolve(planned.args, scope)
             inputs = settle_inputs(sub.loaded.recipe.inputs, args, sub.project)  # type: ignore[arg-type]
             key = "uses"
-            frame = sub_frame(sub, inputs, self._root.names)
+            frame = sub_frame(sub, inputs, self._root.names, self._secrets)
         except (ExpressionError, UsageError, InvalidFileError) as error:
             self._refuse(task, error, key, task.frame.context)
             return

@@ -6,7 +6,7 @@ The steps of the recipe that is run have one frame; those of each recipe that a 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,9 @@ from orchestrator.merge import Merge, Merged
 from orchestrator.nodes import Node, Phase
 from orchestrator.plan import PlannedTask, SubRecipe, settle_vars
 from orchestrator.recipe.load import LoadedRecipe
+
+# The values of secrets by their names, by the file of the recipe that declares them.
+Secrets = Mapping[str, Mapping[str, str]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,13 +145,13 @@ class Task:
         return (*_instead_of(shared, self.frame.context), *hidden)
 
 
-def sub_frame(sub: SubRecipe, inputs: dict[str, JsonValue], around: dict[str, JsonValue]) -> Frame:
-    """Give the frame of a recipe that a step uses; it sees its own inputs, constants, steps and values alone."""
+def sub_frame(sub: SubRecipe, inputs: dict[str, JsonValue], around: dict[str, JsonValue], secrets: Secrets) -> Frame:
+    """Give the frame of a recipe that a step uses; it sees its own inputs, constants, secrets, steps and values."""
     source = sub.loaded.source
     own: dict[str, JsonValue] = {
         "inputs": inputs,
         "vars": settle_vars(sub.loaded, inputs),
-        "secrets": {},
+        "secrets": dict(secrets[source.name]),
         "steps": {},
         "recipe": {"name": Path(source.name).name, "path": source.name},
     }

@@ -158,6 +158,17 @@ class Plan:
     tasks: tuple[PlannedTask, ...]
 
     @property
+    def recipes(self) -> dict[str, Recipe]:
+        """Give the recipe that is run and those that it uses, by the names of their files."""
+        found = {self.source.name: self.recipe}
+        subs = [task.sub for task in self.tasks if task.sub]
+        while subs:
+            sub = subs.pop()
+            found[sub.loaded.source.name] = sub.loaded.recipe
+            subs += [task.sub for task in sub.tasks if task.sub]
+        return found
+
+    @property
     def max_parallel(self) -> int:
         """Give how many steps may run at once where nobody says otherwise: one for each processor."""
         return self.recipe.max_parallel or usable_processors()
@@ -290,6 +301,19 @@ def _unfit_args(loaded: LoadedRecipe, step: RecipeStep, used: LoadedRecipe) -> I
         if entry.required and name not in step.args:
             place = loaded.place(step.name, "uses")
             yield Problem("MS209", f"{step.uses} needs the input {name!r}", place, f"add it to 'args': {name}")
+
+
+def recipes_of(source: Source, folder: Path) -> Iterator[Recipe]:
+    """Give a recipe and those that it uses, whatever else is wrong with them; raises `InvalidFileError`."""
+    waiting, seen = [(source, read_project(folder, project_root(folder)))], {source.name}
+    while waiting:
+        one, project = waiting.pop()
+        recipe = load_recipe(one).recipe
+        yield recipe
+        for step in recipe.every_step():
+            if isinstance(step, RecipeStep) and str(path := find_recipe(project, step.uses)) not in seen:
+                seen.add(str(path))
+                waiting.append((read_source(path), read_project(path.parent, project.root)))
 
 
 def settle_vars(loaded: LoadedRecipe, inputs: dict[str, JsonValue]) -> dict[str, JsonValue]:

@@ -6,7 +6,7 @@ import base64
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
 from urllib.parse import quote, quote_plus
@@ -68,8 +68,8 @@ def _read_keyring(name: str, entry: str) -> str:
 class Masker:
     """Finds secrets in text, also in base64, hexadecimal, URL- or JSON-escaped, and line by line, and masks them."""
 
-    def __init__(self, secrets: Mapping[str, str]) -> None:
-        variants = sorted({text for value in secrets.values() for text in _variants(value)}, key=len, reverse=True)
+    def __init__(self, secrets: Iterable[str]) -> None:
+        variants = sorted({text for value in secrets for text in _variants(value)}, key=len, reverse=True)
         self._pattern = re.compile("|".join(map(re.escape, variants)), re.IGNORECASE) if variants else None
 
     @property

@@ -19,7 +19,7 @@ from orchestrator.driver import Driver, Ending, Means
 from orchestrator.engine import Board
 from orchestrator.errors import StoreError, UsageError
 from orchestrator.files import replace_file, sweep_temporaries
-from orchestrator.frames import Frame, Task, add_to_merge, nodes_of, sub_frame
+from orchestrator.frames import Frame, Secrets, Task, add_to_merge, nodes_of, sub_frame
 from orchestrator.invoke import happen
 from orchestrator.jsonsafe import JsonValue, dumps
 from orchestrator.merge import Merge
@@ -118,7 +118,7 @@ def drive_run(run_root: Path, plan: Plan, options: DriveOptions, again: Again | 
     database = opened(run_root)
     context = Context()
     jobs = 1 if options.inline else options.jobs or plan.max_parallel
-    secrets = read_secrets(plan.recipe.secrets)
+    secrets = {name: read_secrets(recipe.secrets) for name, recipe in plan.recipes.items()}
     pool = WorkerPool(context, size=jobs, folders=[str(plan.project.root)], withheld=_withheld(plan))
     try:
         log_missing = lost_log(database)
@@ -165,11 +165,11 @@ def _driven(
     context: Context,
     pool: WorkerPool,
     again: Again | None,
-    secrets: dict[str, str],
+    secrets: Secrets,
 ) -> Outcome:
     rows = read_tasks(database)
     root = _root_frame(plan, database, context, _names(plan, database.run_root, rows, secrets, options.fixtures))
-    tasks = _tasks(root, rows)
+    tasks = _tasks(root, rows, secrets)
     _recall_writes(database, tasks)
     board = Board(
         nodes_of(tasks),
@@ -181,9 +181,11 @@ def _driven(
     board.recall_failures(count_failures(database))
     anew = frozenset(again.task_ids) if again and again.with_items else frozenset[str]()
     cache = ResultCache(_workspaces(database)) if options.use_cache else None
-    masker = Masker(secrets)
+    masker = Masker([value for values in secrets.values() for value in values.values()])
     reuse = Reuse(plan, database.run_root.name, cache=cache, masker=masker, anew=anew)
-    means = Means(pool=pool, reuse=reuse, masker=masker, reporter=options.reporter, inline=options.inline)
+    means = Means(
+        pool=pool, reuse=reuse, secrets=secrets, masker=masker, reporter=options.reporter, inline=options.inline
+    )
     driver = Driver(plan, database, root=root, tasks=tasks, board=board, means=means)
     options.reporter.tell(_beginning(database, plan, rows))
     with _stopping_on_signals(driver, enabled=options.handle_signals) as caught:
@@ -206,7 +208,7 @@ def _root_frame(plan: Plan, database: Database, context: Context, names: dict[st
     return Frame(loaded=plan.loaded, planned=plan.tasks, names=names, context=context, merge=merge)
 
 
-def _tasks(root: Frame, rows: tuple[TaskRow, ...]) -> list[Task]:
+def _tasks(root: Frame, rows: tuple[TaskRow, ...], secrets: Secrets) -> list[Task]:
     """Give the tasks of the plan, those of later rounds, and those that others were expanded into before."""
     tasks: list[Task] = []
     used: dict[int, Frame] = {}
@@ -224,7 +226,7 @@ def _tasks(root: Frame, rows: tuple[TaskRow, ...]) -> list[Task]:
         else:
             tasks.append(tasks[row.parent].step_task(row.position, planned, frame))
         if planned.sub is not None and row.inputs_json is not None:
-            frame = used[row.position] = sub_frame(planned.sub, json.loads(row.inputs_json), root.names)
+            frame = used[row.position] = sub_frame(planned.sub, json.loads(row.inputs_json), root.names, secrets)
             steps[id(frame)] = {task.step: task for task in frame.planned}
         elif row.parent is not None and row.item_json is None and row.status in ENDED_TASKS:
             frame.names["steps"][row.step] = {"status": row.status.value}  # type: ignore[index,call-overload]
@@ -451,21 +453,22 @@ def _reason(database: Database, step: str) -> str:
 
 def _withheld(plan: Plan) -> frozenset[str]:
     """Give the variables that hold secrets: a step sees them where its ``env`` says so."""
-    return frozenset(secret.env for secret in plan.recipe.secrets.values() if secret.env)
+    declared = (secret for recipe in plan.recipes.values() for secret in recipe.secrets.values())
+    return frozenset(secret.env for secret in declared if secret.env)
 
 
 def _names(
     plan: Plan,
     run_root: Path,
     rows: tuple[TaskRow, ...],
-    secrets: Mapping[str, str],
+    secrets: Secrets,
     fixtures: Mapping[str, JsonValue],
 ) -> dict[str, JsonValue]:
     """Give what expressions can name besides the context."""
     return {
         "inputs": plan.inputs,
         "vars": plan.vars,
-        "secrets": dict(secrets),
+        "secrets": dict(secrets[plan.source.name]),
         "env": {name: value for name, value in os.environ.items() if name not in _withheld(plan)},
         "steps": {
             row.step: {"status": row.status.value} for row in rows if row.parent is None and row.status in ENDED_TASKS

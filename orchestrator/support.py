@@ -36,8 +36,7 @@ _STEP_KEYS = {
 }
 _ROUTING = "MATTERSTACK_OPERATOR"
 _TYPES = (HumanStep, ExperimentStep)
-_OF_USED = "set it in the recipe that is run"
-_USED_KEYS = dict.fromkeys(("secrets", "repeat"), _OF_USED)
+_USED_KEYS = {"repeat": "set it in the recipe that is run"}
 _USING_KEYS = {
     "operator_key": "leave it out; the steps of that recipe then run on this machine",
     "save": "name the value under 'outputs' of that recipe",

@@ -9,12 +9,12 @@ import click
 
 from orchestrator.cli.options import json_option, workspaces_option
 from orchestrator.cli.output import print_json
-from orchestrator.paths import find_run, workspaces_root
-from orchestrator.recipe.load import load_recipe
+from orchestrator.paths import find_run, located, workspaces_root
+from orchestrator.plan import recipes_of
 from orchestrator.secrecy import Masker, read_secrets
 from orchestrator.sources import Source
 from orchestrator.store.database import FILE_NAME, reading
-from orchestrator.store.queries import iterate_texts
+from orchestrator.store.queries import iterate_texts, read_inputs
 
 _OVERLAP = 1 << 16
 _CHUNK = 1 << 22
@@ -31,13 +31,17 @@ def command(run: str, workspaces_dir: Path | None, as_json: bool) -> int:  # noq
     """
     run_root = find_run(run, workspaces_root(workspaces_dir))
     text = (run_root / "recipe.yaml").read_text(encoding="utf-8")
-    recipe = load_recipe(Source.from_text(str(run_root / "recipe.yaml"), text)).recipe
-    masker = Masker(read_secrets(recipe.secrets))
+    with reading(run_root) as database:
+        folder = located(read_inputs(database)["recipe_folder"], run_root.parent)
+    recipes = recipes_of(Source.from_text(str(run_root / "recipe.yaml"), text), folder)
+    declared = [recipe.secrets for recipe in recipes]
+    names = sorted(name for secrets in declared for name in secrets)
+    masker = Masker([value for secrets in declared for value in read_secrets(secrets).values()])
     found = [*_in_files(run_root, masker), *_in_records(run_root, masker)]
     if as_json:
-        print_json({"run_id": run_root.name, "secrets": sorted(recipe.secrets), "leaks": found})
+        print_json({"run_id": run_root.name, "secrets": names, "leaks": found})
     else:
-        click.echo("\n".join(found) or f"{run_root.name}: no leak of {len(recipe.secrets)} secrets")
+        click.echo("\n".join(found) or f"{run_root.name}: no leak of {len(names)} secrets")
     return 1 if found else 0
 
 

@@ -57,7 +57,7 @@ ENCODINGS: dict[str, Callable[[str], str]] = {
 @pytest.mark.parametrize("encoding", ENCODINGS)
 def test_a_secret_is_found_in_every_encoding(token: str, encoding: str) -> None:
     """And masked."""
-    masker = Masker({"lab": token})
+    masker = Masker([token])
     text = f"before {ENCODINGS[encoding](token)} after"
 
     masked = masker.mask(text)
@@ -71,22 +71,22 @@ def test_a_secret_is_found_in_every_encoding(token: str, encoding: str) -> None:
 
 def test_each_line_of_a_key_is_a_secret() -> None:
     """A log shows one line of it as easily as all."""
-    masker = Masker({"key": PEM})
+    masker = Masker([PEM])
 
     assert masker.mask("see MIIEvQIBADANBgkqhkiG9w0B!") == f"see {MASK}!"
 
 
 def test_each_text_of_a_secret_that_is_json_is_one() -> None:
     """As the credentials that cloud services hand out."""
-    masker = Masker({"key": '{"user": "somebody-1", "keys": ["s3cr3t-value"], "n": 5}'})
+    masker = Masker(['{"user": "somebody-1", "keys": ["s3cr3t-value"], "n": 5}'])
 
     assert masker.mask("with s3cr3t-value") == f"with {MASK}"
 
 
 def test_other_text_stays_as_it_is(token: str) -> None:
     """Without secrets nothing is even looked at."""
-    assert Masker({}).mask("anything") == "anything"
-    assert Masker({"lab": token}).mask("anything") == "anything"
+    assert Masker([]).mask("anything") == "anything"
+    assert Masker([token]).mask("anything") == "anything"
 
 
 @pytest.mark.parametrize("value", ["", "abc", "       x"])
@@ -136,6 +136,22 @@ def test_a_step_gets_the_secret_that_it_asks_for(workshop: Workshop, token: str)
     assert ran.outcome.context.to_dict() == {"a.n_v1": len(token.encode()), "b.n_v1": 0, "c.n_v1": 0}
 
 
+def test_a_used_recipe_has_secrets_of_its_own(workshop: Workshop, token: str) -> None:
+    """It sees those alone that it declares, and in the whole run none of them is written down."""
+    count = 'echo "{\\"status\\": \\"ok\\", \\"outputs\\": {\\"%s.n_v1\\": ${#TOKEN}}}"; echo "$TOKEN" >&2'
+    used = recipe(shell("a", count % "a", ENV), head=HEAD)
+    workshop.write("used.yaml", f"{used}outputs: {{n: ctx.a.n_v1}}\n")
+    uses = "{name: sub, type: recipe, uses: ./used.yaml}"
+
+    ran = workshop.run(recipe(uses, shell("b", f"echo $LAB_TOKEN >&2; {OK}")), inline=False)
+    workshop.write("other.yaml", recipe(shell("a", OK, ENV)))
+    (problem,) = workshop.problems(recipe(uses.replace("used", "other"), head=HEAD))
+
+    assert ran.outcome.context.to_dict() == {"sub.n": len(token.encode())}
+    assert not Masker([token]).finds(everything_in(ran.root).decode("latin-1"))
+    assert "lab" in problem.message
+
+
 def leaking(workshop: Workshop, command: str, keys: str = "") -> tuple[Ran, Notes]:
     """Run a step that tries to write its secret somewhere."""
     notes = Notes()
@@ -159,7 +175,7 @@ def test_nothing_of_a_secret_is_kept(workshop: Workshop, token: str, command: st
     """Whatever a step does with it, no file of the run holds it in any form."""
     ran, notes = leaking(workshop, command)
 
-    masker = Masker({"lab": token})
+    masker = Masker([token])
     assert not masker.finds(everything_in(ran.root).decode("latin-1"))
     assert not any(masker.finds(f"{ending.stderr}{ending.problem}{ending.reason}") for ending in notes.endings)
     assert not masker.finds(json.dumps(ran.outcome.to_json()))
@@ -171,7 +187,7 @@ def test_a_secret_does_not_enter_the_context(workshop: Workshop, token: str) -> 
     ran, _ = leaking(workshop, command)
 
     assert ran.reasons == ["the value of 'a.key_v1' holds a secret"]
-    assert not Masker({"lab": token}).finds(everything_in(ran.root).decode("latin-1"))
+    assert not Masker([token]).finds(everything_in(ran.root).decode("latin-1"))
 
 
 def test_a_kept_result_depends_on_the_secret_and_does_not_hold_it(
@@ -180,7 +196,7 @@ def test_a_kept_result_depends_on_the_secret_and_does_not_hold_it(
     """Another secret is another key."""
     command = f"echo x >> calls.txt; {OK}"
     ran, _ = leaking(workshop, command, "cache: true")
-    assert not Masker({"lab": token}).finds(everything_in(ran.root).decode("latin-1"))
+    assert not Masker([token]).finds(everything_in(ran.root).decode("latin-1"))
     for value in (token, "another token"):
         monkeypatch.setenv("LAB_TOKEN", value)
         workshop.run(recipe(shell("a", command, f"{ENV}, cache: true"), head=HEAD), inline=False, fresh=True)
