@@ -15,7 +15,7 @@ from orchestrator.caching import CacheKey
 from orchestrator.catalog import check_unchanged
 from orchestrator.clock import monotonic
 from orchestrator.context import Change, Context
-from orchestrator.engine import Board
+from orchestrator.engine import Board, Due
 from orchestrator.errors import (
     ExpressionError,
     InvalidFileError,
@@ -27,7 +27,7 @@ from orchestrator.errors import (
 )
 from orchestrator.expressions import Scope, evaluate, evaluate_condition, resolve
 from orchestrator.fanning import fan_out
-from orchestrator.frames import Frame, Secrets, Task, add_to_merge, frame_outputs, nodes_of, sub_frame
+from orchestrator.frames import Frame, Secrets, Task, add_to_merge, frame_outputs, nodes_of, root_task, sub_frame
 from orchestrator.inputs import settle_inputs
 from orchestrator.invoke import happen
 from orchestrator.jsonsafe import JsonValue, dumps
@@ -48,7 +48,6 @@ from orchestrator.store.runs import (
     collect_task,
     expand_task,
     refuse_writes,
-    round_id,
     set_task_states,
     use_recipe,
 )
@@ -141,7 +140,8 @@ class Driver:
         self._loop_problem: Problem | None = None
         self._expired = False
         self._limits: dict[int, float] = {}
-        self._overdue: dict[int, str] = {}
+        self._given_up: dict[int, str] = {}
+        self._rounds: dict[int, tuple[Frame, int]] = {}
 
     def drive(self) -> Ending:
         """Tick until the run settles or is stopped."""
@@ -150,7 +150,8 @@ class Driver:
                 self._begin_round(1)
         limit = self._plan.recipe.timeout
         self._deadline = None if limit is None else monotonic() + limit
-        for position in self._frames:
+        for position, frame in self._frames.items():
+            self._rounds[position] = (frame, int(str(frame.context.get(ROUND_KEY, 1))))
             if self._board.state(position) is TaskState.RUNNING:
                 self._limit(self._tasks[position])
         while True:
@@ -221,11 +222,20 @@ class Driver:
                 calls += self._start(self._tasks[position])
             if due.settled is not None and self._merge_rest(self._root):
                 return due.settled
-            if due.round_is_over and self._merge_rest(self._root):
-                self._go_round()
+            self._end_rounds_of(due)
             if due.settled is None and due.is_idle:
                 return None
         return None
+
+    def _end_rounds_of(self, due: Due) -> None:
+        """Go on where the steps of the run, or of a used recipe, have ended a round."""
+        for position in due.rounds_below:
+            if self._merge_rest(self._frames[position]):
+                self._go_round(self._tasks[position])
+            else:
+                self._board.end_rounds(position)
+        if due.round_is_over and self._merge_rest(self._root):
+            self._go_round()
 
     def _start(self, task: Task) -> list[Call]:
         """Begin a task; a group is expanded, and of what fails or is skipped at once there is nothing to run."""
@@ -254,7 +264,9 @@ class Driver:
         """Tell whether it is there for a failure within its used recipe, and there was none."""
         if not task.frame.is_used or task.planned.node.phase is not Phase.ON_FAILURE:
             return False
-        return task.parent is not None and not self._board.lost_below(task.parent, before=Phase.ON_FAILURE)
+        if task.parent is None or task.parent in self._given_up:
+            return False
+        return not self._board.lost_below(task.parent, before=Phase.ON_FAILURE)
 
     def _limit(self, task: Task) -> None:
         """Take the time of the recipe that a task uses, where that may take so much and no more."""
@@ -270,40 +282,42 @@ class Driver:
             self._refuse_writes(merged.conflict)
         return merged.conflict is None
 
-    def _go_round(self) -> None:
+    def _go_round(self, group: Task | None = None) -> None:
         """Begin another round of the steps, or end them where the recipe says so or has no more rounds."""
-        rule, problem = self._plan.recipe.repeat, ""
+        frame, number = (self._root, self._round) if group is None else self._rounds[group.position]
+        rule, problem = frame.loaded.recipe.repeat, ""
         try:
-            is_done = rule is None or evaluate_condition(rule.until, self._root.scope)
+            is_done = rule is None or evaluate_condition(rule.until, frame.scope)
         except ExpressionError as error:
             is_done, problem = True, f"repeat.until: {error.message}"
-        if rule and not is_done and self._round < rule.max:
-            self._begin_round(self._round + 1)
+        if rule and not is_done and number < rule.max:
+            self._begin_round(number + 1, group)
             return
         if rule and not is_done:
             problem = f"repeat.until is still false after {rule.max} round{'' if rule.max == 1 else 's'}"
-        self._board.end_rounds()
-        if problem:
-            self._loop_problem = Problem("MS309", problem, self._plan.source.place(("repeat", "until")))
+        if problem and group is None:
+            self._loop_problem = Problem("MS309", problem, frame.loaded.source.place(("repeat", "until")))
             self._board.stop_steps(problem)
+        elif problem and group is not None:
+            self._given_up[group.position] = problem
+        self._board.end_rounds(None if group is None else group.position)
 
-    def _begin_round(self, number: int) -> None:
+    def _begin_round(self, number: int, group: Task | None = None) -> None:
         """Add the steps once more; they see the round's number and all that was written before."""
-        planned = [task for task in self._plan.tasks if task.node.phase is Phase.STEPS] if number > 1 else []
-        first, change = add_round(self._database, number, [task.to_json() for task in planned])
-        self._root.context.apply([change])
-        self._round = number
-        tasks = [
-            Task(
-                position=first + task.position,
-                task_id=round_id(task.step, number),
-                planned=task,
-                frame=self._root,
-            )
-            for task in planned
-        ]
+        frame = self._root if group is None else self._frames[group.position]
+        planned = [task for task in frame.planned if task.node.phase is Phase.STEPS] if number > 1 else []
+        first, change = add_round(
+            self._database, number, [task.to_json() for task in planned], within=group.task_id if group else ""
+        )
+        frame.context.apply([change])
+        if group is None:
+            self._round = number
+            tasks = [root_task(first + task.position, task, frame, number) for task in planned]
+        else:
+            self._rounds[group.position] = (frame, number)
+            tasks = [group.step_task(first + task.position, task, frame, number) for task in planned]
         self._tasks += tasks
-        self._board.add_round([task.node for task in tasks])
+        self._board.add_round([task.node for task in tasks], None if group is None else group.position)
         add_to_merge(tasks, set())
         for task in tasks:
             if task.planned.left_out:
@@ -369,6 +383,9 @@ class Driver:
         tasks = [task.step_task(first + step.position, step, frame) for step in sub.tasks]
         self._limit(task)
         self._frames[task.position] = frame
+        self._rounds[task.position] = (frame, 1)
+        if sub.loaded.recipe.repeat:
+            frame.context.apply([Change(ROUND_KEY, "1", "repeat")])
         self._tasks += tasks
         self._board.expanded(task.position, nodes_of(tasks))
         add_to_merge(tasks, set())
@@ -385,7 +402,7 @@ class Driver:
         if task.is_fan:
             reason = f"{lost} of {counts.total()} items failed or were not started" if lost else ""
             state = TaskState.FAILED if lost and not task.planned.node.allow_failure else state
-        elif self._merge_rest(frame := self._frames[task.position]) and not lost:
+        elif self._merge_rest(frame := self._frames[task.position]) and not (lost or task.position in self._given_up):
             try:
                 changes = frame_outputs(frame, task.planned)
             except (ExpressionError, NotJsonSafeError) as error:
@@ -396,7 +413,7 @@ class Driver:
         else:
             lost = max(lost, 1)
             said = f"{lost} of its {counts.total()} steps failed or were not started"
-            state, reason = TaskState.FAILED, self._overdue.get(task.position, said)
+            state, reason = TaskState.FAILED, self._given_up.get(task.position, said)
         self._end_group(task, state, reason, changes, problem)
 
     def _end_group(
@@ -443,8 +460,8 @@ class Driver:
             if self._board.has_open_steps(group):
                 task = self._tasks[group]
                 limit = task.planned.sub.loaded.recipe.timeout if task.planned.sub else 0
-                self._overdue[group] = f"{task.task_id} took more than {limit:g} seconds"
-                self._board.stop_below(group, self._overdue[group])
+                self._given_up[group] = f"{task.task_id} took more than {limit:g} seconds"
+                self._board.stop_below(group, self._given_up[group])
                 spare = {key for key, running in self._running.items() if not self._is_overdue(running.task)}
                 self._pool.interrupt(f"timeout of {task.task_id}", spare=spare)
         return bool(over)
@@ -454,7 +471,7 @@ class Driver:
         above = task
         while above.parent is not None:
             above = self._tasks[above.parent]
-            if above.position in self._overdue:
+            if above.position in self._given_up:
                 return task.closes <= above.closes
         return False
 

@@ -10,6 +10,7 @@ import heapq
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from orchestrator.nodes import Node, Phase
 from orchestrator.states import ENDED_TASKS, SATISFIED_TASKS, RunState, TaskState
@@ -20,7 +21,8 @@ class Due:
     """What is to be done now, by position; ``wake_at`` is when the next retry is due, in the board's clock.
 
     Groups among ``start`` are to be expanded, those in ``collect`` have no task left that could change them. Where the
-    ``round_is_over``, all steps have succeeded and somebody has to say whether there is another round of them.
+    ``round_is_over``, all steps have succeeded and somebody has to say whether there is another round of them; so with
+    those of the groups in ``rounds_below``.
     """
 
     start: tuple[int, ...] = ()
@@ -28,13 +30,14 @@ class Due:
     block: tuple[tuple[int, str], ...] = ()
     skip: tuple[tuple[int, str], ...] = ()
     round_is_over: bool = False
+    rounds_below: tuple[int, ...] = ()
     settled: RunState | None = None
     wake_at: float | None = None
 
     @property
     def is_idle(self) -> bool:
         """Tell whether there is nothing to do that could make something else due."""
-        return not (self.start or self.collect or self.skip or self.round_is_over)
+        return not (self.start or self.collect or self.skip or self.round_is_over or self.rounds_below)
 
 
 class Board:
@@ -72,7 +75,9 @@ class Board:
         self._closing: list[int] = []
         self._taken_up: set[int] = set()
         self._unended: dict[int, int] = {}
-        self._below: dict[int, range] = {}
+        self._below: dict[int, list[range]] = {}
+        self._open_steps: dict[int, int] = {}
+        self._rounds_over: list[int] = []
         self._running: set[int] = set()
         self._failures: dict[int, int] = {}
         self._failed: list[int] = []
@@ -101,13 +106,14 @@ class Board:
             heapq.heappush(self._ready, heapq.heappop(self._delayed)[1])
         if self._stops_steps and not self._running:
             self._give_up_steps()
+        rounds_below = self._take_rounds()
         skip = self._enter_phases()
         start = tuple(self._pick(slots))
         block, self._blocked = tuple(self._blocked), []
         collect, self._collectable = tuple(sorted(self._collectable)), []
         stops = self._stops_steps
         wake_at = min((at for at, position in self._delayed if not stops or self._is_closing(position)), default=None)
-        is_busy = bool(start or collect or skip or self._running)
+        is_busy = bool(start or collect or skip or rounds_below or self._running)
         is_over = not is_busy and self._awaits_round()
         settled = None if is_busy or is_over else self._settled()
         return Due(
@@ -116,13 +122,14 @@ class Board:
             block=block,
             skip=skip,
             round_is_over=is_over,
+            rounds_below=rounds_below,
             settled=settled,
             wake_at=wake_at,
         )
 
     def counts_below(self, position: int) -> Counter[TaskState]:
         """Count the tasks of a group by their states."""
-        return Counter(self._states[child] for child in self._below.get(position, ()))
+        return Counter(self._states[child] for child in self._children(position))
 
     def stop_steps(self, reason: str) -> None:
         """Give up every step that has not begun, for a reason that is no step's failure, and go on to what follows."""
@@ -130,7 +137,7 @@ class Board:
 
     def stop_below(self, group: int, reason: str) -> None:
         """Give up every step of a used recipe that has not begun, and go on to what that recipe does last."""
-        for position in self._below.get(group, ()):
+        for position in self._children(group):
             if self._nodes[position].part is not Phase.STEPS:
                 continue
             if self._states[position] is TaskState.PENDING:
@@ -152,8 +159,7 @@ class Board:
         return any(self._states[child] not in ENDED_TASKS for child in self._of_parts(group, Phase.ON_FAILURE))
 
     def _of_parts(self, group: int, before: Phase | None) -> Iterator[int]:
-        children = self._below.get(group, ())
-        return (child for child in children if before is None or self._nodes[child].part < before)
+        return (child for child in self._children(group) if before is None or self._nodes[child].part < before)
 
     def halt(self) -> None:
         """Start no further step; when those that run have ended, the last phase is due."""
@@ -172,29 +178,79 @@ class Board:
         count = len(self._nodes) - first
         self._states.extend([TaskState.PENDING] * count)
         self._unended[position] = count
-        self._below[position] = range(first, first + count)
+        self._below[position] = []
         self._open[self._nodes[position].phase] += count
-        for child in self._below[position]:
-            self._link(child)
+        self._join(position, range(first, first + count))
+        self._begin_rounds(position)
+        for child in range(first, first + count):
             if not self._missing.get(child):
                 self._make_ready(child)
-        if not count:
+        if not self._unended[position]:
             self._collectable.append(position)
 
-    def add_round(self, nodes: Sequence[Node]) -> None:
-        """Note another round of the steps; they take the next positions."""
+    def add_round(self, nodes: Sequence[Node], group: int | None = None) -> None:
+        """Note another round of the steps, of the run or of a group; they take the next positions."""
         first = len(self._nodes)
         self._nodes.extend(nodes)
         self._states.extend([TaskState.PENDING] * len(nodes))
-        self._open[Phase.STEPS] += len(nodes)
-        for position in range(first, len(self._nodes)):
-            self._link(position)
+        positions = range(first, len(self._nodes))
+        self._open[Phase.STEPS if group is None else self._nodes[group].phase] += len(nodes)
+        if group is None:
+            for position in positions:
+                self._link(position)
+        else:
+            self._unended[group] += len(nodes)
+            self._open_steps[group] += len(nodes)
+            self._join(group, positions)
+        for position in positions:
             if not self._missing.get(position):
-                heapq.heappush(self._ready, position)
+                self._make_ready(position)
 
-    def end_rounds(self) -> None:
-        """Note that there is no further round of the steps."""
-        self._in_rounds = False
+    def end_rounds(self, group: int | None = None) -> None:
+        """Note that there is no further round of the steps, of the run or of a group."""
+        if group is None:
+            self._in_rounds = False
+            return
+        del self._open_steps[group]
+        for child in self._children(group):
+            if self._nodes[child].part is not Phase.STEPS:
+                self._count_down(child)
+        self._count_ended_below(group)
+
+    def _begin_rounds(self, group: int) -> None:
+        """Hold what a used recipe does last, and its end, until somebody says that there is no further round."""
+        if not self._nodes[group].has_rounds:
+            return
+        self._unended[group] += 1
+        self._open_steps[group] = sum(self._states[child] not in ENDED_TASKS for child in self._steps_of(group))
+        if not self._open_steps[group]:
+            self._rounds_over.append(group)
+        for child in self._children(group):
+            if self._nodes[child].part is not Phase.STEPS:
+                self._missing[child] = self._missing.get(child, 0) + 1
+
+    def _steps_of(self, group: int) -> Iterator[int]:
+        return self._of_parts(group, Phase.ON_FAILURE)
+
+    def _take_rounds(self) -> tuple[int, ...]:
+        """Give the groups of which a round is over, but for those that have no further one since a step failed."""
+        if self._halted:
+            return ()
+        over, self._rounds_over = self._rounds_over, []
+        going_on = tuple(group for group in over if not self._stops_steps and not self.lost_below(group))
+        for group in over:
+            if group not in going_on:
+                self.end_rounds(group)
+        return going_on
+
+    def _children(self, group: int) -> Iterator[int]:
+        return chain.from_iterable(self._below.get(group, ()))
+
+    def _join(self, group: int, children: range) -> None:
+        """Note tasks of a group, which come next to one another."""
+        self._below.setdefault(group, []).append(children)
+        for child in children:
+            self._link(child)
 
     def ended(self, position: int, state: TaskState) -> None:
         """Note that a task ended, and release or block those that wait for it."""
@@ -239,14 +295,24 @@ class Board:
             self._open[node.phase] += is_open
             if node.parent is not None:
                 self._unended[node.parent] = self._unended.get(node.parent, 0) + is_open
-                self._below[node.parent] = range(self._below.get(node.parent, range(position, 0)).start, position + 1)
+                self._note_below(node.parent, position)
             self._link(position)
+        for position, state in enumerate(self._states):
+            if state is TaskState.RUNNING:
+                self._begin_rounds(position)
         for position, state in enumerate(self._states):
             if state in ENDED_TASKS and not self._counts_as_success(position):
                 self._fail(position, state)
         self._is_folded = True
         for position, state in enumerate(self._states):
             self._take_up(position, state)
+
+    def _note_below(self, group: int, child: int) -> None:
+        ranges = self._below.setdefault(group, [])
+        if ranges and ranges[-1].stop == child:
+            ranges[-1] = range(ranges[-1].start, child + 1)
+        else:
+            ranges.append(range(child, child + 1))
 
     def _link(self, position: int) -> None:
         node = self._nodes[position]
@@ -278,7 +344,7 @@ class Board:
 
     def _let_in(self, group: int) -> None:
         """Make ready what belongs to a group that waited and was expanded before."""
-        for child in self._below.get(group, ()):
+        for child in self._children(group):
             if not self._missing.get(child):
                 self._admit(child)
 
@@ -379,10 +445,18 @@ class Board:
     def _count_end(self, position: int) -> None:
         node = self._nodes[position]
         self._open[node.phase] -= 1
-        if node.parent is not None:
-            self._unended[node.parent] -= 1
-            if not self._unended[node.parent]:
-                self._collectable.append(node.parent)
+        if node.parent is None:
+            return
+        if node.part is Phase.STEPS and node.parent in self._open_steps:
+            self._open_steps[node.parent] -= 1
+            if not self._open_steps[node.parent]:
+                self._rounds_over.append(node.parent)
+        self._count_ended_below(node.parent)
+
+    def _count_ended_below(self, group: int) -> None:
+        self._unended[group] -= 1
+        if not self._unended[group]:
+            self._collectable.append(group)
 
     def _give_up_steps(self) -> None:
         """Block every step that has not begun; one that was halted stays pending, since the run goes on later."""

@@ -17,6 +17,7 @@ from orchestrator.merge import Merge, Merged
 from orchestrator.nodes import Node, Phase
 from orchestrator.plan import PlannedTask, SubRecipe, settle_vars
 from orchestrator.recipe.load import LoadedRecipe
+from orchestrator.store.runs import round_id
 
 # The values of secrets by their names, by the file of the recipe that declares them.
 Secrets = Mapping[str, Mapping[str, str]]
@@ -43,7 +44,8 @@ class Frame:
 class Task:
     """One task of the run: a step, or a step with one of the items that it fans out over, as JSON text.
 
-    ``parent`` is the task that was expanded into this one, for an item or a step of a used recipe.
+    ``parent`` is the task that was expanded into this one, for an item or a step of a used recipe; ``round`` tells
+    which time it is in a recipe that repeats its steps.
     """
 
     position: int
@@ -52,6 +54,7 @@ class Task:
     frame: Frame
     parent: int | None = None
     item: str | None = None
+    round: int = 1
     phase: Phase = Phase.STEPS
     closes: Phase = Phase.STEPS
 
@@ -94,6 +97,7 @@ class Task:
             after_end=tuple(self.first + position for position in after_end),
             locks=planned.locks if self.item is not None else planned.node.locks,
             is_group=planned.node.is_group if self.item is None else planned.sub is not None,
+            has_rounds=not self.is_fan and planned.sub is not None and planned.sub.loaded.recipe.repeat is not None,
             parent=self.parent,
             phase=self.phase,
             part=planned.node.phase,
@@ -106,11 +110,12 @@ class Task:
             self, position=position, task_id=f"{self.task_id}[{name}]", parent=self.position, item=text
         )
 
-    def step_task(self, position: int, planned: PlannedTask, frame: Frame) -> Task:
-        """Give the task of a step of the recipe that it uses."""
+    def step_task(self, position: int, planned: PlannedTask, frame: Frame, number: int = 1) -> Task:
+        """Give the task of a step, in one of its rounds, of the recipe that it uses."""
         return Task(
             position=position,
-            task_id=f"{self.task_id}/{planned.step}",
+            task_id=f"{self.task_id}/{round_id(planned.step, number)}",
+            round=number,
             planned=planned,
             frame=frame,
             parent=self.position,
@@ -143,6 +148,18 @@ class Task:
         if self.frame.context is shared:
             return hidden
         return (*_instead_of(shared, self.frame.context), *hidden)
+
+
+def root_task(position: int, planned: PlannedTask, frame: Frame, number: int = 1) -> Task:
+    """Give the task of a step, in one of its rounds, of the recipe that is run."""
+    return Task(
+        position=position,
+        task_id=round_id(planned.step, number),
+        planned=planned,
+        frame=frame,
+        round=number,
+        phase=planned.node.phase,
+    )
 
 
 def sub_frame(sub: SubRecipe, inputs: dict[str, JsonValue], around: dict[str, JsonValue], secrets: Secrets) -> Frame:
@@ -187,7 +204,7 @@ def add_to_merge(tasks: list[Task], positions_with_writes: set[int]) -> None:
     for task in sorted(tasks, key=lambda task: task.planned.node.phase):
         is_step = task.planned.node.phase is Phase.STEPS
         if task.item is None and (is_step or task.position in positions_with_writes):
-            is_first_of_round = bool(task.first) and task.parent is None and not task.planned.node.after
+            is_first_of_round = task.round > 1 and not task.planned.node.after
             after = [task.first + position for position in task.planned.node.after]
             task.frame.merge.add(task.position, after if is_step and not is_first_of_round else None)
 

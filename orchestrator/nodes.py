@@ -47,9 +47,9 @@ class Node:
 
     ``after`` holds the positions of the tasks that must succeed before it, ``after_end`` those that must only have
     ended. ``locks`` names what only one task at a time may hold. A group has no attempts of its own: it is expanded
-    into tasks whose ``parent`` it is, and ends when they have. ``phase`` is that of the run, ``part`` that within its
-    own recipe. What ``closes`` a used recipe runs even where no further step is started: it is the latest part of the
-    task and of those that it stands below.
+    into tasks whose ``parent`` it is, and ends when they have; one that ``has_rounds`` uses a recipe that may repeat
+    its steps. ``phase`` is that of the run, ``part`` that within its own recipe. What ``closes`` a used recipe runs
+    even where no further step is started: it is the latest part of the task and of those that it stands below.
     """
 
     task_id: str
@@ -62,4 +62,5 @@ class Node:
     part: Phase = Phase.STEPS
     closes: Phase = Phase.STEPS
     is_group: bool = False
+    has_rounds: bool = False
     parent: int | None = None

@@ -5,6 +5,7 @@ Nothing is written, imported or started here.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import hashlib
 import json
@@ -260,7 +261,7 @@ def _check_files(loaded: LoadedRecipe, project: Project) -> _Found:
 
 def _look(loaded: LoadedRecipe, project: Project, using: tuple[Path, ...] = ()) -> tuple[_Found, list[Problem]]:
     """Find what steps run, and all that is wrong with it; ``using`` are the recipes that led here."""
-    problems = [*unsupported(loaded, is_used=bool(using))]
+    problems = [*unsupported(loaded)]
     files = _find_files(loaded, project, problems)
     subs: dict[str, SubRecipe] = {}
     chain = (*using, (project.recipe_folder / Path(loaded.source.name).name).resolve())
@@ -380,6 +381,8 @@ def _tasks(loaded: LoadedRecipe, found: _Found, left_out: Mapping[str, str]) -> 
 
 
 def _using(position: int, step: RecipeStep, sub: SubRecipe, node: Node, left_out: str) -> PlannedTask:
+    if sub.loaded.recipe.repeat and _fan(step) is None:
+        node = dataclasses.replace(node, has_rounds=True)
     parts = [sub.loaded.source.sha256, *(task.definition_sha256 for task in sub.tasks)]
     settled = {
         "after": [*node.after, *node.after_end],

@@ -19,7 +19,7 @@ from orchestrator.driver import Driver, Ending, Means
 from orchestrator.engine import Board
 from orchestrator.errors import StoreError, UsageError
 from orchestrator.files import replace_file, sweep_temporaries
-from orchestrator.frames import Frame, Secrets, Task, add_to_merge, nodes_of, sub_frame
+from orchestrator.frames import Frame, Secrets, Task, add_to_merge, nodes_of, root_task, sub_frame
 from orchestrator.invoke import happen
 from orchestrator.jsonsafe import JsonValue, dumps
 from orchestrator.merge import Merge
@@ -38,6 +38,7 @@ from orchestrator.store.leases import lost_log, take
 from orchestrator.store.queries import TaskRow, count_failures, read_open_attempts, read_run, read_tasks
 from orchestrator.store.runs import (
     OUTPUTS_KEY,
+    ROUND_KEY,
     put_inputs,
     redefine_tasks,
     reset_tasks,
@@ -218,19 +219,28 @@ def _tasks(root: Frame, rows: tuple[TaskRow, ...], secrets: Secrets) -> list[Tas
         if row.parent is not None:
             frame = tasks[row.parent].frame if row.item_json is not None else used[row.parent]
         planned = steps[id(frame)][row.step]
+        number = _round_of(row, tasks)
         if row.parent is None:
-            phase = planned.node.phase
-            tasks.append(Task(position=row.position, task_id=row.task_id, planned=planned, frame=frame, phase=phase))
+            tasks.append(root_task(row.position, planned, frame, number))
         elif row.item_json is not None:
             tasks.append(tasks[row.parent].item_task(row.position, row.item_id, row.item_json))
         else:
-            tasks.append(tasks[row.parent].step_task(row.position, planned, frame))
+            tasks.append(tasks[row.parent].step_task(row.position, planned, frame, number))
+            if frame.loaded.recipe.repeat:
+                frame.context.apply([Change(ROUND_KEY, str(number), "repeat")])
         if planned.sub is not None and row.inputs_json is not None:
             frame = used[row.position] = sub_frame(planned.sub, json.loads(row.inputs_json), root.names, secrets)
             steps[id(frame)] = {task.step: task for task in frame.planned}
         elif row.parent is not None and row.item_json is None and row.status in ENDED_TASKS:
             frame.names["steps"][row.step] = {"status": row.status.value}  # type: ignore[index,call-overload]
     return tasks
+
+
+def _round_of(row: TaskRow, tasks: list[Task]) -> int:
+    """Give the round in which a step's task stands: the end of its id, such as ``@2``, says so from the second on."""
+    before = f"{tasks[row.parent].task_id}/{row.step}" if row.parent is not None else row.step
+    is_later = row.item_json is None and row.task_id.startswith(f"{before}@")
+    return int(row.task_id[len(before) + 1 :]) if is_later else 1
 
 
 def _recall_writes(database: Database, tasks: list[Task]) -> None:

@@ -36,7 +36,6 @@ _STEP_KEYS = {
 }
 _ROUTING = "MATTERSTACK_OPERATOR"
 _TYPES = (HumanStep, ExperimentStep)
-_USED_KEYS = {"repeat": "set it in the recipe that is run"}
 _USING_KEYS = {
     "operator_key": "leave it out; the steps of that recipe then run on this machine",
     "save": "name the value under 'outputs' of that recipe",
@@ -45,15 +44,12 @@ _USING_KEYS = {
 }
 
 
-def unsupported(loaded: LoadedRecipe, *, is_used: bool = False) -> Iterator[Problem]:
-    """Give a problem, with its place, for every construct of a recipe that is not executed yet.
-
-    A recipe that ``is_used`` by a step of another can do less than one that is run.
-    """
+def unsupported(loaded: LoadedRecipe) -> Iterator[Problem]:
+    """Give a problem, with its place, for every construct of a recipe that is not executed yet."""
     recipe = loaded.recipe
     of_recipe = partial(_place, loaded.source)
     of_defaults = partial(of_recipe, "defaults")
-    yield from _keys(recipe, of_recipe, {**_RECIPE_KEYS, **(_USED_KEYS if is_used else {})})
+    yield from _keys(recipe, of_recipe, _RECIPE_KEYS)
     yield from _keys(recipe.defaults, of_defaults, _DEFAULTS_KEYS)
     yield from _parts(recipe.defaults, of_defaults)
     for step in recipe.every_step():

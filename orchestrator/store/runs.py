@@ -129,9 +129,16 @@ def round_id(step: str, number: int) -> str:
     return step if number == 1 else f"{step}@{number}"
 
 
-def add_round(database: Database, number: int, steps: Sequence[Mapping[str, Any]]) -> tuple[int, Change]:
-    """Record another round of steps, each as planned; return the first position and the write of the round's number."""
+def add_round(
+    database: Database, number: int, steps: Sequence[Mapping[str, Any]], *, within: str = ""
+) -> tuple[int, Change]:
+    """Record another round of steps, each as planned; return the first position and the write of the round's number.
+
+    The steps are those of the run, or those of the recipe that a task uses, which has a context of its own.
+    """
     change = Change(ROUND_KEY, str(number), "repeat")
+    if within:
+        return _add_round_within(database, within, number, steps), change
     left_out = [round_id(step["step"], number) for step in steps if "status" in step]
     payload = {"round": number, "left_out": left_out, "writes": {ROUND_KEY: text_digest(str(number))}}
     seq = append_event(database, "run.round", payload)
@@ -150,6 +157,37 @@ def add_round(database: Database, number: int, steps: Sequence[Mapping[str, Any]
     )
     insert_tasks(database, tasks, seq=seq)
     return int(first), change
+
+
+def _add_round_within(database: Database, task_id: str, number: int, steps: Sequence[Mapping[str, Any]]) -> int:
+    payload = {"round": number, "task_id": task_id, "left_out": [], "writes": {}}
+    seq = append_event(database, "run.round", payload)
+    position, phase = database.one("SELECT position, phase FROM tasks WHERE task_id = ?", (task_id,)) or (0, 0)
+    return _insert_steps(database, task_id, position, phase, steps, seq=seq, number=number)
+
+
+def _insert_steps(
+    database: Database,
+    task_id: str,
+    position: int,
+    phase: int,
+    steps: Sequence[Mapping[str, Any]],
+    *,
+    seq: int,
+    number: int = 1,
+) -> int:
+    """Make one task of each step of a recipe that a task uses; return the first position."""
+    (first,) = database.one("SELECT max(position) + 1 FROM tasks") or (0,)
+    rows = (
+        (first + index, f"{task_id}/{round_id(step['step'], number)}", step["step"], step["definition_sha256"])
+        for index, step in enumerate(steps)
+    )
+    database.write_many(
+        "INSERT INTO tasks (position, task_id, step, definition_sha256, phase, status, parent, seq)"
+        " VALUES (?, ?, ?, ?, ?, 'PENDING', ?, ?)",
+        ((*row, phase, position, seq) for row in rows),
+    )
+    return int(first)
 
 
 def expand_task(database: Database, task_id: str, items: Sequence[tuple[str, str]]) -> int:
@@ -185,16 +223,7 @@ def use_recipe(
         "UPDATE tasks SET status = 'RUNNING', status_reason = '', inputs_json = ?, seq = ? WHERE position = ?",
         (text, seq, position),
     )
-    (first,) = database.one("SELECT max(position) + 1 FROM tasks") or (0,)
-    database.write_many(
-        "INSERT INTO tasks (position, task_id, step, phase, definition_sha256, status, parent, seq)"
-        " VALUES (?, ?, ?, ?, ?, 'PENDING', ?, ?)",
-        (
-            (first + index, f"{task_id}/{step['step']}", step["step"], phase, step["definition_sha256"], position, seq)
-            for index, step in enumerate(steps)
-        ),
-    )
-    return int(first)
+    return _insert_steps(database, task_id, position, phase, steps, seq=seq)
 
 
 def collect_task(

@@ -117,3 +117,81 @@ def test_what_comes_last_comes_once(workshop: Workshop) -> None:
     assert ran.outcome.status is RunState.COMPLETED
     assert ran.outcome.context.get("n.x_v1") == 9
     assert '"n.x_v1": 9' in (ran.root / "context.json").read_text()
+
+
+SUB = "{name: sub, type: recipe, uses: ./used.yaml}"
+
+
+def used(until: str, most: int = 9, head: str = "") -> str:
+    """Write a recipe to be used that counts its rounds, and one that uses it."""
+    return f"{looping(until, most, head)}outputs: {{ n: ctx.n.x_v1, round: ctx._loop.index_v1 }}\n"
+
+
+def test_a_used_recipe_repeats_its_steps(workshop: Workshop) -> None:
+    """In its own context; what it does last comes after the last round, and what waits for it after that."""
+    workshop.write("used.yaml", used("ctx.n.x_v1 == 3", head=f"finally: [{python('off')}]\n"))
+    notes = Notes()
+
+    ran = workshop.run(recipe(SUB, python("after")), reporter=notes)
+
+    rounds = [f"sub/{name}{suffix}" for suffix in ("", "@2", "@3") for name in ("count", "note")]
+    assert notes.started == [*rounds, "sub/off", "after"]
+    assert ran.outcome.context.to_dict() == {"sub.n": 3, "sub.round": 3}
+
+
+def test_items_repeat_each_by_itself(workshop: Workshop) -> None:
+    """One may need more rounds than another."""
+    text = used("ctx.n.x_v1 == inputs.most", head="inputs: { most: { type: number } }\n")
+    workshop.write("used.yaml", text)
+    each = "{name: sub, type: recipe, uses: ./used.yaml, foreach: [1, 3], args: { most: '${{ item }}' }}"
+
+    ran = workshop.run(recipe(each))
+
+    assert ran.outcome.context.get("sub.round") == {"1": 1, "3": 3}
+
+
+@pytest.mark.parametrize("cut_at", ["sub/note", "sub/count@2", "sub/note@2", "sub/off", "after"])
+def test_a_used_loop_goes_on_after_a_power_cut(workshop: Workshop, cut_at: str) -> None:
+    """In the round where it was."""
+
+    class Cut(PowerCut):
+        def tell(self, happening: object) -> None:
+            if getattr(happening, "task_id", "") == cut_at:
+                super().tell(happening)  # type: ignore[arg-type]
+
+    workshop.write("used.yaml", used("ctx.n.x_v1 == 3", head=f"finally: [{python('off')}]\n"))
+    text = recipe(SUB, python("after"))
+    with pytest.raises(SystemExit):
+        workshop.run(text, reporter=Cut())
+
+    ran = workshop.run(text)
+
+    assert ran.outcome.context.to_dict() == {"sub.n": 3, "sub.round": 3}
+    assert sum(row.attempt_count for row in ran.tasks.values()) == 9
+
+
+def test_a_used_loop_that_does_not_end_fails(workshop: Workshop) -> None:
+    """What is there for a failure runs, in that recipe and in the one that uses it."""
+    logs = "on_failure: [{name: logs, type: python, module: ./steps.py, function: Write}]\n"
+    workshop.write("used.yaml", used("ctx.n.x_v1 > 9", 2, logs))
+
+    ran = workshop.run(recipe(SUB, head=logs))
+
+    assert ran.tasks["sub"].status_reason == "repeat.until is still false after 2 rounds"
+    assert (ran.tasks["sub/logs"].status, ran.tasks["logs"].status) == ("COMPLETED", "COMPLETED")
+    assert ran.outcome.reason == "repeat.until is still false after 2 rounds"
+
+
+def test_a_failed_round_of_a_used_recipe_is_tried_again(workshop: Workshop) -> None:
+    """A retry goes on with it, and what it does last is done once more."""
+    flaky = "{name: flaky, type: python, module: ./steps.py, function: FailFirst, args: { times: 1 }}"
+    head = f"repeat: {{until: 'ctx._loop.index_v1 == 2', max: 3}}\nfinally: [{python('off')}]\n"
+    workshop.write("used.yaml", recipe(flaky, head=head))
+    first = workshop.run(recipe(SUB))
+    assert first.outcome.status is RunState.FAILED
+
+    again = Ran(outcome=retry_run(first.root, DriveOptions(inline=True)))
+
+    assert again.outcome.status is RunState.COMPLETED
+    counts = {name: row.attempt_count for name, row in again.tasks.items()}
+    assert counts == {"sub": 0, "sub/flaky": 2, "sub/off": 2, "sub/flaky@2": 1}
