@@ -270,7 +270,7 @@ class Driver:
 
     def _limit(self, task: Task) -> None:
         """Take the time of the recipe that a task uses, where that may take so much and no more."""
-        timeout_sec = task.planned.sub.loaded.recipe.timeout if task.planned.sub else None
+        timeout_sec = _limit_sec(task)
         if timeout_sec is not None:
             self._limits[task.position] = monotonic() + timeout_sec
 
@@ -459,8 +459,7 @@ class Driver:
             del self._limits[group]
             if self._board.has_open_steps(group):
                 task = self._tasks[group]
-                limit = task.planned.sub.loaded.recipe.timeout if task.planned.sub else 0
-                self._given_up[group] = f"{task.task_id} took more than {limit:g} seconds"
+                self._given_up[group] = f"{task.task_id} took more than {_limit_sec(task):g} seconds"
                 self._board.stop_below(group, self._given_up[group])
                 spare = {key for key, running in self._running.items() if not self._is_overdue(running.task)}
                 self._pool.interrupt(f"timeout of {task.task_id}", spare=spare)
@@ -790,6 +789,12 @@ def _ending(
         stderr=done.stderr if problem else "",
         problem=problem,
     )
+
+
+def _limit_sec(task: Task) -> float | None:
+    """Give the seconds that the steps of the recipe which a task uses may take: the lesser of the two that say so."""
+    own = task.planned.sub.loaded.recipe.timeout if task.planned.sub else None
+    return min((limit for limit in (task.planned.timeout_sec, own) if limit is not None), default=None)
 
 
 def _missing(names: Sequence[str]) -> tuple[str, ...]:

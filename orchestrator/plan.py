@@ -400,6 +400,7 @@ def _using(position: int, step: RecipeStep, sub: SubRecipe, node: Node, left_out
         sub=sub,
         args=step.args,
         when=step.when or "",
+        timeout_sec=step.timeout,
         left_out=left_out,
     )
 
@@ -417,7 +418,8 @@ def _node(
     phase: Phase,
     after: tuple[int, ...],
 ) -> Node:
-    is_group = _fan(step) is not None or isinstance(step, RecipeStep)
+    own = None if isinstance(step, RecipeStep) else step
+    is_group = own is None or _fan(step) is not None
     is_shared = step.parallel or is_group or (file is not None and file.parallelizable)
     needs_success = phase is Phase.STEPS or step.depends_on is not None
     return Node(
@@ -425,8 +427,8 @@ def _node(
         after=after if needs_success else (),
         after_end=() if needs_success else after,
         allow_failure=step.allow_failure,
-        retry=_retry_rule(step.retry or loaded.recipe.defaults.retry),
-        locks=() if is_group else (*(() if is_shared else (LANE,)), *step.locks),
+        retry=RetryRule() if own is None else _retry_rule(own.retry or loaded.recipe.defaults.retry),
+        locks=() if own is None or is_group else (*(() if is_shared else (LANE,)), *own.locks),
         phase=phase,
         is_group=is_group,
     )

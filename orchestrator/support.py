@@ -36,12 +36,6 @@ _STEP_KEYS = {
 }
 _ROUTING = "MATTERSTACK_OPERATOR"
 _TYPES = (HumanStep, ExperimentStep)
-_USING_KEYS = {
-    "operator_key": "leave it out; the steps of that recipe then run on this machine",
-    "save": "name the value under 'outputs' of that recipe",
-    "success": "say it of the steps of that recipe",
-    **dict.fromkeys(("timeout", "retry", "locks"), "set it on the steps of that recipe"),
-}
 
 
 def unsupported(loaded: LoadedRecipe) -> Iterator[Problem]:
@@ -57,9 +51,7 @@ def unsupported(loaded: LoadedRecipe) -> Iterator[Problem]:
         if isinstance(step, _TYPES):
             message = f"steps of type {step.type!r} are not executed yet"
             yield Problem(CODE, message, of_step("type"), "use type 'python' or 'shell'")
-        elif isinstance(step, RecipeStep):
-            yield from _keys(step, of_step, _USING_KEYS)
-        else:
+        elif not isinstance(step, RecipeStep):
             yield from _keys(step, of_step, _STEP_KEYS)
             yield from _parts(step, of_step)
 

@@ -209,22 +209,13 @@ class _Step(_Part):
         None, description="The steps that must end first, instead of the one before this in the list."
     )
     parallel: bool = Field(default=False, description="Whether it may run beside its neighbours that say the same.")
-    operator_key: Maybe[OperatorKey] = Field(
-        None, description="Where it runs, such as hpc.default; the site's operators.yaml says what that means."
-    )
     foreach: Maybe[Items] = Field(
         None, description="Makes one task for each item of a list or of one ${{ expression }}."
     )
     matrix: dict[Identifier, Items] = Field(
         default_factory=dict, description="Makes one task for each combination of the values of its axes."
     )
-    save: dict[WrittenKey, Text] = Field(
-        default_factory=dict,
-        description="Context keys to write: a bare expression, or file.json:path for a value in a result file.",
-    )
-    success: Success = Field(default_factory=Success, description="What must hold for the step to have succeeded.")
     allow_failure: bool = Field(default=False, description="Whether the run goes on, and succeeds, when it fails.")
-    locks: Listed[Text] = Field((), description="Things that only one step at a time may use, such as an instrument.")
 
     @model_validator(mode="after")
     def _fans_out_one_way(self) -> Self:
@@ -233,7 +224,21 @@ class _Step(_Part):
         return self
 
 
-class _Timed(_Step):
+class _Attempted(_Step):
+    """What every kind of step that is attempted itself may say."""
+
+    operator_key: Maybe[OperatorKey] = Field(
+        None, description="Where it runs, such as hpc.default; the site's operators.yaml says what that means."
+    )
+    save: dict[WrittenKey, Text] = Field(
+        default_factory=dict,
+        description="Context keys to write: a bare expression, or file.json:path for a value in a result file.",
+    )
+    success: Success = Field(default_factory=Success, description="What must hold for the step to have succeeded.")
+    locks: Listed[Text] = Field((), description="Things that only one step at a time may use, such as an instrument.")
+
+
+class _Timed(_Attempted):
     """What every kind of step that machines carry out may say."""
 
     timeout: Maybe[Seconds] = Field(None, description="How long one attempt may take.")
@@ -296,7 +301,7 @@ class ShellStep(_Code):
         return self
 
 
-class HumanStep(_Step):
+class HumanStep(_Attempted):
     """Asks a person and waits for the answer."""
 
     type: Literal["human"] = Field(description="The kind of step.")
@@ -318,12 +323,13 @@ class ExperimentStep(_Timed):
     files: dict[InnerPath, Any] = Field(default_factory=dict, description="Files given to the instrument.")
 
 
-class RecipeStep(_Timed):
+class RecipeStep(_Step):
     """Runs another recipe, in a context of its own."""
 
     type: Literal["recipe"] = Field(description="The kind of step.")
     uses: InnerPath = Field(description="The recipe file, relative to this one.")
     args: dict[str, Any] = Field(default_factory=dict, description="The inputs of that recipe.")
+    timeout: Maybe[Seconds] = Field(None, description="How long its steps may take, beside that recipe's own limit.")
 
 
 Step = Annotated[

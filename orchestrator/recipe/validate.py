@@ -54,17 +54,22 @@ _TYPE_OF_KEY = {
 _NO_INCLUDES = "recipes do not include others; run one by a step of type recipe with 'uses'"
 _ELSEWHERE = {
     "allow": "the allow-list stands in matterstack.toml, under [allow] modules",
-    "cmd": "write 'run'",
-    "command": "write 'run'",
     "environment": "write 'env'",
     "extends": _NO_INCLUDES,
-    "if": "write 'when'",
     "import": _NO_INCLUDES,
     "include": _NO_INCLUDES,
     "loop": "write 'foreach' in a step, or 'repeat' beside the steps",
     "operators": "operators are wired in operators.yaml; a step names one by 'operator_key'",
-    "params": "write 'args'",
-    "with": "write 'args'",
+}
+# What other tools call the keys of a step.
+_SYNONYMS = {
+    "cmd": "run",
+    "command": "run",
+    "depends": "depends_on",
+    "id": "name",
+    "if": "when",
+    "params": "args",
+    "with": "args",
 }
 _UNIONS = (Union, UnionType)
 _QUOTED = re.compile(r"'([^']*)'")
@@ -244,7 +249,13 @@ def _closest(word: str, known: Iterable[str]) -> str:
 
 
 def _unknown(key: str, path: DocPath, meant: str) -> _Fault:
-    todo = _ELSEWHERE.get(key) or (f"did you mean {meant!r}?" if meant else "remove it, or check its indentation")
+    suggestion = f"did you mean {meant!r}?" if meant else "remove it, or check its indentation"
+    if len(path) == _STEP_KEY_DEPTH and key in _SYNONYMS:
+        meant = _SYNONYMS[key]
+        suggestion = f"write {meant!r}"
+    elif path == ("name",):
+        suggestion = "a recipe has the name of its file; 'test_meta' holds its id and title"
+    todo = _ELSEWHERE.get(key, suggestion)
     message = f"unknown key {shown(key)}"
     return _Fault(code="MS101", message=message, todo=todo, path=path, of_key=True, meant=(*path[:-1], meant))
 

@@ -140,7 +140,7 @@ def add_round(
     if within:
         return _add_round_within(database, within, number, steps), change
     left_out = [round_id(step["step"], number) for step in steps if "status" in step]
-    payload = {"round": number, "left_out": left_out, "writes": {ROUND_KEY: text_digest(str(number))}}
+    payload = {"round": number, "task_id": "", "left_out": left_out, "writes": {ROUND_KEY: text_digest(str(number))}}
     seq = append_event(database, "run.round", payload)
     write_changes(database, [change], attempt_id=None, seq=seq)
     (first,) = database.one("SELECT max(position) + 1 FROM tasks") or (0,)

@@ -344,6 +344,16 @@ def test_a_used_recipe_out_of_time(workshop: Workshop) -> None:
     assert ran.tasks["sub/nap"].attempt_count == 1
 
 
+def test_a_step_limits_the_recipe_that_it_uses(workshop: Workshop) -> None:
+    """The lesser limit counts."""
+    workshop.write("used.yaml", f"timeout: 60\nsteps:\n- {shell('nap', 'sleep 30')}\n")
+
+    ran = workshop.run(recipe("{name: sub, type: recipe, uses: ./used.yaml, timeout: 0.2}"), inline=False)
+
+    assert ran.tasks["sub"].status_reason == "sub took more than 0.2 seconds"
+    assert ran.attempts("sub/nap")[0].status == "TIMEOUT"
+
+
 def test_a_recipe_used_at_the_end_of_a_run(workshop: Workshop) -> None:
     """Its steps run there, and what it does last too."""
     workshop.write("used.yaml", LAST % "Write")

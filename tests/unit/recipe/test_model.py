@@ -109,7 +109,9 @@ def test_operator_keys_are_canonical(load: Load, text: str, key: str) -> None:
     """Names from before keys existed mean the default of their kind."""
     recipe = load(f"steps: [{{name: a, type: shell, run: [x], operator_key: {text}}}]").recipe
 
-    assert recipe.steps[0].operator_key == key
+    (step,) = recipe.steps
+    assert isinstance(step, ShellStep)
+    assert step.operator_key == key
 
 
 @pytest.mark.parametrize("key", ["hpc.", "HPC.Default", "hpc..x", "Slurm", "hpc. x", ".x"])
