@@ -68,12 +68,16 @@ _PLACES = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ending:
-    """How the drive of a run ended: ``step`` is the first whose failure counted, or nothing where none was at fault."""
+    """How the drive of a run ended: ``step`` is the first whose failure counted, or nothing where none was at fault.
+
+    Of a pause, it is the one that would have come next.
+    """
 
     status: RunState
     step: str = ""
     reason: str = ""
     problem: Problem | None = None
+    is_pause: bool = False
     outputs: dict[str, JsonValue] = field(default_factory=dict)
 
 
@@ -115,6 +119,7 @@ class Driver:
         tasks: list[Task],
         board: Board,
         means: Means,
+        break_at: Sequence[str] = (),
     ) -> None:
         self._plan = plan
         self._database = database
@@ -141,6 +146,8 @@ class Driver:
         self._expired = False
         self._limits: dict[int, float] = {}
         self._given_up: dict[int, str] = {}
+        self._break_at = frozenset(break_at)
+        self._paused_at = ""
         self._rounds: dict[int, tuple[Frame, int]] = {}
 
     def drive(self) -> Ending:
@@ -158,6 +165,9 @@ class Driver:
             settled = self._tick()
             if self._stopping is signal.SIGKILL and not self._running:
                 return Ending(status=RunState.PENDING)
+            if self._paused_at and not self._running:
+                self._root.context.apply(self._root.merge.at_end().shared)
+                return Ending(status=RunState.PENDING, step=self._paused_at, is_pause=True)
             if settled is not None:
                 return self._ending(settled)
             self._wait()
@@ -210,7 +220,7 @@ class Driver:
 
     def _start_due(self, calls: list[Call]) -> RunState | None:
         """Open what is due until nothing more is; a step that is skipped or fails at once makes the next one due."""
-        while self._stopping is not signal.SIGKILL:
+        while self._stopping is not signal.SIGKILL and not self._paused_at:
             due = self._board.due(monotonic(), slots=self._pool.free - len(calls))
             self._block(due.block)
             self._wake_at = due.wake_at
@@ -241,6 +251,9 @@ class Driver:
         """Begin a task; a group is expanded, and of what fails or is skipped at once there is nothing to run."""
         if self._board.state(task.position) is not TaskState.PENDING:
             return []  # given up meanwhile, since a task before it was refused
+        if self._paused_at or self._break_at.intersection((task.task_id, *self._step_name(task))):
+            self._paused_at = self._paused_at or task.task_id
+            return []
         if task.item is None and self._is_needless(task):
             self._skip(task, "nothing failed")
             return []
@@ -259,6 +272,11 @@ class Driver:
             call = self._open(task, scope, seen, task.hidden_from_shared(self._root.context, merged.hidden))
             return [call] if call else []
         return []
+
+    @staticmethod
+    def _step_name(task: Task) -> tuple[str, ...]:
+        """Give the name under which a step of the recipe is known in any of its rounds."""
+        return (task.planned.step,) if task.parent is None else ()
 
     def _is_needless(self, task: Task) -> bool:
         """Tell whether it is there for a failure within its used recipe, and there was none."""

@@ -54,13 +54,14 @@ class TaskEnded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunSettled:
-    """The run ended or was interrupted; ``problem`` is what kept it from ending well, where no step did."""
+    """The run ended, was interrupted or pauses before a task; ``problem`` is what no step was at fault for."""
 
     run_id: str
     run_root: Path
     status: RunState
     reason: str
     problem: Problem | None = None
+    paused_at: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,6 +20,7 @@ import dataclasses
 import hashlib
 import os
 import platform
+import re
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -120,6 +121,7 @@ def run(request: RunRequest) -> Outcome:
     if request.selection != Selection():
         selection = _with_failed(request.selection, workspaces / slug)
         plan = make_plan(plan.loaded, plan.project, request.inputs, selection)
+    _check_breaks(plan, request.options)
     started_with = _started_with(plan, folder, request, workspaces / slug / "runs")
     if not request.fresh and (waiting := _interrupted_run(workspaces / slug, started_with)):
         try:
@@ -185,8 +187,18 @@ def _go_on(run_root: Path, options: DriveOptions, again: Again | None = None) ->
     source = _resumed_source(run_root, inputs, accept_changes=options.accept_changes)
     selection = Selection(**{name: tuple(names) for name, names in inputs["selection"].items()})
     plan = plan_source(source, located(inputs["recipe_folder"], run_root.parent), inputs["inputs"], selection)
+    _check_breaks(plan, options)
     fail_fast = options.fail_fast and not inputs.get("keep_going", False)
     return drive_run(run_root, plan, dataclasses.replace(options, fail_fast=fail_fast), again)
+
+
+def _check_breaks(plan: Plan, options: DriveOptions) -> None:
+    """Refuse to pause before a step that there is not; parts of a group need not be there yet."""
+    steps = [task.step for task in plan.tasks]
+    for name in options.break_at:
+        first = re.split(r"[\[/@]", name)[0]
+        if first not in steps:
+            raise UsageError(f"--break-at: the recipe has no step {first!r}", hint=did_you_mean(first, steps))
 
 
 def _file_name(recipe: str) -> str:

@@ -48,6 +48,7 @@ from orchestrator.workers.pool import WorkerPool
 
 _EXIT_STATUSES = {RunState.COMPLETED: 0, RunState.FAILED: 1}
 TIMED_OUT_STATUS = 124
+PAUSED_STATUS = 5
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -80,7 +81,7 @@ class DriveOptions:
     ``inline`` runs Python steps in this process, one at a time; ``jobs`` is how many steps may run at once;
     ``use_cache`` takes over former results and keeps new ones;
     ``takeover`` drives a run whose other host is dead;
-    ``fixtures`` are the values of a test's fixtures;
+    ``fixtures`` are the values of a test's fixtures; ``break_at`` names the tasks before which the run pauses;
     ``accept_changes`` runs steps again whose recipe or scriptlet changed; ``deliver`` takes what the run came to, and
     until it has, the run is not let go.
     """
@@ -93,6 +94,7 @@ class DriveOptions:
     accept_changes: bool = False
     handle_signals: bool = True
     fixtures: Mapping[str, JsonValue] = field(default_factory=dict)
+    break_at: tuple[str, ...] = ()
     reporter: Reporter = field(default_factory=Silence)
     deliver: Callable[[Outcome], None] = lambda _: None
 
@@ -187,7 +189,7 @@ def _driven(
     means = Means(
         pool=pool, reuse=reuse, secrets=secrets, masker=masker, reporter=options.reporter, inline=options.inline
     )
-    driver = Driver(plan, database, root=root, tasks=tasks, board=board, means=means)
+    driver = Driver(plan, database, root=root, tasks=tasks, board=board, means=means, break_at=options.break_at)
     options.reporter.tell(_beginning(database, plan, rows))
     with _stopping_on_signals(driver, enabled=options.handle_signals) as caught:
         end = driver.drive()
@@ -409,14 +411,16 @@ def _settle(
 ) -> Outcome:
     """Record how the run ended and say so."""
     status, step, reason = end.status, end.step, end.reason
-    if status is RunState.PENDING:
+    if end.is_pause:
+        reason = f"paused before {step}"
+    elif status is RunState.PENDING:
         reason = _interruption(caught)
     elif not reason:
         reason = _reason(database, step)
     params = {
         "run_root": str(database.run_root),
         "status": status,
-        "reason": f"{step}: {reason}" if step else reason,
+        "reason": f"{step}: {reason}" if step and not end.is_pause else reason,
         "outputs": end.outputs,
     }
     happen("run.settled", params)
@@ -425,7 +429,9 @@ def _settle(
     outcome = _outcome(database, context, status, step, reason, caught[0] if caught else signal.SIGINT)
     if driver.has_expired and status is RunState.FAILED:
         outcome = dataclasses.replace(outcome, exit_status=TIMED_OUT_STATUS)
-    reporter.tell(dataclasses.replace(_settled(outcome), problem=end.problem))
+    if end.is_pause:
+        outcome = dataclasses.replace(outcome, exit_status=PAUSED_STATUS)
+    reporter.tell(dataclasses.replace(_settled(outcome), problem=end.problem, paused_at=step if end.is_pause else ""))
     return outcome
 
 

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
-from orchestrator.cli.options import workspaces_option
+from orchestrator.cli.options import break_option, workspaces_option
 from orchestrator.cli.reporters import choose_reporter
 from orchestrator.cli.run_command import print_outcome
 from orchestrator.paths import find_run, workspaces_root
@@ -18,6 +18,7 @@ _Command = TypeVar("_Command", bound=Callable[..., object])
 _OPTIONS = (
     click.option("--accept-recipe-change", is_flag=True, help="Go on although the recipe or a scriptlet changed."),
     click.option("-j", "--jobs", type=click.IntRange(1, 10_000), metavar="N", help="Run up to N steps at once."),
+    break_option,
     click.option("--takeover", is_flag=True, help="Drive a run whose other machine is dead."),
     click.option("-q", "--quiet", is_flag=True, help="Show nothing but the result."),
     workspaces_option,
@@ -37,6 +38,7 @@ def drive_options(options: Mapping[str, Any]) -> DriveOptions:
         accept_changes=options["accept_recipe_change"],
         jobs=options["jobs"],
         takeover=options["takeover"],
+        break_at=options["break_at"],
         reporter=choose_reporter(quiet=options["quiet"]),
         deliver=print_outcome,
     )

@@ -38,6 +38,13 @@ def workspaces_option(command: _Command) -> _Command:
     )(command)
 
 
+def break_option(command: _Command) -> _Command:
+    """Add ``--break-at``."""
+    return click.option(
+        "--break-at", multiple=True, metavar="TASK", help="Pause before this task; what runs is waited for."
+    )(command)
+
+
 def json_option(command: _Command) -> _Command:
     """Add ``--json``."""
     return click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")(command)

@@ -110,7 +110,11 @@ class PlainReporter:
         took = seconds(monotonic() - self._began_at)
         color = "green" if settled.status is RunState.COMPLETED else "red"
         state = "interrupted" if settled.status is RunState.PENDING else settled.status.lower()
+        if settled.paused_at:
+            state = f"paused before {settled.paused_at}"
         self.write(f"{click.style(state, fg=color, bold=True)}: {counts} in {took}   {_shown_path(settled)}")
+        if settled.paused_at:
+            self.write(f"  = look at its values:  matterstack ctx get {settled.run_id}")
         if settled.status is RunState.PENDING:
             self.write(f"  = go on with:  matterstack resume {settled.run_id}")
 

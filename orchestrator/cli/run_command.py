@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from orchestrator.cli.options import read_selection, selection_options, workspaces_option
+from orchestrator.cli.options import break_option, read_selection, selection_options, workspaces_option
 from orchestrator.cli.output import aligned, harmless, while_read
 from orchestrator.cli.reporters import choose_reporter
 from orchestrator.context import Context
@@ -31,6 +31,7 @@ from orchestrator.session import DriveOptions, Outcome
 @click.option("--workspace", metavar="SLUG", help="The workspace to run in.")
 @click.option("--isolation", type=click.Choice(["worker", "inline"]), default="worker", show_default=True)
 @click.option("-j", "--jobs", type=click.IntRange(1, 10_000), metavar="N", help="Run up to N steps at once.")
+@break_option
 @click.option("--no-cache", is_flag=True, help="Take over no former results, and keep none.")
 @click.option("--keep-going", is_flag=True, help="After a failure, still run what does not depend on it.")
 @click.option("--new", is_flag=True, help="Start afresh, also when an interrupted run could go on.")
@@ -92,6 +93,7 @@ def _run(recipe: str, options: dict[str, Any]) -> Outcome:
             use_cache=not options["no_cache"],
             fail_fast=not options["keep_going"],
             takeover=options["takeover"],
+            break_at=options["break_at"],
             reporter=choose_reporter(quiet=options["quiet"]),
             deliver=partial(print_outcome, table=options["table"]),
         ),

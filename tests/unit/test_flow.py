@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.errors import UsageError
 from orchestrator.states import RunState
 from orchestrator.store.database import reading
 from orchestrator.store.events import iterate_events
@@ -336,3 +337,44 @@ class _CutAt(PowerCut):
         """Wait for that task."""
         if getattr(happening, "task_id", "") == self._task_id:
             super().tell(happening)  # type: ignore[arg-type]
+
+
+def test_a_run_pauses_where_it_is_told_to(workshop: Workshop) -> None:
+    """Nothing that comes last is run; what runs is waited for, and the run goes on from there."""
+    steps = (python("a", keys="args: {a.x_v1: 1}"), python("b"), python("c"))
+    text = recipe(*steps, head=f"finally: [{python('end')}]\n")
+    notes = Notes()
+
+    first = workshop.run(text, break_at=("b",), reporter=notes)
+    second = workshop.run(text, break_at=("end",))
+    third = workshop.run(text)
+
+    assert (first.outcome.exit_status, first.outcome.reason) == (5, "paused before b")
+    assert first.outcome.context.to_dict() == {"a.x_v1": 1}
+    assert notes.started == ["a"]
+    assert second.outcome.reason == "paused before end"
+    assert (third.root, third.outcome.status) == (first.root, RunState.COMPLETED)
+    assert [row.attempt_count for row in third.tasks.values()] == [1, 1, 1, 1]
+
+
+@pytest.mark.parametrize(("name", "started"), [("each", ["a"]), ("each[2]", ["a", "each[1]"])])
+def test_a_run_pauses_before_a_fan_out_or_an_item(workshop: Workshop, name: str, started: list[str]) -> None:
+    """Whichever is named."""
+    notes = Notes()
+
+    ran = workshop.run(recipe(python("a"), python("each", keys="foreach: [1, 2, 3]")), break_at=(name,), reporter=notes)
+
+    assert notes.started == started
+    assert ran.outcome.reason == f"paused before {name}"
+
+
+def test_a_pause_before_a_step_that_is_not_there_begins_no_run(workshop: Workshop) -> None:
+    """The name that was meant is suggested."""
+    with pytest.raises(UsageError) as caught:
+        workshop.run(recipe(python("alpha")), break_at=("alfa",))
+
+    assert (caught.value.message, caught.value.hint) == (
+        "--break-at: the recipe has no step 'alfa'",
+        "did you mean 'alpha'?",
+    )
+    assert list(workshop.folder.glob("**/state.sqlite")) == []

@@ -151,6 +151,7 @@ class Workshop:
         inline: bool = True,
         jobs: int | None = None,
         reporter: Reporter | None = None,
+        break_at: tuple[str, ...] = (),
     ) -> Ran:
         """Run a recipe, or go on with a run of it that was interrupted."""
         request = RunRequest(
@@ -160,7 +161,9 @@ class Workshop:
             context=context or {},
             workspaces_dir=self.folder / "workspaces",
             fresh=fresh,
-            options=DriveOptions(inline=inline, jobs=jobs, fail_fast=fail_fast, reporter=reporter or Silence()),
+            options=DriveOptions(
+                inline=inline, jobs=jobs, fail_fast=fail_fast, reporter=reporter or Silence(), break_at=break_at
+            ),
         )
         return Ran(outcome=run(request))
 
