@@ -531,7 +531,7 @@ class Driver:
         if depends and self._take_over(task, seen, params, depends):
             return None
         attempt_id = self._open_attempt(task, params, seen, depends)
-        environment = {name: _as_text(value) for name, value in dict(env).items()}  # type: ignore[arg-type]
+        environment = environment_of(env)
         return Call(
             attempt_id=attempt_id,
             step=planned.step,
@@ -539,14 +539,8 @@ class Driver:
             params=params,  # type: ignore[arg-type]
             env=environment,
             timeout_sec=planned.timeout_sec,
-            hidden=(*hidden, *self._metrics(planned)),
+            hidden=(*hidden, *metrics_for(planned, self._database)),
         )
-
-    def _metrics(self, planned: PlannedTask) -> tuple[Change, ...]:
-        """Give what the steps so far used, to a step whose class says that it needs this."""
-        if planned.file is None or METRICS_KEY not in planned.file.needs:
-            return ()
-        return (Change(METRICS_KEY, dumps(read_metrics(self._database)), "runner"),)
 
     def _take_over(self, task: Task, seen: Context, params: JsonValue, key: CacheKey) -> bool:
         """Take over a former result, where there is one that still is a success."""
@@ -689,7 +683,7 @@ class Driver:
             save=planned.save,
             context=seen,
             names=task.scope(seen).names,
-            missing=_missing,
+            missing=missing_files,
             free_stdout=planned.free_stdout,
         )
 
@@ -815,9 +809,19 @@ def _limit_sec(task: Task) -> float | None:
     return min((limit for limit in (task.planned.timeout_sec, own) if limit is not None), default=None)
 
 
-def _missing(names: Sequence[str]) -> tuple[str, ...]:
+def metrics_for(planned: PlannedTask, database: Database) -> tuple[Change, ...]:
+    """Give what the steps so far used, to a step whose class says that it needs this."""
+    if planned.file is None or METRICS_KEY not in planned.file.needs:
+        return ()
+    return (Change(METRICS_KEY, dumps(read_metrics(database)), "runner"),)
+
+
+def missing_files(names: Sequence[str]) -> tuple[str, ...]:
+    """Give those of some files that are not there."""
     return tuple(name for name in names if not Path(name).exists())
 
 
-def _as_text(value: JsonValue) -> str:
-    return value if isinstance(value, str) else dumps(value)
+def environment_of(env: JsonValue) -> dict[str, str]:
+    """Give the variables of a step as text; what is no text becomes JSON."""
+    values: dict[str, JsonValue] = dict(env)  # type: ignore[arg-type]
+    return {name: value if isinstance(value, str) else dumps(value) for name, value in values.items()}

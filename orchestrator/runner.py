@@ -21,7 +21,7 @@ import hashlib
 import os
 import platform
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -183,13 +183,31 @@ def _go_on(run_root: Path, options: DriveOptions, again: Again | None = None) ->
     """Drive a run from where it is, after what is to be done ``again`` was made pending."""
     with reading(run_root) as database:
         inputs = read_inputs(database)
-    _return_to(located(inputs["working_directory"], run_root.parent))
-    source = _resumed_source(run_root, inputs, accept_changes=options.accept_changes)
-    selection = Selection(**{name: tuple(names) for name, names in inputs["selection"].items()})
-    plan = plan_source(source, located(inputs["recipe_folder"], run_root.parent), inputs["inputs"], selection)
+    plan = _plan_again(
+        run_root, inputs, lambda: _resumed_source(run_root, inputs, accept_changes=options.accept_changes)
+    )
     _check_breaks(plan, options)
     fail_fast = options.fail_fast and not inputs.get("keep_going", False)
     return drive_run(run_root, plan, dataclasses.replace(options, fail_fast=fail_fast), again)
+
+
+def plan_as_started(run_root: Path) -> Plan:
+    """Go to the directory of a run and plan the recipe that was kept with it, with the files as they are now."""
+    with reading(run_root) as database:
+        inputs = read_inputs(database)
+    return _plan_again(run_root, inputs, lambda: _kept_source(run_root, inputs))
+
+
+def _plan_again(run_root: Path, inputs: Mapping[str, Any], source: Callable[[], Source]) -> Plan:
+    _return_to(located(inputs["working_directory"], run_root.parent))
+    selection = Selection(**{name: tuple(names) for name, names in inputs["selection"].items()})
+    return plan_source(source(), located(inputs["recipe_folder"], run_root.parent), inputs["inputs"], selection)
+
+
+def _kept_source(run_root: Path, inputs: Mapping[str, Any]) -> Source:
+    path = located(inputs["recipe_path"], run_root.parent)
+    name = STDIN_NAME if inputs["recipe_path"] == "-" else str(path)
+    return Source.from_text(name, (run_root / "recipe.yaml").read_text(encoding="utf-8"))
 
 
 def _check_breaks(plan: Plan, options: DriveOptions) -> None:
@@ -306,10 +324,8 @@ def _inheriting(selection: Selection) -> str:
 def _resumed_source(run_root: Path, inputs: Mapping[str, Any], *, accept_changes: bool) -> Source:
     """Give the recipe as started, or the changed one where that is accepted."""
     path = located(inputs["recipe_path"], run_root.parent)
-    name = STDIN_NAME if inputs["recipe_path"] == "-" else str(path)
-    kept = Source.from_text(name, (run_root / "recipe.yaml").read_text(encoding="utf-8"))
     if not path.is_file():
-        return kept
+        return _kept_source(run_root, inputs)
     present = read_source(path)
     if present.sha256 == inputs["recipe_sha256"] or accept_changes:
         return present

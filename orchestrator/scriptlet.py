@@ -89,12 +89,12 @@ def guarded(step: str, call: Callable[[], int]) -> int:
         return call()
     except Exception as error:  # noqa: BLE001  a scriptlet may raise anything, and that is an answer
         if not isinstance(error, (ValueError, MatterStackError)):
-            _print_traceback(error)
+            print_traceback(error)
         print(failure(reason_of(error), step=step).line(), flush=True)
         return 1
 
 
-def _print_traceback(error: BaseException) -> None:
+def print_traceback(error: BaseException) -> None:
     """Print a traceback from the first frame that is not ours."""
     frames, own = error.__traceback__, str(Path(__file__).resolve().parent)
     while frames and frames.tb_next and frames.tb_frame.f_code.co_filename.startswith(own):

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-import os
 import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -19,26 +17,25 @@ from orchestrator.driver import Driver, Ending, Means
 from orchestrator.engine import Board
 from orchestrator.errors import StoreError, UsageError
 from orchestrator.files import replace_file, sweep_temporaries
-from orchestrator.frames import Frame, Secrets, Task, add_to_merge, nodes_of, root_task, sub_frame
+from orchestrator.frames import Secrets, nodes_of
 from orchestrator.invoke import happen
 from orchestrator.jsonsafe import JsonValue, dumps
-from orchestrator.merge import Merge
 from orchestrator.nodes import Phase
-from orchestrator.plan import STDIN_NAME, Plan, PlannedTask
+from orchestrator.plan import Plan, PlannedTask
 from orchestrator.progress import LogMissing, Reporter, RunBegun, RunSettled, Silence
+from orchestrator.recall import recall, withheld
 from orchestrator.reuse import Reuse
 from orchestrator.secrecy import Masker, read_secrets
 from orchestrator.states import ENDED_TASKS, AttemptState, RunState, TaskState
 from orchestrator.store.audit import row_fault
 from orchestrator.store.cache import ResultCache
-from orchestrator.store.contexts import read_context, read_first_values, read_writes
+from orchestrator.store.contexts import read_context
 from orchestrator.store.database import Database, close_opened, opened
 from orchestrator.store.events import append_event, chain_fault
 from orchestrator.store.leases import lost_log, take
 from orchestrator.store.queries import TaskRow, count_failures, read_open_attempts, read_run, read_tasks
 from orchestrator.store.runs import (
     OUTPUTS_KEY,
-    ROUND_KEY,
     put_inputs,
     redefine_tasks,
     reset_tasks,
@@ -122,7 +119,7 @@ def drive_run(run_root: Path, plan: Plan, options: DriveOptions, again: Again | 
     context = Context()
     jobs = 1 if options.inline else options.jobs or plan.max_parallel
     secrets = {name: read_secrets(recipe.secrets) for name, recipe in plan.recipes.items()}
-    pool = WorkerPool(context, size=jobs, folders=[str(plan.project.root)], withheld=_withheld(plan))
+    pool = WorkerPool(context, size=jobs, folders=[str(plan.project.root)], withheld=withheld(plan))
     try:
         log_missing = lost_log(database)
         lease = take(database, takeover=options.takeover)
@@ -171,9 +168,7 @@ def _driven(
     secrets: Secrets,
 ) -> Outcome:
     rows = read_tasks(database)
-    root = _root_frame(plan, database, context, _names(plan, database.run_root, rows, secrets, options.fixtures))
-    tasks = _tasks(root, rows, secrets)
-    _recall_writes(database, tasks)
+    root, tasks = recall(database, plan, rows, secrets, context=context, fixtures=options.fixtures)
     board = Board(
         nodes_of(tasks),
         [row.status for row in rows],
@@ -201,56 +196,6 @@ def _workspaces(database: Database) -> Path:
     """Give the root of all workspaces, above the folders of this run's."""
     depth = read_run(database).workspace_slug.count("/")
     return database.run_root.parents[2 + depth]
-
-
-def _root_frame(plan: Plan, database: Database, context: Context, names: dict[str, JsonValue]) -> Frame:
-    """Give the frame of the recipe that is run, with the values that the run began with."""
-    first = read_first_values(database)
-    context.apply(Change(key, text, "") for key, text in first.items())
-    merge = Merge(first, last_write_wins=plan.recipe.on_conflict == "last_write_wins")
-    return Frame(loaded=plan.loaded, planned=plan.tasks, names=names, context=context, merge=merge)
-
-
-def _tasks(root: Frame, rows: tuple[TaskRow, ...], secrets: Secrets) -> list[Task]:
-    """Give the tasks of the plan, those of later rounds, and those that others were expanded into before."""
-    tasks: list[Task] = []
-    used: dict[int, Frame] = {}
-    steps = {id(root): {task.step: task for task in root.planned}}
-    for row in rows:
-        frame = root
-        if row.parent is not None:
-            frame = tasks[row.parent].frame if row.item_json is not None else used[row.parent]
-        planned = steps[id(frame)][row.step]
-        number = _round_of(row, tasks)
-        if row.parent is None:
-            tasks.append(root_task(row.position, planned, frame, number))
-        elif row.item_json is not None:
-            tasks.append(tasks[row.parent].item_task(row.position, row.item_id, row.item_json))
-        else:
-            tasks.append(tasks[row.parent].step_task(row.position, planned, frame, number))
-            if frame.loaded.recipe.repeat:
-                frame.context.apply([Change(ROUND_KEY, str(number), "repeat")])
-        if planned.sub is not None and row.inputs_json is not None:
-            frame = used[row.position] = sub_frame(planned.sub, json.loads(row.inputs_json), root.names, secrets)
-            steps[id(frame)] = {task.step: task for task in frame.planned}
-        elif row.parent is not None and row.item_json is None and row.status in ENDED_TASKS:
-            frame.names["steps"][row.step] = {"status": row.status.value}  # type: ignore[index,call-overload]
-    return tasks
-
-
-def _round_of(row: TaskRow, tasks: list[Task]) -> int:
-    """Give the round in which a step's task stands: the end of its id, such as ``@2``, says so from the second on."""
-    before = f"{tasks[row.parent].task_id}/{row.step}" if row.parent is not None else row.step
-    is_later = row.item_json is None and row.task_id.startswith(f"{before}@")
-    return int(row.task_id[len(before) + 1 :]) if is_later else 1
-
-
-def _recall_writes(database: Database, tasks: list[Task]) -> None:
-    """Tell the merges what ended tasks wrote."""
-    writes = read_writes(database)
-    add_to_merge(tasks, set(writes))
-    for position, changes in writes.items():
-        tasks[position].frame.merge.ended(position, changes)
 
 
 def _settle_earlier(database: Database, plan: Plan, again: Again | None, *, accept_changes: bool) -> None:
@@ -465,39 +410,6 @@ def _interruption(caught: list[signal.Signals]) -> str:
 def _reason(database: Database, step: str) -> str:
     row = database.one("SELECT status_reason FROM tasks WHERE task_id = ?", (step,))
     return row[0] if row else ""
-
-
-def _withheld(plan: Plan) -> frozenset[str]:
-    """Give the variables that hold secrets: a step sees them where its ``env`` says so."""
-    declared = (secret for recipe in plan.recipes.values() for secret in recipe.secrets.values())
-    return frozenset(secret.env for secret in declared if secret.env)
-
-
-def _names(
-    plan: Plan,
-    run_root: Path,
-    rows: tuple[TaskRow, ...],
-    secrets: Secrets,
-    fixtures: Mapping[str, JsonValue],
-) -> dict[str, JsonValue]:
-    """Give what expressions can name besides the context."""
-    return {
-        "inputs": plan.inputs,
-        "vars": plan.vars,
-        "secrets": dict(secrets[plan.source.name]),
-        "env": {name: value for name, value in os.environ.items() if name not in _withheld(plan)},
-        "steps": {
-            row.step: {"status": row.status.value} for row in rows if row.parent is None and row.status in ENDED_TASKS
-        },
-        "fixtures": dict(fixtures),
-        "run": {"id": run_root.name, "root": str(run_root)},
-        "recipe": {"name": Path(plan.source.name).name, "path": _recipe_path(plan.source.name)},
-    }
-
-
-def _recipe_path(name: str) -> str:
-    """Give the same path for a run that goes on, which knows only where its recipe lies, as for one that begins."""
-    return name if name == STDIN_NAME else str(Path(name).absolute())
 
 
 def _beginning(database: Database, plan: Plan, rows: tuple[TaskRow, ...]) -> RunBegun:

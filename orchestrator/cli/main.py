@@ -30,6 +30,7 @@ COMMANDS = {
     "attempts": "list the attempts at one task",
     "logs": "print what steps wrote to standard error",
     "explain": "say what an error code means, or what keeps a run from its end",
+    "replay": "run one step of a run again, with the arguments and values that it had",
     "report": "write a page, or JUnit XML, that tells what came of a run",
     "graph": "draw the steps and what they wait for",
     "runs": "list runs, newest first",

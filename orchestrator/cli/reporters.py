@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import shlex
 import sys
 from collections import Counter
 from typing import TYPE_CHECKING
@@ -102,7 +103,7 @@ class PlainReporter:
 
     def _settle(self, settled: RunSettled) -> None:
         for failure in self._failures:
-            if failure.status is TaskState.FAILED and not failure.allowed:
+            if _counts(failure):
                 self._explain(failure)
         if settled.problem:
             self.write(harmless(str(settled.problem)))
@@ -115,6 +116,9 @@ class PlainReporter:
         self.write(f"{click.style(state, fg=color, bold=True)}: {counts} in {took}   {_shown_path(settled)}")
         if settled.paused_at:
             self.write(f"  = look at its values:  matterstack ctx get {settled.run_id}")
+        if first := next((failure.task_id for failure in self._failures if _counts(failure)), ""):
+            self.write(f"  = that step alone:  matterstack replay {settled.run_id} {shlex.quote(first)}")
+            self.write(f"  = what failed, again:  matterstack retry {settled.run_id}")
         if settled.status is RunState.PENDING:
             self.write(f"  = go on with:  matterstack resume {settled.run_id}")
 
@@ -191,6 +195,10 @@ def choose_reporter(*, quiet: bool) -> Reporter:
     if quiet:
         return Silence()
     return LiveReporter() if _is_able_terminal() else PlainReporter()
+
+
+def _counts(failure: TaskEnded) -> bool:
+    return failure.status is TaskState.FAILED and not failure.allowed
 
 
 def _wants_color() -> bool:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from orchestrator.context import Change
 from orchestrator.store.database import Database
 
+_LAST = 2**62
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HistoryEntry:
@@ -56,12 +58,16 @@ def read_first_values(database: Database) -> dict[str, str]:
     return dict(rows)
 
 
-def read_writes(database: Database) -> dict[int, list[Change]]:
-    """Give the writes that count, by the position of their task, but for those of the items of fan-outs."""
+def read_writes(database: Database, until: int | None = None) -> dict[int, list[Change]]:
+    """Give the writes that count, by the position of their task, but for those of the items of fan-outs.
+
+    With ``until``, those up to the event of that number.
+    """
     writes: dict[int, list[Change]] = {}
     for position, *fields in database.all(
         "SELECT task_position, key, value_json, who FROM context_history JOIN tasks ON position = task_position"
-        " WHERE rolled_back = 0 AND item_json IS NULL ORDER BY number"
+        " WHERE rolled_back = 0 AND item_json IS NULL AND context_history.seq <= ? ORDER BY number",
+        (_LAST if until is None else until,),
     ):
         writes.setdefault(position, []).append(Change(*fields))
     return writes

@@ -127,6 +127,15 @@ def read_tasks(database: Database, *, without_quiet_items: bool = False) -> tupl
     )
 
 
+def read_opening(database: Database, attempt_id: str) -> int:
+    """Give the number of the event with which an attempt was opened."""
+    row = database.one(
+        "SELECT seq FROM events WHERE kind = 'attempt.opened' AND json_extract(payload_json, '$.attempt_id') = ?",
+        (attempt_id,),
+    )
+    return int(row[0]) if row else 0
+
+
 def read_attempts(database: Database, task_id: str) -> tuple[AttemptRow, ...]:
     """Give the attempts of a task, oldest first."""
     return _attempts(database, "WHERE task_id = ? ORDER BY attempt_index", (task_id,))

@@ -36,7 +36,7 @@ def run_class(target: PythonCall, step: str, params: Mapping[str, Any], env: Map
     """Run a scriptlet with extra environment variables; return its exit code, also where it calls `sys.exit`."""
 
     def call() -> int:
-        with _surroundings(env):
+        with surroundings(env):
             try:
                 scriptlet = load_class(target.path, target.module, target.class_name, target.sha256)
                 return exit_code_of(scriptlet().run(ctx, dict(params)))
@@ -49,7 +49,7 @@ def run_class(target: PythonCall, step: str, params: Mapping[str, Any], env: Map
 
 
 @contextmanager
-def _surroundings(changes: Mapping[str, str]) -> Iterator[None]:
+def surroundings(changes: Mapping[str, str]) -> Iterator[None]:
     """Set environment variables for a step; undo them, and any change of directory, when it has ended."""
     directory = os.getcwd()  # noqa: PTH109  a Path costs more and is not needed
     before = dict(os.environ) if changes else {}

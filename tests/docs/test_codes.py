@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from orchestrator.advice import ADVICE
 from orchestrator.errors import CODES, MatterStackError
+from orchestrator.session import PAUSED_STATUS
 from tests.docs.documents import REFERENCE, rows
 
 SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
@@ -35,7 +36,9 @@ def test_every_code_says_what_to_do() -> None:
 
 
 def test_every_exit_status_is_listed() -> None:
-    """Success, each status of the error tree, and each signal that stops a run; no other."""
+    """Success, a pause, each status of the error tree, and each signal that stops a run; no other."""
     listed = [int(row[0]) for row in rows((REFERENCE / "exit-codes.md").read_text(encoding="utf-8"))]
 
-    assert listed == sorted({0, *(error.exit_status for error in errors()), *(128 + number for number in SIGNALS)})
+    assert listed == sorted(
+        {0, PAUSED_STATUS, *(error.exit_status for error in errors()), *(128 + number for number in SIGNALS)}
+    )

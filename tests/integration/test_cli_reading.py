@@ -34,6 +34,7 @@ COMMANDS = [
     "attempts",
     "ctx",
     "plan",
+    "replay",
     "resume",
     "run",
     "runs",
@@ -327,3 +328,36 @@ def test_a_reader_that_leaves_is_no_fault(done: Project, words: tuple[str, ...])
     ended = done.call(*words, command=[*shell, *COMMAND])
 
     assert (ended.stdout, "Traceback" in ended.stderr) == ("0\n", False)
+
+
+def test_replay_opens_the_debugger_where_a_step_fails(project: Project) -> None:
+    """In the step's own frame, with what it has there."""
+    project.write(
+        "bad.py",
+        "from orchestrator import BaseScriptlet\n\n\nclass Bad(BaseScriptlet):\n"
+        "    def work(self, ctx, params):\n        half = params['n'] / 2\n        raise RuntimeError('no luck')\n",
+    )
+    project.write("r.yaml", "steps: [{name: bad, type: python, module: ./bad.py, args: {n: 5}}]\n")
+    failed = project.call("run", "r.yaml")
+
+    ended = project.call("replay", "@last", "bad", "--pdb", stdin="p half\nq\n")
+
+    assert "matterstack replay" in failed.stderr
+    assert (ended.status, "(Pdb) 2.5" in ended.stdout) == (1, True)
+    assert "RuntimeError: no luck" in ended.stderr
+
+
+def test_leaks_are_looked_for(project: Project) -> None:
+    """A secret that somebody put into the run's folder is found, also one of a used recipe, and not printed."""
+    step = '{name: a, type: shell, run: "echo \'{\\"status\\": \\"ok\\"}\'"}'
+    project.write("used.yaml", f"secrets: {{lab: {{env: LAB_TOKEN}}}}\nsteps: [{step}]\n")
+    project.write("r.yaml", "steps: [{name: sub, type: recipe, uses: ./used.yaml}]\n")
+    env = {"LAB_TOKEN": "correct-horse-battery"}
+    assert project.call("run", "r.yaml", env=env).status == 0
+    clean = project.call("check-leaks", "@last", env=env)
+    (project.run_folders()[-1] / "note.txt").write_text("x correct-horse-battery", encoding="utf-8")
+
+    leaking = project.call("check-leaks", "@last", "--json", env=env)
+
+    assert (clean.status, clean.stdout.endswith("no leak of 1 secrets\n")) == (0, True)
+    assert (leaking.status, leaking.answer["leaks"]) == (1, ["note.txt: a secret at byte 2"])

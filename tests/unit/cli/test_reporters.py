@@ -190,7 +190,10 @@ def test_a_failure_is_explained_at_the_end(lines: Callable[..., list[str]]) -> N
     """With its place in the recipe and the last lines of its log."""
     log = "".join(f"line {number}\n" for number in range(1, 11))
 
-    assert lines(failed(stderr=log), settled(RunState.FAILED))[1:-1] == [
+    shown = lines(failed(stderr=log), settled(RunState.FAILED))
+
+    assert [line.split()[-2:] for line in shown[-2:]] == [[ROOT.name, "relax"], ["retry", ROOT.name]]
+    assert shown[1:-3] == [
         "r.yaml:3:5: error[MS302]: relax: too hot",
         "    3 |     hot: 1",
         "      |     ^^^",
