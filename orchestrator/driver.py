@@ -5,11 +5,12 @@ from __future__ import annotations
 import dataclasses
 import signal
 from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from orchestrator.caching import CacheKey
 from orchestrator.catalog import check_unchanged
@@ -55,8 +56,12 @@ from orchestrator.workers.calls import Call, Done, PythonCall
 from orchestrator.workers.inline import run_inline
 from orchestrator.workers.pool import WorkerPool
 
+if TYPE_CHECKING:
+    from orchestrator.stubs import Stub, Stubs
+
 OPERATOR_KEY = "local.default"
 CACHED = "cached"
+STUB = "stub"
 METRICS_KEY = "_runner.step_metrics_v1"
 
 # Where below its step a failure is shown; the rest is shown at the step's name.
@@ -88,6 +93,7 @@ class Means:
     pool: WorkerPool
     reuse: Reuse
     secrets: Secrets
+    stubs: Stubs | None
     masker: Masker
     reporter: Reporter
     inline: bool
@@ -101,6 +107,7 @@ class _Running:
     attempt_index: int
     seen: Context
     key: CacheKey | None = None
+    is_stubbed: bool = False
 
 
 class Driver:
@@ -132,6 +139,7 @@ class Driver:
         self._inline = means.inline
         self._reuse = means.reuse
         self._secrets = means.secrets
+        self._stubs = means.stubs
         self._masker = means.masker
         self._frames = {task.parent: task.frame for task in tasks if task.parent is not None and task.item is None}
         self._running: dict[str, _Running] = {}
@@ -528,6 +536,9 @@ class Driver:
         except (ExpressionError, ScriptletError) as error:
             self._refuse(task, error, key, seen)
             return None
+        if self._stubs and (stub := self._stubs.find(task.task_id)):
+            self._answer_for(task, stub, params, seen)
+            return None
         if depends and self._take_over(task, seen, params, depends):
             return None
         attempt_id = self._open_attempt(task, params, seen, depends)
@@ -541,6 +552,17 @@ class Driver:
             timeout_sec=planned.timeout_sec,
             hidden=(*hidden, *metrics_for(planned, self._database)),
         )
+
+    def _answer_for(self, task: Task, stub: Stub, params: JsonValue, seen: Context) -> None:
+        """Let a stub answer instead of the step; its attempt is opened and closed at once."""
+        attempt_id = self._open_attempt(task, params, seen, operator_key=STUB)
+        running, planned = self._running[attempt_id], task.planned
+        envelope, exit_code, changes = stub.answer(
+            planned.step, running.attempt_index, exit_code=planned.rules.exit_code
+        )
+        stdout = "" if planned.free_stdout else envelope.line()
+        done = Done(attempt_id=attempt_id, exit_code=exit_code, stdout=stdout, changes=changes)
+        self._close(done, given=frozenset(stub.outputs), outcome="stubbed")
 
     def _take_over(self, task: Task, seen: Context, params: JsonValue, key: CacheKey) -> bool:
         """Take over a former result, where there is one that still is a success."""
@@ -562,19 +584,28 @@ class Driver:
         result = self._reuse.result(task.task_id, task.planned, key, done, task.scope(after))
         self._news.append(lambda: self._reuse.keep(result))
 
-    def _open_attempt(self, task: Task, params: JsonValue, seen: Context, key: CacheKey | None = None) -> str:
+    def _open_attempt(
+        self,
+        task: Task,
+        params: JsonValue,
+        seen: Context,
+        key: CacheKey | None = None,
+        operator_key: str = OPERATOR_KEY,
+    ) -> str:
         outputs = happen(
             "task.ready",
             {
                 "run_root": self._run_root,
                 "task_id": task.task_id,
                 "params": params,
-                "operator_key": OPERATOR_KEY,
+                "operator_key": operator_key,
             },
         )
         attempt_id: str = outputs["_attempt.opened_v1"]["attempt_id"]
         index: int = outputs["_attempt.opened_v1"]["attempt_index"]
-        self._running[attempt_id] = _Running(task=task, attempt_index=index, seen=seen, key=key)
+        self._running[attempt_id] = _Running(
+            task=task, attempt_index=index, seen=seen, key=key, is_stubbed=operator_key == STUB
+        )
         self._board.started(task.position)
         started = TaskStarted(position=self._place_of(task), task_id=task.task_id, attempt_index=index)
         self._news.append(lambda: self._reporter.tell(started))
@@ -627,13 +658,14 @@ class Driver:
             failing=failing,
         )
 
-    def _close(self, done: Done) -> None:
+    def _close(self, done: Done, *, given: AbstractSet[str] = frozenset(), outcome: str = "ok") -> None:
+        """Judge and record what came of a call; what is ``given`` need not be read from the step's files."""
         running = self._running[done.attempt_id]
-        verdict = self._judge(running.task, running.seen, done)
+        verdict = self._judge(running.task, running.seen, done, given)
         if self._masker.is_needed:
             done = self._masked(done)
         if verdict.status is AttemptState.COMPLETED:
-            self._succeed(running, done, verdict, outcome="ok")
+            self._succeed(running, done, verdict, outcome=outcome)
             if running.key:
                 self._keep(running, running.key, done, verdict)
             return
@@ -652,9 +684,9 @@ class Driver:
             running.task.frame.merge.ended(running.task.position, verdict.changes)
         self._conclude(done, verdict.status, TaskState.COMPLETED, outcome=outcome, verdict=verdict)
 
-    def _judge(self, task: Task, seen: Context, done: Done) -> Verdict:
+    def _judge(self, task: Task, seen: Context, done: Done, given: AbstractSet[str] = frozenset()) -> Verdict:
         """Judge what came of a call; nothing with a secret in it is kept."""
-        verdict = self._judge_openly(task, seen, done)
+        verdict = self._judge_openly(task, seen, done, given)
         if not self._masker.is_needed:
             return verdict
         leak = next((change.key for change in verdict.changes if self._masker.finds(change.text or "")), "")
@@ -674,13 +706,13 @@ class Driver:
     def _without_secrets(self, changes: tuple[Change, ...]) -> tuple[Change, ...]:
         return tuple(change for change in changes if not self._masker.finds(change.text or ""))
 
-    def _judge_openly(self, task: Task, seen: Context, done: Done) -> Verdict:
+    def _judge_openly(self, task: Task, seen: Context, done: Done, given: AbstractSet[str]) -> Verdict:
         planned = task.planned
         return judge_done(
             done,
             step=planned.step,
             rules=planned.rules,
-            save=planned.save,
+            save={key: text for key, text in planned.save.items() if key not in given},
             context=seen,
             names=task.scope(seen).names,
             missing=missing_files,
@@ -793,6 +825,7 @@ def _ending(
         status=state,
         reason=failing.reason if failing else (INTERRUPTED if done.fault == INTERRUPTED else ""),
         cached=outcome.startswith(CACHED),
+        stubbed=running.is_stubbed,
         duration_sec=done.duration_sec,
         outputs=tuple(dict.fromkeys(change.key for change in kept)),
         attempt_index=running.attempt_index,

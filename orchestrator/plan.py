@@ -12,7 +12,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -170,6 +170,11 @@ class Plan:
         return found
 
     @property
+    def step_ids(self) -> list[str]:
+        """Give the steps that are attempted, those of used recipes as ``report/fit``."""
+        return [*_step_ids(self.tasks)]
+
+    @property
     def max_parallel(self) -> int:
         """Give how many steps may run at once where nobody says otherwise: one for each processor."""
         return self.recipe.max_parallel or usable_processors()
@@ -188,6 +193,14 @@ class Plan:
     def test_id(self) -> str:
         """Give the recipe's test id, or nothing."""
         return self.recipe.test_meta.test_id
+
+
+def _step_ids(tasks: Iterable[PlannedTask]) -> Iterator[str]:
+    for task in tasks:
+        if task.sub:
+            yield from (f"{task.step}/{inner}" for inner in _step_ids(task.sub.tasks))
+        else:
+            yield task.step
 
 
 def plan_recipe(recipe: str, given: Mapping[str, JsonValue], selection: Selection | None = None) -> Plan:

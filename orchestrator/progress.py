@@ -48,6 +48,7 @@ class TaskEnded:
     retry_in_sec: float | None = None
     allowed: bool = False
     cached: bool = False
+    stubbed: bool = False
     stderr: str = ""
     problem: Problem | None = None
 

@@ -25,7 +25,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from orchestrator import __version__
 from orchestrator.context import Context
@@ -59,6 +59,9 @@ from orchestrator.store.database import is_network_path, reading
 from orchestrator.store.leases import is_let_go
 from orchestrator.store.queries import read_inputs, read_run, read_tasks
 
+if TYPE_CHECKING:
+    from orchestrator.stubs import Stubs
+
 FAILED_LAST = "status:failed@last"
 ISOLATIONS = ("inline", "worker")
 
@@ -76,6 +79,7 @@ class RunRequest:
     context: Mapping[str, JsonValue] = field(default_factory=dict)
     workspace: str | None = None
     workspaces_dir: Path | None = None
+    stubs: Path | None = None
     fresh: bool = False
     allow_network_fs: bool = False
     options: DriveOptions = field(default_factory=DriveOptions)
@@ -122,6 +126,8 @@ def run(request: RunRequest) -> Outcome:
         selection = _with_failed(request.selection, workspaces / slug)
         plan = make_plan(plan.loaded, plan.project, request.inputs, selection)
     _check_breaks(plan, request.options)
+    options = dataclasses.replace(request.options, stubs=_stubs(plan, request.stubs))
+    request = dataclasses.replace(request, options=options)
     started_with = _started_with(plan, folder, request, workspaces / slug / "runs")
     if not request.fresh and (waiting := _interrupted_run(workspaces / slug, started_with)):
         try:
@@ -188,7 +194,8 @@ def _go_on(run_root: Path, options: DriveOptions, again: Again | None = None) ->
     )
     _check_breaks(plan, options)
     fail_fast = options.fail_fast and not inputs.get("keep_going", False)
-    return drive_run(run_root, plan, dataclasses.replace(options, fail_fast=fail_fast), again)
+    stubs = _kept_stubs(inputs.get("stubs", {}))
+    return drive_run(run_root, plan, dataclasses.replace(options, fail_fast=fail_fast, stubs=stubs), again)
 
 
 def plan_as_started(run_root: Path) -> Plan:
@@ -208,6 +215,22 @@ def _kept_source(run_root: Path, inputs: Mapping[str, Any]) -> Source:
     path = located(inputs["recipe_path"], run_root.parent)
     name = STDIN_NAME if inputs["recipe_path"] == "-" else str(path)
     return Source.from_text(name, (run_root / "recipe.yaml").read_text(encoding="utf-8"))
+
+
+def _stubs(plan: Plan, path: Path | None) -> Stubs | None:
+    if path is None:
+        return None
+    from orchestrator.stubs import read_stubs  # noqa: PLC0415  few runs have any
+
+    return read_stubs(read_source(path), plan.step_ids)
+
+
+def _kept_stubs(kept: Mapping[str, JsonValue]) -> Stubs | None:
+    if not kept:
+        return None
+    from orchestrator.stubs import Stubs  # noqa: PLC0415  few runs have any
+
+    return Stubs.from_json(kept)
 
 
 def _check_breaks(plan: Plan, options: DriveOptions) -> None:
@@ -246,6 +269,7 @@ def _started_with(plan: Plan, folder: Path, request: RunRequest, runs: Path) -> 
         "recipe_folder": portable(folder, runs, plan.project.root),
         "inputs": dict(request.inputs),
         "selection": plan.selection.to_json(),
+        "stubs": request.options.stubs.to_json() if request.options.stubs else {},
         "context_sha256": hashlib.sha256(dumps(dict(request.context), "the context").encode()).hexdigest(),
         "working_directory": portable(Path.cwd(), runs, plan.project.root),
     }

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from orchestrator.context import Change, Context
 from orchestrator.driver import Driver, Ending, Means
@@ -33,7 +33,7 @@ from orchestrator.store.contexts import read_context
 from orchestrator.store.database import Database, close_opened, opened
 from orchestrator.store.events import append_event, chain_fault
 from orchestrator.store.leases import lost_log, take
-from orchestrator.store.queries import TaskRow, count_failures, read_open_attempts, read_run, read_tasks
+from orchestrator.store.queries import TaskRow, count_failures, read_inputs, read_open_attempts, read_run, read_tasks
 from orchestrator.store.runs import (
     OUTPUTS_KEY,
     put_inputs,
@@ -42,6 +42,9 @@ from orchestrator.store.runs import (
     set_run_state,
 )
 from orchestrator.workers.pool import WorkerPool
+
+if TYPE_CHECKING:
+    from orchestrator.stubs import Stubs
 
 _EXIT_STATUSES = {RunState.COMPLETED: 0, RunState.FAILED: 1}
 TIMED_OUT_STATUS = 124
@@ -59,11 +62,14 @@ class Outcome:
     step: str
     context: Context
     exit_status: int
+    is_stubbed: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Give the one line that `run` prints."""
         keys = [key for key in self.context if not key.startswith("_")]
-        place = {"run_id": self.run_root.name, "run_root": str(self.run_root)}
+        place: dict[str, Any] = {"run_id": self.run_root.name, "run_root": str(self.run_root)}
+        if self.is_stubbed:
+            place["stubbed"] = True
         if self.status is RunState.COMPLETED:
             outputs = {"outputs": self.context.get(OUTPUTS_KEY)} if OUTPUTS_KEY in self.context else {}
             return {"status": "ok", "ctx_keys": keys, **outputs, **place}
@@ -79,6 +85,7 @@ class DriveOptions:
     ``use_cache`` takes over former results and keeps new ones;
     ``takeover`` drives a run whose other host is dead;
     ``fixtures`` are the values of a test's fixtures; ``break_at`` names the tasks before which the run pauses;
+    ``stubs`` answer for the steps that they are for;
     ``accept_changes`` runs steps again whose recipe or scriptlet changed; ``deliver`` takes what the run came to, and
     until it has, the run is not let go.
     """
@@ -92,6 +99,7 @@ class DriveOptions:
     handle_signals: bool = True
     fixtures: Mapping[str, JsonValue] = field(default_factory=dict)
     break_at: tuple[str, ...] = ()
+    stubs: Stubs | None = None
     reporter: Reporter = field(default_factory=Silence)
     deliver: Callable[[Outcome], None] = lambda _: None
 
@@ -182,7 +190,13 @@ def _driven(
     masker = Masker([value for values in secrets.values() for value in values.values()])
     reuse = Reuse(plan, database.run_root.name, cache=cache, masker=masker, anew=anew)
     means = Means(
-        pool=pool, reuse=reuse, secrets=secrets, masker=masker, reporter=options.reporter, inline=options.inline
+        pool=pool,
+        reuse=reuse,
+        secrets=secrets,
+        stubs=options.stubs,
+        masker=masker,
+        reporter=options.reporter,
+        inline=options.inline,
     )
     driver = Driver(plan, database, root=root, tasks=tasks, board=board, means=means, break_at=options.break_at)
     options.reporter.tell(_beginning(database, plan, rows))
@@ -390,6 +404,7 @@ def _outcome(
 ) -> Outcome:
     return Outcome(
         run_root=database.run_root,
+        is_stubbed=bool(read_inputs(database).get("stubs")),
         status=status,
         reason=reason,
         step=step,

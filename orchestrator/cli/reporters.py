@@ -88,6 +88,8 @@ class PlainReporter:
             word, color = "allow", "yellow"
         if ended.cached:
             word = "cache"
+        if ended.stubbed and ended.status is TaskState.COMPLETED:
+            word, color = "stub", "magenta"
         if ended.status is not TaskState.PENDING:
             self._counts[word] += 1
         if ended.problem:
@@ -102,11 +104,9 @@ class PlainReporter:
         self.write(f" {click.style(word.ljust(5), fg=color)} {ended.position + 1:>3} {name} {duration:>8}  {note}")
 
     def _settle(self, settled: RunSettled) -> None:
-        for failure in self._failures:
-            if _counts(failure):
-                self._explain(failure)
-        if settled.problem:
-            self.write(harmless(str(settled.problem)))
+        self._explain_failures(settled)
+        if self._counts["stub"]:
+            self.write("note: stubs answered for steps; this is no real result")
         counts = ", ".join(f"{count} {word.lower()}" for word, count in self._counts.items()) or "nothing to do"
         took = seconds(monotonic() - self._began_at)
         color = "green" if settled.status is RunState.COMPLETED else "red"
@@ -114,6 +114,9 @@ class PlainReporter:
         if settled.paused_at:
             state = f"paused before {settled.paused_at}"
         self.write(f"{click.style(state, fg=color, bold=True)}: {counts} in {took}   {_shown_path(settled)}")
+        self._say_how_to_go_on(settled)
+
+    def _say_how_to_go_on(self, settled: RunSettled) -> None:
         if settled.paused_at:
             self.write(f"  = look at its values:  matterstack ctx get {settled.run_id}")
         if first := next((failure.task_id for failure in self._failures if _counts(failure)), ""):
@@ -121,6 +124,13 @@ class PlainReporter:
             self.write(f"  = what failed, again:  matterstack retry {settled.run_id}")
         if settled.status is RunState.PENDING:
             self.write(f"  = go on with:  matterstack resume {settled.run_id}")
+
+    def _explain_failures(self, settled: RunSettled) -> None:
+        for failure in self._failures:
+            if _counts(failure):
+                self._explain(failure)
+        if settled.problem:
+            self.write(harmless(str(settled.problem)))
 
     def _explain(self, failure: TaskEnded) -> None:
         self.write(harmless(str(failure.problem)))

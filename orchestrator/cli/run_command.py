@@ -33,6 +33,7 @@ from orchestrator.session import DriveOptions, Outcome
 @click.option("-j", "--jobs", type=click.IntRange(1, 10_000), metavar="N", help="Run up to N steps at once.")
 @break_option
 @click.option("--no-cache", is_flag=True, help="Take over no former results, and keep none.")
+@click.option("--stub", type=click.Path(path_type=Path), metavar="FILE", help="Let this file answer for steps.")
 @click.option("--keep-going", is_flag=True, help="After a failure, still run what does not depend on it.")
 @click.option("--new", is_flag=True, help="Start afresh, also when an interrupted run could go on.")
 @click.option("--takeover", is_flag=True, help="Drive a run whose other machine is dead.")
@@ -85,6 +86,7 @@ def _run(recipe: str, options: dict[str, Any]) -> Outcome:
         context=initial.to_dict(),
         workspace=options["workspace"],
         workspaces_dir=options["workspaces_dir"],
+        stubs=options["stub"],
         fresh=options["new"],
         allow_network_fs=options["allow_network_fs"],
         options=DriveOptions(

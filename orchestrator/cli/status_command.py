@@ -12,7 +12,7 @@ from orchestrator.cli.output import harmless, print_json, print_table, seconds
 from orchestrator.states import RunState, TaskState
 from orchestrator.store.database import Database
 from orchestrator.store.leases import is_driven
-from orchestrator.store.queries import RunRow, TaskRow, count_items, count_tasks, read_run, read_tasks
+from orchestrator.store.queries import RunRow, TaskRow, count_items, count_tasks, read_inputs, read_run, read_tasks
 
 
 @click.command("status")
@@ -57,6 +57,8 @@ def _note(task: TaskRow, items: dict[int, dict[TaskState, int]]) -> str:
 
 def _headline(database: Database, row: RunRow) -> str:
     reason = f" ({harmless(row.status_reason)})" if row.status_reason else ""
+    if read_inputs(database).get("stubs"):
+        reason += ", with stubs"
     if row.status in (RunState.PENDING, RunState.RUNNING) and not is_driven(database.run_root):
         return f"{row.status}{reason}, runner stopped; go on with: matterstack resume {row.run_id}"
     return f"{row.status}{reason}"
@@ -68,6 +70,7 @@ def _document(database: Database, row: RunRow, tasks: tuple[TaskRow, ...]) -> di
         "run_root": str(database.run_root),
         "workspace_slug": row.workspace_slug,
         "recipe": row.recipe_name,
+        "stubbed": bool(read_inputs(database).get("stubs")),
         "status": row.status,
         "status_reason": row.status_reason,
         "created_at": row.created_at,

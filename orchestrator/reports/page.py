@@ -60,6 +60,7 @@ def _facts(record: RunRecord) -> str:
         ("ended", run.ended_at or "not yet"),
         ("tasks", ", ".join(f"{count} {state.lower()}" for state, count in sorted(counts.items()))),
         *([("reason", run.status_reason)] if run.status_reason else []),
+        *([("stubs", "stubs answered for steps; this is no real result")] if record.inputs.get("stubs") else []),
         ("inputs", encode(record.inputs.get("inputs", {}))),
         ("recipe SHA-256", str(record.inputs.get("recipe_sha256", ""))),
     ]

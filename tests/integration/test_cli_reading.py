@@ -42,6 +42,7 @@ COMMANDS = [
     "scriptlets",
     "self-test",
     "status",
+    "stub",
     "validate",
 ]
 
@@ -361,3 +362,14 @@ def test_leaks_are_looked_for(project: Project) -> None:
 
     assert (clean.status, clean.stdout.endswith("no leak of 1 secrets\n")) == (0, True)
     assert (leaking.status, leaking.answer["leaks"]) == (1, ["note.txt: a secret at byte 2"])
+
+
+def test_a_recorded_run_can_be_played_again(done: Project) -> None:
+    """With its values and its failure, and no step is run."""
+    recorded = done.call("stub", "record", first_run(done), "-o", "stubs.yaml")
+    played = done.call("run", "recipe.yaml", "--stub", "stubs.yaml", "--new", "--workspaces-dir", "played")
+
+    assert (recorded.status, recorded.stdout) == (0, "")
+    assert (played.status, played.answer["step"], played.answer["stubbed"]) == (1, "doubt", True)
+    assert played.answer["reason"] == "the exit code is 1, not 0: no idea"
+    assert "with stubs" in done.call("status", "--workspaces-dir", "played").stderr

@@ -152,6 +152,7 @@ class Workshop:
         jobs: int | None = None,
         reporter: Reporter | None = None,
         break_at: tuple[str, ...] = (),
+        stubs: Path | None = None,
     ) -> Ran:
         """Run a recipe, or go on with a run of it that was interrupted."""
         request = RunRequest(
@@ -161,6 +162,7 @@ class Workshop:
             context=context or {},
             workspaces_dir=self.folder / "workspaces",
             fresh=fresh,
+            stubs=stubs,
             options=DriveOptions(
                 inline=inline, jobs=jobs, fail_fast=fail_fast, reporter=reporter or Silence(), break_at=break_at
             ),
