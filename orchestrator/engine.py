@@ -318,7 +318,7 @@ class Board:
         node = self._nodes[position]
         if node.closes is not Phase.STEPS:
             self._closing.append(position)
-        for before in (*node.after, *node.after_end):
+        for before in node.waits_for:
             self._dependents.setdefault(before, []).append(position)
         if node.after or node.after_end:
             unmet = sum(not self._counts_as_success(before) for before in node.after)
@@ -487,7 +487,7 @@ class Board:
         deepest = max(depths.values(), default=0)
         for position in left:
             node = self._nodes[position]
-            waits = any(other in left for other in (*node.after, *node.after_end))
+            waits = any(other in left for other in node.waits_for)
             if depths[position] == deepest and not waits and position not in self._taken_up:
                 self._taken_up.add(position)
                 self._admit(position)

@@ -64,3 +64,8 @@ class Node:
     is_group: bool = False
     has_rounds: bool = False
     parent: int | None = None
+
+    @property
+    def waits_for(self) -> tuple[int, ...]:
+        """Give the positions of all that must have ended before it, well or not."""
+        return (*self.after, *self.after_end)

@@ -398,7 +398,7 @@ def _using(position: int, step: RecipeStep, sub: SubRecipe, node: Node, left_out
         node = dataclasses.replace(node, has_rounds=True)
     parts = [sub.loaded.source.sha256, *(task.definition_sha256 for task in sub.tasks)]
     settled = {
-        "after": [*node.after, *node.after_end],
+        "after": list(node.waits_for),
         "uses_sha256": hashlib.sha256("".join(parts).encode()).hexdigest(),
     }
     return PlannedTask(
@@ -534,7 +534,7 @@ def _definition(
     settled = {
         "env": dict(env),
         "timeout": timeout_sec,
-        "after": [*node.after, *node.after_end],
+        "after": list(node.waits_for),
         "retry": node.retry.to_json(),
     }
     return _digest(step, {**settled, "file_sha256": file.sha256 if file else ""})

@@ -36,7 +36,7 @@ def _document(plan: Plan) -> dict[str, Any]:
             {"id": task.step, "type": task.kind, "list": _TITLES[task.node.phase], "fans_out": task.fan is not None}
             for task in plan.tasks
         ],
-        "edges": [[plan.tasks[before].step, task.step] for task in plan.tasks for before in task.node.after],
+        "edges": [[plan.tasks[before].step, task.step] for task in plan.tasks for before in task.node.waits_for],
     }
 
 
@@ -46,7 +46,7 @@ def _mermaid(plan: Plan) -> str:
         tasks = [task for task in plan.tasks if task.node.phase is phase]
         if tasks:
             lines += [f"  subgraph {title}", *(f"    {_mermaid_node(task)}" for task in tasks), "  end"]
-    lines += [f"  n{before} --> n{task.position}" for task in plan.tasks for before in task.node.after]
+    lines += [f"  n{before} --> n{task.position}" for task in plan.tasks for before in task.node.waits_for]
     return "\n".join(lines)
 
 
@@ -62,7 +62,7 @@ def _dot(plan: Plan) -> str:
         shape = ", peripheries=2" if task.fan else ", shape=folder" if task.sub else ""
         style = ", style=dashed" if task.node.phase is not Phase.STEPS else ""
         lines.append(f"  n{task.position} [label={json.dumps(_label(task))}{shape}{style}];")
-    lines += [f"  n{before} -> n{task.position};" for task in plan.tasks for before in task.node.after]
+    lines += [f"  n{before} -> n{task.position};" for task in plan.tasks for before in task.node.waits_for]
     return "\n".join([*lines, "}"])
 
 

@@ -2,35 +2,77 @@
 
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from orchestrator.cli.options import json_option, read_selection, selection_options
+from orchestrator.cli.options import json_option, read_selection, selection_options, workspaces_option
 from orchestrator.cli.output import print_json, print_table
 from orchestrator.inputs import read_settings
+from orchestrator.paths import workspaces_root
 from orchestrator.plan import Plan, PlannedTask, plan_recipe
 
+if TYPE_CHECKING:
+    from orchestrator.forecast import Forecast
+
+SHOWN_BESIDE = 4
 HEADERS = ["#", "step", "type", "runs", "after", "when", "note"]
 
 
 @click.command("plan")
 @click.argument("recipe")
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Give an input.")
+@click.option("--explain", is_flag=True, help="Say what would become of each step, and why.")
 @selection_options
+@workspaces_option
 @json_option
 def command(
     recipe: str,
     settings: tuple[str, ...],
+    explain: bool,  # noqa: FBT001  a command-line flag
+    workspaces_dir: Path | None,
     as_json: bool,  # noqa: FBT001  a command-line flag
     **selecting: Any,  # noqa: ANN401  click's own types
 ) -> None:
-    """Show the steps of RECIPE in the order in which they would run."""
+    """Show the steps of RECIPE in the order in which they would run; nothing is run or written."""
     plan = plan_recipe(recipe, read_settings(settings), read_selection(selecting))
-    if as_json:
+    if explain:
+        _explain(plan, workspaces_root(workspaces_dir), as_json=as_json)
+    elif as_json:
         print_json(_document(plan))
     else:
         print_table((_row(plan, task) for task in plan.tasks), HEADERS)
+
+
+def _explain(plan: Plan, workspaces: Path, *, as_json: bool) -> None:
+    from orchestrator.forecast import forecast, locks_of  # noqa: PLC0415  a plain plan does without it
+
+    outlook = list(forecast(plan, workspaces))
+    if as_json:
+        document = _document(plan)
+        for entry, seen in zip(document["tasks"], outlook, strict=True):
+            entry.update(outcome=seen.what, why=seen.why, beside=list(seen.beside), locks=list(locks_of(seen.task)))
+        print_json(document)
+        return
+    rows = (
+        [
+            seen.task.position + 1,
+            seen.task.task_id,
+            seen.what,
+            ", ".join(_after(plan, seen.task)),
+            _beside(seen),
+            seen.why,
+        ]
+        for seen in outlook
+    )
+    print_table(rows, ["#", "step", "what", "after", "beside", "why"])
+
+
+def _beside(seen: Forecast) -> str:
+    if len(seen.beside) <= SHOWN_BESIDE:
+        return ", ".join(seen.beside)
+    return f"{', '.join(seen.beside[:SHOWN_BESIDE])} and {len(seen.beside) - SHOWN_BESIDE} more"
 
 
 def _row(plan: Plan, task: PlannedTask) -> list[object]:
@@ -45,7 +87,7 @@ def _limits(task: PlannedTask) -> list[str]:
 
 
 def _after(plan: Plan, task: PlannedTask) -> list[str]:
-    return [plan.tasks[position].task_id for position in task.node.after]
+    return [plan.tasks[position].task_id for position in task.node.waits_for]
 
 
 def _document(plan: Plan) -> dict[str, Any]:

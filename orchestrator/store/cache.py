@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import apsw
 
@@ -58,8 +59,9 @@ class ResultCache:
     It saves work and holds no truth: one that cannot be used is as good as an empty one, and nothing is lost with it.
     """
 
-    def __init__(self, workspaces: Path) -> None:
+    def __init__(self, workspaces: Path, *, readonly: bool = False) -> None:
         self.path = workspaces / FILE_NAME
+        self._readonly = readonly
         self._connection: apsw.Connection | None = None
 
     def find(self, digest: str) -> Result | None:
@@ -102,8 +104,9 @@ class ResultCache:
         fresh = os.urandom(32).hex()
         with contextlib.suppress(apsw.Error, OSError):
             connection = self._open()
-            connection.execute("INSERT OR IGNORE INTO salt VALUES (1, ?)", (fresh,))
-            return str(connection.execute("SELECT value FROM salt").fetchall()[0][0])
+            if not self._readonly:
+                connection.execute("INSERT OR IGNORE INTO salt VALUES (1, ?)", (fresh,))
+            return next((str(value) for (value,) in connection.execute("SELECT value FROM salt")), fresh)
         return fresh
 
     def remove(self, prefix: str = "") -> int:
@@ -136,6 +139,8 @@ class ResultCache:
             return []
 
     def _open(self) -> apsw.Connection:
+        if self._connection is None and self._readonly:
+            self._connection = _open_untouched(self.path)
         if self._connection is None:
             connection = apsw.Connection(str(self.path))
             connection.setbusytimeout(2_000)
@@ -143,6 +148,13 @@ class ResultCache:
                 connection.execute(sql)
             self._connection = connection
         return self._connection
+
+
+def _open_untouched(path: Path) -> apsw.Connection:
+    """Open the file so that nothing appears beside it: as one that never changes, unless somebody has it open."""
+    is_open = path.with_name(f"{path.name}-shm").exists()
+    name = f"file:{quote(str(path))}?mode=ro{'' if is_open else '&immutable=1'}"
+    return apsw.Connection(name, flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
 
 
 def _result(row: tuple[Any, ...]) -> Result:
