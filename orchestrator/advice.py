@@ -43,6 +43,7 @@ ADVICE = {
     "MS209": "Give the input with `--set name=value`, of the type that the recipe declares.",
     "MS210": "Number the steps in the order in which they run, or leave `idx` out.",
     "MS211": "Set it where the recipe reads it; keep it out of what the step writes.",
+    "MS213": "Give the params that 'matterstack scriptlets show' lists.",
     "MS212": "Mend it at the place shown; 'matterstack stub record' writes such files.",
     "MS301": (
         "Look at the reason and the last lines of standard error; `matterstack attempts RUN TASK "

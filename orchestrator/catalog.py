@@ -6,13 +6,15 @@ Nothing is imported here: a module is found by its file, and its class by readin
 from __future__ import annotations
 
 import ast
+import contextlib
 import functools
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Any
 
 from orchestrator.errors import InvalidFileError, MissingClassError, Problem, ScriptletError
 from orchestrator.keys import did_you_mean
@@ -20,12 +22,16 @@ from orchestrator.paths import SETTINGS_NAME, package_root
 
 DEFAULT_MODULES = ("scriptlets.*",)
 
+_DECLARED = frozenset({"requires_process", "parallelizable", "needs", "params_schema", "outputs_schema"})
 _DOTTED = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScriptletFile:
-    """The file that a step runs; ``class_name`` is empty for a script, the last two are flags of the class."""
+    """The file that a step runs; ``class_name`` is empty for a script, and the rest is what a class declares.
+
+    The schemas are None where there are none that can be read without importing the file.
+    """
 
     path: Path
     sha256: str
@@ -33,6 +39,8 @@ class ScriptletFile:
     requires_process: bool = False
     parallelizable: bool = False
     needs: tuple[str, ...] = ()
+    params_schema: Mapping[str, Any] | None = None
+    outputs_schema: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,13 +79,16 @@ def find_module(project: Project, module: str, class_name: str) -> ScriptletFile
     classes = _classes(path, _stamp(path))
     if class_name not in classes:
         raise MissingClassError(f"{module!r} has no class {class_name!r}", hint=did_you_mean(class_name, classes))
+    declared = classes[class_name]
     return ScriptletFile(
         path=path,
         sha256=file_sha256(path),
         class_name=class_name,
-        requires_process="requires_process" in classes[class_name],
-        parallelizable="parallelizable" in classes[class_name],
-        needs=tuple(name for name in sorted(classes[class_name]) if "." in name),
+        requires_process=declared.get("requires_process") is True,
+        parallelizable=declared.get("parallelizable") is True,
+        needs=tuple(sorted(filter(_is_text, _sequence(declared.get("needs"))))),
+        params_schema=_mapping(declared.get("params_schema")),
+        outputs_schema=_mapping(declared.get("outputs_schema")),
     )
 
 
@@ -173,25 +184,34 @@ def _digest(path: Path, _stamp: tuple[int, int, int]) -> str:
 
 
 @functools.lru_cache(maxsize=1024)
-def _classes(path: Path, _stamp: tuple[int, int, int]) -> dict[str, frozenset[str]]:
-    """Give the classes of a file by name, each with its flags that are plainly true and the context keys it needs."""
+def _classes(path: Path, _stamp: tuple[int, int, int]) -> dict[str, dict[str, Any]]:
+    """Give the classes of a file by name, each with what it declares by literals."""
     try:
         tree = ast.parse(path.read_bytes(), filename=str(path))
     except (SyntaxError, ValueError) as error:
         raise ScriptletError(f"{path} is not valid Python: {error}", code="MS206") from error
-    return {node.name: frozenset(_flags(node)) for node in tree.body if isinstance(node, ast.ClassDef)}
+    return {node.name: dict(declarations_of(node)) for node in tree.body if isinstance(node, ast.ClassDef)}
 
 
-def _is_text(node: ast.expr) -> bool:
-    return isinstance(node, ast.Constant) and isinstance(node.value, str)
-
-
-def _flags(node: ast.ClassDef) -> Iterator[str]:
+def declarations_of(node: ast.ClassDef) -> Iterator[tuple[str, Any]]:
+    """Give what the text of a scriptlet's class declares by literals: its flags, what it needs, and its schemas."""
     for line in node.body:
-        if isinstance(line, ast.Assign | ast.AnnAssign):
+        if isinstance(line, ast.Assign | ast.AnnAssign) and line.value is not None:
             targets = line.targets if isinstance(line, ast.Assign) else [line.target]
             names = [target.id for target in targets if isinstance(target, ast.Name)]
-            if isinstance(line.value, ast.Constant) and line.value.value is True:
-                yield from names
-            elif names == ["needs"] and isinstance(line.value, ast.Tuple | ast.List):
-                yield from (part.value for part in line.value.elts if _is_text(part))  # type: ignore[attr-defined]
+            with contextlib.suppress(ValueError):  # it is no literal
+                if _DECLARED.intersection(names):
+                    value = ast.literal_eval(line.value)
+                    yield from ((name, value) for name in names)
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _sequence(value: object) -> Sequence[Any]:
+    return value if isinstance(value, tuple | list) else ()
+
+
+def _mapping(value: object) -> Mapping[str, Any] | None:
+    return value if isinstance(value, dict) else None

@@ -156,7 +156,7 @@ def _mismatch(key: str, value: JsonValue, schema: JsonValue) -> str:
     from referencing.exceptions import Unresolvable  # noqa: PLC0415  a part of jsonschema
 
     try:
-        error = best_match(_validator(schema).iter_errors(value))
+        error = best_match(make_validator(schema).iter_errors(value))
     except SchemaError as fault:
         return f"the schema of {key!r} is not a JSON Schema: {_short(fault.message)} at {fault.json_path}"
     except Unresolvable as fault:
@@ -166,7 +166,7 @@ def _mismatch(key: str, value: JsonValue, schema: JsonValue) -> str:
     return f"{key}{error.json_path[1:]}: {_short(error.message)}" if error else ""
 
 
-def _validator(schema: Any) -> Validator:  # noqa: ANN401  jsonschema takes a schema as it comes
+def make_validator(schema: Any) -> Validator:  # noqa: ANN401  jsonschema takes a schema as it comes
     """Make the validator of a checked schema; raise `SchemaError` for what is none."""
     from jsonschema import Draft202012Validator, SchemaError, validators
     from referencing import Registry  # noqa: PLC0415  a part of jsonschema

@@ -52,6 +52,7 @@ CODES = {
     "MS210": "steps are out of order",
     "MS211": "a secret is missing, too short, or would be written down",
     "MS212": "file of stubs is wrong",
+    "MS213": "an argument does not fit what its scriptlet declares",
     "MS301": "step failed",
     "MS302": "success condition does not hold",
     "MS303": "answer is not one JSON line",

@@ -20,6 +20,7 @@ from typing import Any
 from orchestrator.caching import CacheRule
 from orchestrator.catalog import Project, ScriptletFile, find_module, find_recipe, find_script, read_project
 from orchestrator.checks import SuccessRules
+from orchestrator.declared import unfit
 from orchestrator.errors import (
     ExpressionError,
     InvalidFileError,
@@ -276,6 +277,7 @@ def _look(loaded: LoadedRecipe, project: Project, using: tuple[Path, ...] = ()) 
     """Find what steps run, and all that is wrong with it; ``using`` are the recipes that led here."""
     problems = [*unsupported(loaded)]
     files = _find_files(loaded, project, problems)
+    problems += unfit(loaded, files)
     subs: dict[str, SubRecipe] = {}
     chain = (*using, (project.recipe_folder / Path(loaded.source.name).name).resolve())
     for step in loaded.recipe.every_step():

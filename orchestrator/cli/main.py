@@ -38,7 +38,7 @@ COMMANDS = {
     "cache": "look at and forget results that steps left for later runs",
     "ctx": "read the values that steps shared, and their history",
     "check-leaks": "look for the recipe's secrets in all that a run left",
-    "scriptlets": "list the scriptlets that recipes can use",
+    "scriptlets": "list and show the scriptlets that recipes can use",
     "schema": "print the JSON Schema of recipes, for editors",
     "self-test": "run a small recipe here and check that everything works",
 }

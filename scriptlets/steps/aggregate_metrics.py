@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import ClassVar
 
 if not __package__:
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from orchestrator import BaseScriptlet, Context
-from orchestrator.scriptlet import Outputs, Params
+from orchestrator.scriptlet import Outputs, Params, Schema
 
 
 class AggregateMetrics(BaseScriptlet):
@@ -17,6 +18,16 @@ class AggregateMetrics(BaseScriptlet):
 
     Params: ``keys``, the context keys; ``key``, where to write instead.
     """
+
+    params_schema: ClassVar[Schema] = {
+        "type": "object",
+        "required": ["keys"],
+        "additionalProperties": False,
+        "properties": {
+            "keys": {"type": "array", "items": {"type": "string"}, "minItems": 1, "description": "the context keys"},
+            "key": {"type": "string", "description": "the context key to write instead"},
+        },
+    }
 
     def validate(self, ctx: Context, params: Params) -> None:
         """Refuse params without ``keys`` and keys that the context does not have."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import sys
 from pathlib import Path
+from typing import ClassVar
 
 if not __package__:
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from orchestrator import BaseScriptlet, Context
 from orchestrator.files import make_directory, replace_file
-from orchestrator.scriptlet import Outputs, Params
+from orchestrator.scriptlet import Outputs, Params, Schema
 from scriptlets.steps.load_numbers import numbers_of
 
 
@@ -23,6 +24,25 @@ class CacheNumbers(BaseScriptlet):
     """
 
     needs = ("numbers.values_v1",)
+    params_schema: ClassVar[Schema] = {
+        "type": "object",
+        "required": ["dst"],
+        "additionalProperties": False,
+        "properties": {
+            "dst": {"type": "string", "description": "the file to write"},
+            "from": {
+                "type": "string",
+                "description": "the context key of the numbers; numbers.values_v1 when left out",
+            },
+        },
+    }
+    outputs_schema: ClassVar[Schema] = {
+        "numbers.cached_v1": {
+            "type": "object",
+            "required": ["path", "sha256", "count"],
+            "properties": {"path": {"type": "string"}, "sha256": {"type": "string"}, "count": {"type": "integer"}},
+        }
+    }
 
     def validate(self, ctx: Context, params: Params) -> None:
         """Refuse params without ``dst``."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import ClassVar
 
 if not __package__:
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from orchestrator import BaseScriptlet, Context
 from orchestrator.files import remove_file
-from orchestrator.scriptlet import Outputs, Params
+from orchestrator.scriptlet import Outputs, Params, Schema
 
 
 class CleanupIntermediate(BaseScriptlet):
@@ -19,6 +20,20 @@ class CleanupIntermediate(BaseScriptlet):
     Params: ``paths``, files or patterns such as ``build/*.tmp``, relative to the working directory and never above it;
     what is not there is no error. Folders stay.
     """
+
+    params_schema: ClassVar[Schema] = {
+        "type": "object",
+        "required": ["paths"],
+        "additionalProperties": False,
+        "properties": {
+            "paths": {
+                "type": "array",
+                "items": {"type": "string"},
+                "description": "files or patterns below the working directory",
+            }
+        },
+    }
+    outputs_schema: ClassVar[Schema] = {"cleanup.removed_v1": {"type": "object"}}
 
     def validate(self, ctx: Context, params: Params) -> None:
         """Refuse anything but a list of paths below the working directory."""

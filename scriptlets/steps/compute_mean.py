@@ -6,12 +6,13 @@ import statistics
 import sys
 from fractions import Fraction
 from pathlib import Path
+from typing import ClassVar
 
 if not __package__:
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from orchestrator import BaseScriptlet, Context, track_resources
-from orchestrator.scriptlet import Outputs, Params
+from orchestrator.scriptlet import Outputs, Params, Schema
 from scriptlets.steps.load_numbers import check_src, read_numbers
 
 
@@ -23,6 +24,15 @@ class ComputeMean(BaseScriptlet):
     """
 
     parallelizable = True
+    params_schema: ClassVar[Schema] = {
+        "type": "object",
+        "required": ["src"],
+        "additionalProperties": False,
+        "properties": {
+            "src": {"type": "string", "description": "a text file with one number a line"},
+            "key": {"type": "string", "description": "the context key to write instead"},
+        },
+    }
 
     def validate(self, ctx: Context, params: Params) -> None:
         """Refuse params without ``src`` and a file that is not there."""

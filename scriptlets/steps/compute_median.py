@@ -5,12 +5,13 @@ from __future__ import annotations
 import statistics
 import sys
 from pathlib import Path
+from typing import ClassVar
 
 if not __package__:
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from orchestrator import BaseScriptlet, Context, track_resources
-from orchestrator.scriptlet import Outputs, Params
+from orchestrator.scriptlet import Outputs, Params, Schema
 from scriptlets.steps.load_numbers import check_src, read_numbers
 
 
@@ -21,6 +22,19 @@ class ComputeMedian(BaseScriptlet):
     """
 
     parallelizable = True
+    params_schema: ClassVar[Schema] = {
+        "type": "object",
+        "required": ["src"],
+        "additionalProperties": False,
+        "properties": {"src": {"type": "string", "description": "a text file with one number a line"}},
+    }
+    outputs_schema: ClassVar[Schema] = {
+        "numbers.median_v1": {
+            "type": "object",
+            "required": ["median", "count"],
+            "properties": {"median": {"type": "number"}, "count": {"type": "integer"}},
+        }
+    }
 
     def validate(self, ctx: Context, params: Params) -> None:
         """Refuse params without ``src`` and a file that is not there."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import ClassVar
 
 if not __package__:
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from orchestrator import BaseScriptlet, Context
-from orchestrator.scriptlet import Outputs, Params
+from orchestrator.scriptlet import Outputs, Params, Schema
 from scriptlets.steps.load_numbers import numbers_of
 
 QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
@@ -23,6 +24,17 @@ class ComputeMetrics(BaseScriptlet):
     """
 
     needs = ("numbers.values_v1",)
+    params_schema: ClassVar[Schema] = {
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {
+            "from": {
+                "type": "string",
+                "description": "the context key of the numbers; numbers.values_v1 when left out",
+            },
+            "key": {"type": "string", "description": "the context key to write instead"},
+        },
+    }
 
     def work(self, ctx: Context, params: Params) -> Outputs:
         """Sort once and look up."""

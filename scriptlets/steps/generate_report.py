@@ -6,7 +6,7 @@ import json
 import re
 import sys
 from pathlib import Path
-from typing import List, Tuple
+from typing import ClassVar, List, Tuple
 
 if not __package__:
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
@@ -14,7 +14,7 @@ if not __package__:
 from orchestrator import BaseScriptlet, Context
 from orchestrator.files import make_directory, replace_file
 from orchestrator.jsonsafe import JsonValue
-from orchestrator.scriptlet import Outputs, Params
+from orchestrator.scriptlet import Outputs, Params, Schema
 
 _NAME = re.compile(r"\{\{\s*([A-Za-z_][\w.-]*)\s*\}\}")
 
@@ -26,6 +26,29 @@ class GenerateReport(BaseScriptlet):
     ``template``, a Markdown file, that is written instead, with the value of each ``{{ area.name_v1.field }}`` in its
     place; ``rows`` is then the number of these.
     """
+
+    params_schema: ClassVar[Schema] = {
+        "type": "object",
+        "required": ["out"],
+        "additionalProperties": False,
+        "properties": {
+            "out": {"type": "string", "description": "the Markdown file to write"},
+            "keys": {
+                "type": "array",
+                "items": {"type": "string"},
+                "description": "the context keys to show; all when left out",
+            },
+            "title": {"type": "string", "description": "the heading"},
+            "template": {"type": "string", "description": "a Markdown file to fill in instead"},
+        },
+    }
+    outputs_schema: ClassVar[Schema] = {
+        "report.file_v1": {
+            "type": "object",
+            "required": ["path", "rows"],
+            "properties": {"path": {"type": "string"}, "rows": {"type": "integer"}},
+        }
+    }
 
     def validate(self, ctx: Context, params: Params) -> None:
         """Refuse params without ``out`` and keys that the context does not have."""

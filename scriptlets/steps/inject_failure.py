@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import ClassVar
 
 if not __package__:
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from orchestrator import BaseScriptlet, Context
 from orchestrator.files import make_directory, replace_file
-from orchestrator.scriptlet import Outputs, Params
+from orchestrator.scriptlet import Outputs, Params, Schema
 
 
 class InjectFailure(BaseScriptlet):
@@ -19,6 +20,23 @@ class InjectFailure(BaseScriptlet):
     Params: ``times``, how often (1 when left out; -1 is always); ``counter``, a file that counts the calls over all
     attempts and runs; ``reason``, what to say.
     """
+
+    params_schema: ClassVar[Schema] = {
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {
+            "times": {"type": "integer", "description": "how often to fail; 1 when left out, -1 is always"},
+            "counter": {"type": "string", "description": "a file that counts the calls"},
+            "reason": {"type": "string", "description": "what to say"},
+        },
+    }
+    outputs_schema: ClassVar[Schema] = {
+        "failure.injected_v1": {
+            "type": "object",
+            "required": ["failures"],
+            "properties": {"failures": {"type": "integer"}},
+        }
+    }
 
     def validate(self, ctx: Context, params: Params) -> None:
         """Refuse params without ``counter``, where one is needed."""

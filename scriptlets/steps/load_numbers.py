@@ -24,10 +24,11 @@ class LoadNumbers(BaseScriptlet):
     params_schema: ClassVar[Schema] = {
         "type": "object",
         "required": ["src"],
+        "additionalProperties": False,
         "properties": {"src": {"type": "string", "description": "a text file with one number a line"}},
     }
     outputs_schema: ClassVar[Schema] = {
-        "numbers.values_v1": {"type": "array", "items": {"type": "number"}, "minItems": 1},
+        "numbers.values_v1": {"type": "array", "items": {"type": "number"}, "minItems": 1}
     }
 
     def validate(self, ctx: Context, params: Params) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import ClassVar
 
 if not __package__:
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from orchestrator import BaseScriptlet, Context
-from orchestrator.scriptlet import Outputs, Params
+from orchestrator.scriptlet import Outputs, Params, Schema
 from scriptlets.steps.load_numbers import numbers_of
 
 
@@ -20,6 +21,8 @@ class NormalizeNumbers(BaseScriptlet):
     """
 
     needs = ("numbers.values_v1",)
+    params_schema: ClassVar[Schema] = {"type": "object", "additionalProperties": False, "properties": {}}
+    outputs_schema: ClassVar[Schema] = {"numbers.normalized_v1": {"type": "array", "items": {"type": "number"}}}
 
     def work(self, ctx: Context, params: Params) -> Outputs:
         """Scale the values."""

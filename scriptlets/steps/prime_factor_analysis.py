@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Dict, List
+from typing import ClassVar, Dict, List
 
 if not __package__:
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from orchestrator import BaseScriptlet, Context, track_resources
-from orchestrator.scriptlet import Outputs, Params
+from orchestrator.scriptlet import Outputs, Params, Schema
 
 MAX_NUMBER = 10**14
 
@@ -23,6 +23,22 @@ class PrimeFactorAnalysis(BaseScriptlet):
 
     parallelizable = True
     requires_process = True
+    params_schema: ClassVar[Schema] = {
+        "type": "object",
+        "required": ["numbers"],
+        "additionalProperties": False,
+        "properties": {
+            "numbers": {
+                "type": "array",
+                "items": {"type": "integer", "minimum": 2, "maximum": 100000000000000},
+                "minItems": 1,
+                "description": "whole numbers from 2 to 10^14",
+            }
+        },
+    }
+    outputs_schema: ClassVar[Schema] = {
+        "primes.factors_v1": {"type": "object", "additionalProperties": {"type": "array", "items": {"type": "integer"}}}
+    }
 
     def validate(self, ctx: Context, params: Params) -> None:
         """Refuse anything but a list of such numbers."""

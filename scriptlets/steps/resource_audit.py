@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any, Dict
+from typing import Any, ClassVar, Dict
 
 if not __package__:
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from orchestrator import BaseScriptlet, Context
-from orchestrator.scriptlet import Outputs, Params
+from orchestrator.scriptlet import Outputs, Params, Schema
 
 METRICS_KEY = "_runner.step_metrics_v1"
 LIMITS = {"max_duration_sec": "duration_sec", "max_rss_mb": "max_rss_mb"}
@@ -25,6 +25,28 @@ class ResourceAudit(BaseScriptlet):
     """
 
     needs = ("_runner.step_metrics_v1",)
+    params_schema: ClassVar[Schema] = {
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {
+            "max_duration_sec": {"type": "number", "description": "the limit of a step, in seconds"},
+            "max_rss_mb": {"type": "number", "description": "the limit of a step, in MB"},
+            "strict": {"type": "boolean", "description": "whether to fail where one was over"},
+        },
+    }
+    outputs_schema: ClassVar[Schema] = {
+        "audit.resources_v1": {
+            "type": "object",
+            "required": ["tasks", "total_duration_sec", "slowest", "peak_rss_mb", "over"],
+            "properties": {
+                "tasks": {"type": "integer"},
+                "total_duration_sec": {"type": "number"},
+                "slowest": {"type": "string"},
+                "peak_rss_mb": {"type": "number"},
+                "over": {"type": "array", "items": {"type": "string"}},
+            },
+        }
+    }
 
     def work(self, ctx: Context, params: Params) -> Outputs:
         """Add up, and compare with the limits."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import ClassVar
 
 if not __package__:
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from orchestrator import BaseScriptlet, Context
-from orchestrator.scriptlet import Outputs, Params
+from orchestrator.scriptlet import Outputs, Params, Schema
 from scriptlets.steps.load_numbers import numbers_of
 
 
@@ -21,6 +22,26 @@ class ValidateNumbers(BaseScriptlet):
     """
 
     needs = ("numbers.values_v1",)
+    params_schema: ClassVar[Schema] = {
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {
+            "from": {
+                "type": "string",
+                "description": "the context key of the numbers; numbers.values_v1 when left out",
+            },
+            "minimum": {"type": "number", "description": "the least that is allowed"},
+            "maximum": {"type": "number", "description": "the most that is allowed"},
+            "min_count": {"type": "integer", "description": "how many there have to be at least"},
+        },
+    }
+    outputs_schema: ClassVar[Schema] = {
+        "numbers.valid_v1": {
+            "type": "object",
+            "required": ["count", "min", "max"],
+            "properties": {"count": {"type": "integer"}, "min": {"type": "number"}, "max": {"type": "number"}},
+        }
+    }
 
     def work(self, ctx: Context, params: Params) -> Outputs:
         """Look at each number once."""

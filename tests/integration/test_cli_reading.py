@@ -266,6 +266,33 @@ def test_scriptlets_are_listed_with_what_they_do(project: Project) -> None:
     assert ("scriptlets.steps.compute_numbers", "ComputeNumbers") in found
 
 
+def test_scriptlet_is_shown_with_what_it_takes_and_writes(project: Project) -> None:
+    """What a class declares is shown to people, and as one object."""
+    text = project.call("scriptlets", "show", "compute_median")
+    told = shown(project.call("scriptlets", "show", "ComputeMedian", "--json"))
+
+    assert (text.status, told["module"], told["class"]) == (0, "scriptlets.steps.compute_median", "ComputeMedian")
+    assert told["doc"] in text.stdout
+    assert all(name in text.stdout for name in told["params_schema"]["properties"])
+    assert all(name in text.stdout for name in told["outputs_schema"])
+
+
+def test_own_scriptlet_without_declarations_is_shown(project: Project) -> None:
+    """One that says nothing of its values is shown with its text; a script with its comment."""
+    project.write("scriptlets/own.py", 'class Own(BaseScriptlet):\n    """Do our own thing."""\n')
+    project.write("scriptlets/shell/tidy.sh", "#!/usr/bin/env bash\n# Tidy up.\necho '{}'\n")
+
+    assert "Do our own thing." in project.call("scriptlets", "show", "scriptlets.own").stdout
+    assert "Tidy up." in project.call("scriptlets", "show", "tidy.sh").stdout
+
+
+def test_unknown_scriptlet_is_refused_with_the_likely_name(project: Project) -> None:
+    """A slip of the pen is answered with the name that is meant."""
+    ended = project.call("scriptlets", "show", "compute_medain")
+
+    assert (ended.status, "compute_median" in ended.stderr) == (2, True)
+
+
 def test_schema_is_json_schema(project: Project) -> None:
     """Editors get a draft-07 schema."""
     ended = project.call("schema")

@@ -1,0 +1,147 @@
+"""Hold what a recipe gives its steps against what their scriptlets declare, as far as it is known before a run."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.catalog import ScriptletFile
+from orchestrator.errors import Problem
+from orchestrator.keys import did_you_mean
+from orchestrator.recipe.load import LoadedRecipe
+from orchestrator.recipe.model import PythonStep
+
+if TYPE_CHECKING:
+    from jsonschema import ValidationError
+
+CODE = "MS213"
+
+_OPENING = "${{"
+_CONTEXT_VALUE = re.compile(r"\s*\$\{\{\s*ctx\.([A-Za-z_][\w.]*)\s*\}\}\s*")
+_TYPES = {"integer": "number"}
+_ABOUT_KEYS = frozenset({"required", "additionalProperties", "unevaluatedProperties", "propertyNames"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Output:
+    """A context key that a step is declared to write, with the JSON Schema of its value."""
+
+    step: str
+    key: str
+    schema: Mapping[str, Any]
+
+
+def unfit(loaded: LoadedRecipe, files: Mapping[str, ScriptletFile | None]) -> Iterator[Problem]:
+    """Give a problem, with its place, for every argument that cannot fit the schema of its scriptlet.
+
+    An argument with an expression fits whatever it is, but for one that is a value of the context alone, of which an
+    earlier step declares the type.
+    """
+    outputs: list[_Output] = []
+    for step in loaded.recipe.every_step():
+        file = files.get(step.name)
+        if not isinstance(step, PythonStep) or file is None:
+            continue
+        if file.params_schema is not None:
+            yield from _misfits(loaded, step, file)
+            yield from _mistyped(loaded, step, file.params_schema, outputs)
+        for key, schema in (file.outputs_schema or {}).items():
+            if isinstance(schema, dict):
+                outputs.append(_Output(step=step.name, key=key, schema=schema))
+
+
+def _misfits(loaded: LoadedRecipe, step: PythonStep, file: ScriptletFile) -> Iterator[Problem]:
+    from jsonschema import SchemaError
+
+    from orchestrator.checks import make_validator  # noqa: PLC0415
+
+    try:
+        errors = list(make_validator(file.params_schema).iter_errors(step.args))
+    except SchemaError as fault:
+        message = f"params_schema of {file.class_name} is no JSON Schema: {fault.message}"
+        yield Problem(CODE, message, loaded.place(step.name, "module"), f"mend it in {file.path.name}")
+        return
+    meant: set[str] = set()
+    for error in sorted(errors, key=lambda error: error.validator == "required"):
+        if error.validator == "additionalProperties" and isinstance(error.instance, dict):
+            for extra, hint in _extras(error):
+                meant.add(hint)
+                place = loaded.place(step.name, "args", *error.absolute_path, extra, of_key=True)
+                yield Problem(CODE, f"{file.class_name} takes no param {extra!r}", place, hint)
+        elif error.validator == "required" and not error.absolute_path:
+            missing = error.message.split("'")[1]
+            if f"did you mean {missing!r}?" not in meant:
+                place = loaded.place(step.name, "args" if step.args else "module", of_key=bool(step.args))
+                todo = f"add it to 'args': {_described(file, missing)}"
+                yield Problem(CODE, f"{file.class_name} needs the param {missing!r}", place, todo)
+        elif error.validator in _ABOUT_KEYS or not _is_open(error.instance):
+            path = tuple(error.absolute_path)
+            message = f"{file.class_name}: {'.'.join(map(str, path))}: {error.message}"
+            yield Problem(
+                CODE, message, loaded.place(step.name, "args", *path), _described(file, str(next(iter(path), "")))
+            )
+
+
+def _extras(error: ValidationError) -> Iterator[tuple[str, str]]:
+    """Give the keys that a schema does not allow, each with what was probably meant."""
+    properties = error.schema.get("properties", {}) if isinstance(error.schema, dict) else {}
+    for key in error.instance if isinstance(error.instance, dict) else ():
+        if key not in properties:
+            yield key, did_you_mean(key, properties) or "it takes none"
+
+
+def _described(file: ScriptletFile, param: str) -> str:
+    """Give what a scriptlet says of a param."""
+    properties = (file.params_schema or {}).get("properties", {})
+    entry = properties.get(param, {}) if isinstance(properties, dict) else {}
+    meaning = entry.get("description", "") if isinstance(entry, dict) else ""
+    return f"{param}: {meaning}" if meaning else param
+
+
+def _mistyped(
+    loaded: LoadedRecipe, step: PythonStep, schema: Mapping[str, Any], outputs: list[_Output]
+) -> Iterator[Problem]:
+    """Compare the type of a param with that of the context value that is given for it."""
+    properties = schema.get("properties", {})
+    for name, value in step.args.items():
+        found = _CONTEXT_VALUE.fullmatch(value) if isinstance(value, str) else None
+        taken = _types(properties.get(name)) if isinstance(properties, dict) else frozenset()
+        if found is None or not taken:
+            continue
+        for output in outputs:
+            given = _types(_below(output, found[1]))
+            if given and not given & taken:
+                message = f"{name!r} takes {_named(taken)}, and {found[1]!r} of step {output.step!r} is {_named(given)}"
+                yield Problem(CODE, message, loaded.place(step.name, "args", name), "give a value of that type")
+
+
+def _below(output: _Output, path: str) -> Any:  # noqa: ANN401  a part of a JSON Schema
+    """Give the schema of a value at a path that begins with a context key; None where it says nothing of that."""
+    if path != output.key and not path.startswith(f"{output.key}."):
+        return None
+    schema: Any = output.schema
+    for part in path[len(output.key) + 1 :].split(".") if path != output.key else ():
+        properties = schema.get("properties") if isinstance(schema, dict) else None
+        schema = properties.get(part) if isinstance(properties, dict) else None
+    return schema
+
+
+def _types(schema: Any) -> frozenset[str]:  # noqa: ANN401  a part of a JSON Schema
+    """Give the types that a schema plainly allows; nothing where it does not say."""
+    said = schema.get("type") if isinstance(schema, dict) else None
+    names = [said] if isinstance(said, str) else said if isinstance(said, list) else []
+    return frozenset(_TYPES.get(name, name) for name in names)
+
+
+def _named(types: frozenset[str]) -> str:
+    return " or ".join(sorted(types))
+
+
+def _is_open(value: object) -> bool:
+    """Tell whether an expression is in a value, so that only a run knows what it is."""
+    if isinstance(value, str):
+        return _OPENING in value
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return any(_is_open(part) for part in parts)

@@ -1,0 +1,100 @@
+"""Arguments are held against what scriptlets declare, before anything runs."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.unit.workshop import Workshop, recipe
+
+RELAX = """\
+from orchestrator import BaseScriptlet
+
+
+class Relax(BaseScriptlet):
+    params_schema = {
+        "type": "object",
+        "required": ["energy"],
+        "additionalProperties": False,
+        "properties": {
+            "energy": {"type": "number", "minimum": 0, "description": "in eV"},
+            "site": {"type": "object", "properties": {"name": {"type": "string"}}},
+        },
+    }
+    outputs_schema = {
+        "relax.result_v1": {"type": "object", "properties": {"name": {"type": "string"}, "n": {"type": "integer"}}},
+        "relax.list_v1": {"type": "array"},
+    }
+
+    def work(self, ctx, params):
+        return {"relax.result_v1": {"name": "x", "n": 1}, "relax.list_v1": []}
+"""
+
+
+def step(name: str, args: str) -> str:
+    """Write a step that runs the scriptlet."""
+    return f"{{name: {name}, type: python, module: ./relax.py, args: {{{args}}}}}"
+
+
+def told(workshop: Workshop, *args: str) -> list[tuple[str, str]]:
+    """Give what is wrong with steps that are given these arguments, and what to do."""
+    workshop.write("relax.py", RELAX)
+    steps = [step(f"s{number}", text) for number, text in enumerate(args)]
+    return [(problem.message, problem.help) for problem in workshop.problems(recipe(*steps))]
+
+
+@pytest.mark.parametrize(
+    ("args", "problem"),
+    [
+        ("", ("Relax needs the param 'energy'", "add it to 'args': energy: in eV")),
+        ("enrgy: 1", ("Relax takes no param 'enrgy'", "did you mean 'energy'?")),
+        ("energy: 1, zzz: 2", ("Relax takes no param 'zzz'", "known: energy, site")),
+        ("energy: -1", ("Relax: energy: -1 is less than the minimum of 0", "energy: in eV")),
+        ("energy: 1, site: {name: 5}", ("Relax: site.name: 5 is not of type 'string'", "site")),
+    ],
+)
+def test_what_does_not_fit_is_found(workshop: Workshop, args: str, problem: tuple[str, str]) -> None:
+    """One problem for each fault."""
+    assert told(workshop, args) == [problem]
+
+
+def test_what_only_a_run_knows_fits(workshop: Workshop) -> None:
+    """Also within a value."""
+    workshop.write("relax.py", RELAX)
+    steps = (
+        step("a", "energy: '${{ inputs.e }}'"),
+        step("b", "energy: 1, site: {name: '${{ inputs.e }}'}"),
+        step("c", "energy: '${{ ctx.relax.result_v1.n }}'"),
+    )
+
+    workshop.plan(recipe(*steps, head="inputs: {e: {type: number, default: 1}}\n"))
+
+
+@pytest.mark.parametrize(
+    ("path", "given"), [("relax.list_v1", "array"), ("relax.result_v1.name", "string"), ("relax.result_v1", "object")]
+)
+def test_types_are_compared_across_steps(workshop: Workshop, path: str, given: str) -> None:
+    """Where an argument is a value of the context and nothing else."""
+    problem = (f"'energy' takes number, and {path!r} of step 's0' is {given}", "give a value of that type")
+
+    assert told(workshop, "energy: 1", f"energy: '${{{{ ctx.{path} }}}}'") == [problem]
+
+
+def test_the_place_is_that_of_the_argument(workshop: Workshop) -> None:
+    """In the recipe, not in the scriptlet."""
+    workshop.write("relax.py", RELAX)
+
+    (problem,) = workshop.problems(recipe(step("a", "energy: true")))
+
+    assert problem.code == "MS213"
+    assert problem.place
+    assert problem.place.line == 2
+    assert problem.place.text[problem.place.column - 1 :].startswith("true")
+
+
+def test_a_schema_that_is_none_is_told(workshop: Workshop) -> None:
+    """At the step that would run it."""
+    workshop.write("relax.py", RELAX.replace('"type": "object",', '"type": "objekt",', 1))
+
+    (problem,) = workshop.problems(recipe(step("a", "energy: 1")))
+
+    assert problem.message.startswith("params_schema of Relax is no JSON Schema: 'objekt'")
