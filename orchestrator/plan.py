@@ -13,6 +13,7 @@ import os
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -239,8 +240,9 @@ def make_plan(
     """
     selection = selection or Selection()
     found = _check_files(loaded, project)
-    inputs = settle_inputs(loaded.recipe.inputs, given, project)
-    left_out = _left_out(loaded.recipe.steps, selection)
+    with _told_of(loaded.source):
+        inputs = settle_inputs(loaded.recipe.inputs, given, project)
+        left_out = _left_out(loaded.recipe.steps, selection)
     tasks = tuple(_tasks(loaded, found, left_out))
     return Plan(
         loaded=loaded,
@@ -549,6 +551,15 @@ def _digest(step: PythonStep | ShellStep | RecipeStep, settled: Mapping[str, Any
     return hashlib.sha256(
         json.dumps({**document, **settled}, sort_keys=True, separators=(",", ":")).encode()
     ).hexdigest()
+
+
+@contextmanager
+def _told_of(source: Source) -> Iterator[None]:
+    """Say of which recipe it is that something was asked for which it has not."""
+    try:
+        yield
+    except UsageError as error:
+        raise type(error)(f"{source.name}: {error.message}", hint=error.hint, code=error.code) from error
 
 
 def _left_out(steps: Sequence[Step], selection: Selection) -> dict[str, str]:

@@ -11,8 +11,9 @@ from importlib import import_module
 from pathlib import Path
 
 import click
+from click.exceptions import NoArgsIsHelpError
 
-from orchestrator.cli.output import drop_unwritten, open_closed_streams, while_read
+from orchestrator.cli.output import as_usage_error, drop_unwritten, open_closed_streams, while_read
 from orchestrator.clock import run_stamp
 from orchestrator.errors import MatterStackError, UsageError
 from orchestrator.files import replace_file
@@ -101,17 +102,23 @@ def run_command_line() -> int:
     open_closed_streams()
     try:
         status = cli.main(prog_name="matterstack", standalone_mode=False)
-    except click.ClickException as error:
+    except NoArgsIsHelpError as error:
         error.show()
         return error.exit_code
+    except click.UsageError as error:
+        return _told(as_usage_error(error))
     except (click.Abort, KeyboardInterrupt):
         return 130
     except MatterStackError as error:
-        click.echo(error.explained(), err=True)
-        return error.exit_status
+        return _told(error)
     except Exception as error:  # noqa: BLE001  the one boundary: what nobody expected becomes a crash file
         return _refused(_REFUSALS[number]) if (number := _errno(error)) in _REFUSALS else _crashed()
     return status if isinstance(status, int) else 0
+
+
+def _told(error: MatterStackError) -> int:
+    click.echo(error.explained(), err=True)
+    return error.exit_status
 
 
 def _errno(error: Exception) -> int:

@@ -11,6 +11,8 @@ from typing import Any, TextIO
 
 import click
 
+from orchestrator.errors import UsageError
+
 
 def open_closed_streams() -> None:
     """Put the null device in the place of standard streams that are closed, before a file of ours gets their number."""
@@ -18,6 +20,23 @@ def open_closed_streams() -> None:
         if getattr(sys, name) is None:
             os.dup2(os.open(os.devnull, os.O_RDWR), descriptor)
             setattr(sys, name, os.fdopen(descriptor, "w" if descriptor else "r", encoding="utf-8"))
+
+
+def as_usage_error(error: click.UsageError) -> UsageError:
+    """Give what is wrong with the words that were typed as an error of ours, with where to read how to type them."""
+    message = error.format_message() if not isinstance(error, click.NoSuchOption) else error.message
+    shown = f"see: {error.ctx.command_path} --help" if error.ctx else "see: matterstack --help"
+    hint = f"{_close_option(error)}{shown}" if isinstance(error, click.NoSuchOption) else shown
+    return UsageError(f"{message[:1].lower()}{message[1:].removesuffix('.')}", hint=hint)
+
+
+def _close_option(error: click.NoSuchOption) -> str:
+    """Give the option that is likely meant; the dashes, which all have, make none more likely."""
+    from difflib import get_close_matches
+
+    name = error.option_name.lstrip("-")
+    close = [option for option in error.possibilities or () if get_close_matches(name, [option.lstrip("-")])]
+    return f"did you mean {close[0]!r}? " if close else ""
 
 
 @contextlib.contextmanager

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import click
 
 from orchestrator.cli.options import break_option, read_selection, selection_options, workspaces_option
-from orchestrator.cli.output import aligned, harmless, while_read
+from orchestrator.cli.output import aligned, as_usage_error, harmless, while_read
 from orchestrator.cli.reporters import choose_reporter
 from orchestrator.context import Context
 from orchestrator.errors import InvalidFileError, MatterStackError, StepFailedError, UsageError
@@ -22,7 +23,35 @@ from orchestrator.scriptlet import read_context
 from orchestrator.session import DriveOptions, Outcome
 
 
-@click.command("run")
+class RunCommand(click.Command):
+    """A command that drives a run: where there can be none, standard output says so too, unless it is a terminal."""
+
+    def make_context(self, info_name: str | None, args: list[str], **extra: Any) -> click.Context:  # noqa: ANN401
+        """Read what was typed."""
+        with _told_as_result():
+            return super().make_context(info_name, args, **extra)
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Drive the run; return the exit status."""
+        with _told_as_result():
+            return super().invoke(ctx)
+
+
+@contextmanager
+def _told_as_result() -> Iterator[None]:
+    try:
+        yield
+    except (MatterStackError, click.UsageError) as fault:
+        error = fault if isinstance(fault, MatterStackError) else as_usage_error(fault)
+        if not sys.stdout.isatty():
+            step = error.step if isinstance(error, StepFailedError) else ""
+            _print_line(
+                {"status": "error", "reason": _in_one_line(error), "exit_code": error.exit_status, "step": step}
+            )
+        raise error from fault
+
+
+@click.command("run", cls=RunCommand)
 @click.argument("recipe", required=False)
 @click.option("--recipe", "recipe_option", metavar="RECIPE", help="The recipe, as an option.")
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Give an input; VALUE is a YAML scalar.")
@@ -50,20 +79,7 @@ def command(recipe: str | None, recipe_option: str | None, **options: Any) -> in
     """
     if (recipe is None) == (recipe_option is None):
         raise UsageError("give one recipe", hint="as in: matterstack run recipes/median.yaml")
-    return report_fault(lambda: _run(recipe or recipe_option or "", options))
-
-
-def report_fault(call: Callable[[], Outcome]) -> int:
-    """Drive a run; where it cannot be driven, print that as its result too; return the exit status."""
-    try:
-        return call().exit_status
-    except MatterStackError as error:
-        if not sys.stdout.isatty():
-            step = error.step if isinstance(error, StepFailedError) else ""
-            _print_line(
-                {"status": "error", "reason": _in_one_line(error), "exit_code": error.exit_status, "step": step}
-            )
-        raise
+    return _run(recipe or recipe_option or "", options).exit_status
 
 
 def print_outcome(outcome: Outcome, *, table: bool = False) -> None:

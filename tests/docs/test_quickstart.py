@@ -7,13 +7,21 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.documents import DOCS, ROOT
+from tests.docs.documents import DOCS, ROOT, blocks
 from tests.docs.terminal import Exchange, follow, type_in
 
 
 def test_readme_does_what_it_says(checkout: Path) -> None:
     """Every file and command of the README, in order, gives what is shown."""
     follow(checkout, ROOT / "README.md")
+
+
+def test_readme_shows_files_that_ship() -> None:
+    """Who clones the project can type the commands at once."""
+    shown = [block for block in blocks(ROOT / "README.md") if block.file]
+
+    assert shown
+    assert all((ROOT / block.file).read_text(encoding="utf-8") == block.text for block in shown)
 
 
 def test_quickstart_does_what_it_says(checkout: Path) -> None:

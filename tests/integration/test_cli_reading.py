@@ -332,7 +332,7 @@ def test_self_test_works_anywhere(project: Project) -> None:
             "the steps are: count, doubt, report",
         ),
         (("plan", "recip.yaml"), 3, "error[MS108]: 'recip.yaml' does not exist", "did you mean 'recipe.yaml'?"),
-        (("runs", "--limmit", "1"), 2, "No such option '--limmit'", "'--limit'"),
+        (("runs", "--limmit", "1"), 2, "no such option '--limmit'", "'--limit'"),
         (("resume", "@last"), 2, "is COMPLETED; there is nothing to resume", "start a new run"),
     ],
 )

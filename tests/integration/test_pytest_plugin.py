@@ -117,7 +117,7 @@ def test_an_input_can_be_given(suite: pytest.Pytester) -> None:
     run(suite, "--recipe-set", "n=3").assert_outcomes(passed=1)
     result = run(suite, "--recipe-set", "n=three")
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["error?MS209?: input 'n': expected integer, got 'three'*"])
+    result.stdout.fnmatch_lines(["error?MS209?: num.recipe.yaml: input 'n': expected integer, got 'three'*"])
 
 
 def test_a_fixture_is_seen_by_expressions(suite: pytest.Pytester) -> None:

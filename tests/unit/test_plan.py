@@ -231,7 +231,7 @@ def test_an_unknown_step_is_answered_with_the_one_meant(workshop: Workshop, sele
         workshop.plan(ABC, selection=selection)
 
     assert (caught.value.code, caught.value.exit_status) == ("MS203", 2)
-    assert caught.value.message == "the recipe has no step 'relx'"
+    assert caught.value.message == f"{workshop.folder / 'r.yaml'}: the recipe has no step 'relx'"
     assert caught.value.hint == "did you mean 'relax'?"
 
 

@@ -42,7 +42,7 @@ def _fail(call: Call, monkeypatch: pytest.MonkeyPatch) -> Callable[[BaseExceptio
         (InterruptedRunError("stopped"), 130, "error[MS005]: stopped\n"),
         (KeyboardInterrupt(), 130, ""),
         (click.Abort(), 130, ""),
-        (click.UsageError("no such thing"), 2, "Error: no such thing\n"),
+        (click.UsageError("no such thing"), 2, "error[MS002]: no such thing\n"),
     ],
 )
 def test_an_error_is_a_message_and_a_status(

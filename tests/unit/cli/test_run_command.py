@@ -80,22 +80,51 @@ def test_quiet_leaves_the_result(run: Call) -> None:
 @pytest.mark.parametrize(
     ("words", "status", "reason"),
     [
-        (("--only", "c"), 2, "the recipe has no step 'c'"),
+        (("--only", "c"), 2, "{recipe}: the recipe has no step 'c'"),
         (("--only", ""), 4, "--only '' names no step"),
-        (("--skip", "a,b"), 4, "the selection leaves no step to run"),
+        (("--skip", "a,b"), 4, "{recipe}: the selection leaves no step to run"),
         (("--set", "n"), 2, "--set 'n' has no '='"),
-        (("--set", "n=1"), 2, "the recipe has no input 'n'"),
+        (("--set", "n=1"), 2, "{recipe}: the recipe has no input 'n'"),
         (("--from", "b"), 2, "--resume-from b: 'r' has no earlier run to take values from"),
         (("--workspace", "../up"), 2, "workspace '../up' is not a folder name"),
     ],
 )
-def test_what_cannot_begin_has_a_result_too(run: Call, words: tuple[str, ...], status: int, reason: str) -> None:
+def test_what_cannot_begin_has_a_result_too(
+    run: Call, workshop: Workshop, words: tuple[str, ...], status: int, reason: str
+) -> None:
     """A program that reads it need not look at standard error, where people find the same."""
     answer = run(AB, *words)
+    reason = reason.replace("{recipe}", str(workshop.folder / "r.yaml"))
 
     assert answer.status == status
     assert answer.json == {"status": "error", "reason": reason, "exit_code": status, "step": ""}
     assert f"]: {reason}\n" in answer.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "reason", "hint"),
+    [
+        (("run", "r.yaml", "--bogus"), "no such option '--bogus'", "see: matterstack run --help"),
+        (
+            ("run", "r.yaml", "--quite"),
+            "no such option '--quite'",
+            "did you mean '--quiet'? see: matterstack run --help",
+        ),
+        (("resume", "--jobs", "many"), "invalid value for '-j' / '--jobs'", "see: matterstack resume --help"),
+        (("retry", "a", "b"), "got unexpected extra argument (b)", "see: matterstack retry --help"),
+        (("rerun",), "missing argument 'RUN'", "see: matterstack rerun --help"),
+    ],
+)
+def test_words_that_are_not_understood_have_a_result_too(
+    call: Call, words: tuple[str, ...], reason: str, hint: str
+) -> None:
+    """All commands that drive a run print one line, whatever is wrong; people read where the words are explained."""
+    answer = call(*words)
+
+    assert (answer.status, answer.json["status"], answer.json["exit_code"]) == (2, "error", 2)
+    assert answer.json["reason"].startswith(reason)
+    assert f"error[MS002]: {reason}" in answer.stderr
+    assert f"= help: {hint}" in answer.stderr
 
 
 def test_a_recipe_that_is_not_valid_has_a_result_of_one_line(run: Call, workshop: Workshop) -> None:
@@ -124,7 +153,7 @@ def test_one_recipe_is_run(call: Call, words: tuple[str, ...]) -> None:
     """Not none, and not two."""
     answer = call("run", *words)
 
-    assert (answer.status, answer.stdout) == (2, "")
+    assert (answer.status, answer.json["reason"]) == (2, "give one recipe")
     assert "give one recipe" in answer.stderr
 
 
