@@ -26,10 +26,10 @@ from orchestrator.session import DriveOptions, Outcome
 class RunCommand(click.Command):
     """A command that drives a run: where there can be none, standard output says so too, unless it is a terminal."""
 
-    def make_context(self, info_name: str | None, args: list[str], **extra: Any) -> click.Context:  # noqa: ANN401
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Read what was typed."""
         with _told_as_result():
-            return super().make_context(info_name, args, **extra)
+            return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> object:
         """Drive the run; return the exit status."""
