@@ -3,24 +3,40 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.catalog import ScriptletFile
-from orchestrator.errors import Problem
+from orchestrator.errors import Place, Problem
 from orchestrator.keys import did_you_mean
 from orchestrator.recipe.load import LoadedRecipe
 from orchestrator.recipe.model import PythonStep
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from jsonschema import ValidationError
+    from jsonschema.protocols import Validator
 
 CODE = "MS213"
 
 _OPENING = "${{"
 _CONTEXT_VALUE = re.compile(r"\s*\$\{\{\s*ctx\.([A-Za-z_][\w.]*)\s*\}\}\s*")
 _TYPES = {"integer": "number"}
+# What `plainly_fits` understands; the first three say nothing of a value.
+_PLAIN = frozenset(
+    {"title", "description", "default", "type", "items", "properties", "required", "additionalProperties"}
+)
+_PYTHON_TYPES: Mapping[str, tuple[type, ...]] = {
+    "object": (dict,),
+    "array": (list,),
+    "string": (str,),
+    "integer": (int,),
+    "number": (int, float),
+    "boolean": (bool,),
+    "null": (type(None),),
+}
 _ABOUT_KEYS = frozenset({"required", "additionalProperties", "unevaluatedProperties", "propertyNames"})
 
 
@@ -40,29 +56,72 @@ def unfit(loaded: LoadedRecipe, files: Mapping[str, ScriptletFile | None]) -> It
     earlier step declares the type.
     """
     outputs: list[_Output] = []
+    validators: dict[tuple[Path, str], Validator | None] = {}
     for step in loaded.recipe.every_step():
         file = files.get(step.name)
         if not isinstance(step, PythonStep) or file is None:
             continue
         if file.params_schema is not None:
-            yield from _misfits(loaded, step, file)
+            if not plainly_fits(step.args, file.params_schema):
+                named = (file.path, file.class_name)
+                if named not in validators:
+                    validators[named] = yield from _validator(file, loaded.place(step.name, "module"))
+                yield from _misfits(loaded, step, file, validators[named])
             yield from _mistyped(loaded, step, file.params_schema, outputs)
         for key, schema in (file.outputs_schema or {}).items():
             if isinstance(schema, dict):
                 outputs.append(_Output(step=step.name, key=key, schema=schema))
 
 
-def _misfits(loaded: LoadedRecipe, step: PythonStep, file: ScriptletFile) -> Iterator[Problem]:
+def plainly_fits(value: object, schema: Any) -> bool:  # noqa: ANN401  a part of a JSON Schema
+    """Tell whether a value, open parts apart, fits a schema that says no more than types and names.
+
+    jsonschema is asked about all others, and what is wrong: loading it takes longer than all else that is checked.
+    """
+    if _is_open(value) and isinstance(value, str):
+        return True
+    if not isinstance(schema, dict) or not schema.keys() <= _PLAIN:
+        return False
+    said = schema.get("type")
+    names = [said] if isinstance(said, str) else said if isinstance(said, list) else []
+    if said is not None and not any(type(value) in _PYTHON_TYPES.get(str(name), ()) for name in names):
+        return False
+    if isinstance(value, list):
+        return "items" not in schema or all(plainly_fits(item, schema["items"]) for item in value)
+    return not isinstance(value, dict) or _members_fit(value, schema)
+
+
+def _members_fit(value: Mapping[str, Any], schema: Mapping[str, Any]) -> bool:
+    properties, required = schema.get("properties", {}), schema.get("required", [])
+    if (
+        not isinstance(properties, dict)
+        or not isinstance(required, list)
+        or not all(name in [*value] for name in required)
+    ):
+        return False
+    if schema.get("additionalProperties", True) is not True and not value.keys() <= properties.keys():
+        return False
+    return all(plainly_fits(part, properties[name]) for name, part in value.items() if name in properties)
+
+
+def _validator(file: ScriptletFile, place: Place | None) -> Generator[Problem, None, Validator | None]:
+    """Make the validator of a scriptlet's params; give the problem, and no validator, where its schema is none."""
     from jsonschema import SchemaError
 
     from orchestrator.checks import make_validator  # noqa: PLC0415
 
     try:
-        errors = list(make_validator(file.params_schema).iter_errors(step.args))
+        return make_validator(file.params_schema)
     except SchemaError as fault:
         message = f"params_schema of {file.class_name} is no JSON Schema: {fault.message}"
-        yield Problem(CODE, message, loaded.place(step.name, "module"), f"mend it in {file.path.name}")
-        return
+        yield Problem(CODE, message, place, f"mend it in {file.path.name}")
+        return None
+
+
+def _misfits(
+    loaded: LoadedRecipe, step: PythonStep, file: ScriptletFile, validator: Validator | None
+) -> Iterator[Problem]:
+    errors = validator.iter_errors(step.args) if validator else ()
     meant: set[str] = set()
     for error in sorted(errors, key=lambda error: error.validator == "required"):
         if error.validator == "additionalProperties" and isinstance(error.instance, dict):

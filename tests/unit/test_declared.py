@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-import pytest
+from typing import Any
 
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+
+from orchestrator.declared import plainly_fits
 from tests.unit.workshop import Workshop, recipe
 
 RELAX = """\
@@ -98,3 +104,65 @@ def test_a_schema_that_is_none_is_told(workshop: Workshop) -> None:
     (problem,) = workshop.problems(recipe(step("a", "energy: 1")))
 
     assert problem.message.startswith("params_schema of Relax is no JSON Schema: 'objekt'")
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-2, 2) | st.sampled_from([0.5, 1.0]) | st.sampled_from(["", "a"]),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from("abc"), inner, max_size=3),
+    max_leaves=6,
+)
+TYPES = st.sampled_from(["object", "array", "string", "integer", "number", "boolean", "null"])
+SCHEMAS: st.SearchStrategy[dict[str, Any]] = st.recursive(
+    st.just({}),
+    lambda inner: st.fixed_dictionaries(
+        {},
+        optional={
+            "type": TYPES | st.lists(TYPES, min_size=1, max_size=2, unique=True),
+            "items": inner,
+            "properties": st.dictionaries(st.sampled_from("abc"), inner, max_size=3),
+            "required": st.lists(st.sampled_from("abc"), max_size=2, unique=True),
+            "additionalProperties": st.booleans() | inner,
+            "minimum": st.integers(-1, 1),
+            "description": st.just("said"),
+        },
+    ),
+    max_leaves=4,
+)
+
+
+@settings(max_examples=500)
+@given(value=VALUES, schema=SCHEMAS)
+def test_what_plainly_fits_fits(value: Any, schema: dict[str, Any]) -> None:  # noqa: ANN401  any JSON value
+    """The quick look never passes what the library would refuse."""
+    assert not plainly_fits(value, schema) or Draft202012Validator(schema).is_valid(value)
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "strnig"},
+        {"properties": 3},
+        {"required": [["a"]]},
+        {"items": 3},
+        {"$ref": "#/x"},
+        {"additionalProperties": {"type": "string"}},
+    ],
+)
+def test_what_is_not_plain_is_left_to_the_library(schema: dict[str, Any]) -> None:
+    """It knows all of JSON Schema, and can say what is wrong with a schema that is none."""
+    value = [1] if "items" in schema else {"a": 1}
+
+    assert not plainly_fits(value, schema)
+
+
+def test_plain_arguments_are_seen_to_fit() -> None:
+    """Most arguments are given as their scriptlet says."""
+    assert plainly_fits(
+        {"src": "a.csv", "limit": "${{ inputs.n }}"},
+        {
+            "type": "object",
+            "required": ["src"],
+            "additionalProperties": False,
+            "properties": {"src": {"type": "string", "description": "a table"}, "limit": {"type": "integer"}},
+        },
+    )
