@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -55,7 +55,7 @@ def unfit(loaded: LoadedRecipe, files: Mapping[str, ScriptletFile | None]) -> It
     An argument with an expression fits whatever it is, but for one that is a value of the context alone, of which an
     earlier step declares the type.
     """
-    outputs: list[_Output] = []
+    outputs: dict[str, list[_Output]] = {}
     validators: dict[tuple[Path, str], Validator | None] = {}
     for step in loaded.recipe.every_step():
         file = files.get(step.name)
@@ -69,8 +69,9 @@ def unfit(loaded: LoadedRecipe, files: Mapping[str, ScriptletFile | None]) -> It
                 yield from _misfits(loaded, step, file, validators[named])
             yield from _mistyped(loaded, step, file.params_schema, outputs)
         for key, schema in (file.outputs_schema or {}).items():
-            if isinstance(schema, dict):
-                outputs.append(_Output(step=step.name, key=key, schema=schema))
+            known = outputs.setdefault(key, [])
+            if isinstance(schema, dict) and not any(output.schema is schema for output in known):
+                known.append(_Output(step=step.name, key=key, schema=schema))
 
 
 def plainly_fits(value: object, schema: Any) -> bool:  # noqa: ANN401  a part of a JSON Schema
@@ -160,7 +161,7 @@ def _described(file: ScriptletFile, param: str) -> str:
 
 
 def _mistyped(
-    loaded: LoadedRecipe, step: PythonStep, schema: Mapping[str, Any], outputs: list[_Output]
+    loaded: LoadedRecipe, step: PythonStep, schema: Mapping[str, Any], outputs: Mapping[str, Sequence[_Output]]
 ) -> Iterator[Problem]:
     """Compare the type of a param with that of the context value that is given for it."""
     properties = schema.get("properties", {})
@@ -169,17 +170,21 @@ def _mistyped(
         taken = _types(properties.get(name)) if isinstance(properties, dict) else frozenset()
         if found is None or not taken:
             continue
-        for output in outputs:
-            given = _types(_below(output, found[1]))
-            if given and not given & taken:
-                message = f"{name!r} takes {_named(taken)}, and {found[1]!r} of step {output.step!r} is {_named(given)}"
-                yield Problem(CODE, message, loaded.place(step.name, "args", name), "give a value of that type")
+        writers = {output.step: _types(_below(output, found[1])) for output in _writers(found[1], outputs)}
+        if writers and all(given and not given & taken for given in writers.values()):
+            writer, given = next(reversed(writers.items()))
+            message = f"{name!r} takes {_named(taken)}, and {found[1]!r} of step {writer!r} is {_named(given)}"
+            yield Problem(CODE, message, loaded.place(step.name, "args", name), "give a value of that type")
+
+
+def _writers(path: str, outputs: Mapping[str, Sequence[_Output]]) -> list[_Output]:
+    """Give the outputs that a path begins with the key of."""
+    parts = path.split(".")
+    return [output for end in range(len(parts)) for output in outputs.get(".".join(parts[: end + 1]), ())]
 
 
 def _below(output: _Output, path: str) -> Any:  # noqa: ANN401  a part of a JSON Schema
-    """Give the schema of a value at a path that begins with a context key; None where it says nothing of that."""
-    if path != output.key and not path.startswith(f"{output.key}."):
-        return None
+    """Give the schema of a value at a path that begins with the output's key; None where it says nothing of that."""
     schema: Any = output.schema
     for part in path[len(output.key) + 1 :].split(".") if path != output.key else ():
         properties = schema.get("properties") if isinstance(schema, dict) else None

@@ -85,6 +85,21 @@ def test_types_are_compared_across_steps(workshop: Workshop, path: str, given: s
     assert told(workshop, "energy: 1", f"energy: '${{{{ ctx.{path} }}}}'") == [problem]
 
 
+def test_a_value_that_one_of_its_writers_may_have_made_fit_is_left_to_the_run(workshop: Workshop) -> None:
+    """Which of two steps wrote last is known only then."""
+    workshop.write(
+        "count.py",
+        RELAX.replace("Relax", "Count").replace(
+            '"relax.list_v1": {"type": "array"}', '"relax.list_v1": {"type": "number"}'
+        ),
+    )
+    other = "{name: c, type: python, module: ./count.py, args: {energy: 1}}"
+    use = step("d", 'energy: "${{ ctx.relax.list_v1 }}"')
+    workshop.write("relax.py", RELAX)
+
+    assert len(workshop.plan(recipe(step("a", "energy: 1"), other, use)).tasks) == 3
+
+
 def test_the_place_is_that_of_the_argument(workshop: Workshop) -> None:
     """In the recipe, not in the scriptlet."""
     workshop.write("relax.py", RELAX)
