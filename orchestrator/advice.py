@@ -71,6 +71,14 @@ ADVICE = {
     "MS504": "Nothing: the other runner goes on, and this one wrote nothing more.",
     "MS505": "Choose a local `--workspaces-dir`, or add `--allow-network-fs`.",
     "MS601": "Check space, owner and permissions of what the message names, then run the command again.",
+    "MS701": "Advice: `matterstack upgrade RECIPE --write` writes `schema` and what goes with it.",
+    "MS702": "Advice: mend the name, or the step that should write it; ask with `has(…)` where it may be missing.",
+    "MS703": "Advice: write keys like `area.name_v1`, so that two recipes, or two versions of one, do not mix up.",
+    "MS704": "Advice: remove what nothing reads, or read it.",
+    "MS705": "Advice: put texts such as `no` in quotes, and write numbers without a leading zero.",
+    "MS706": "Advice: list the file under `cache.files`, so that a change of it is seen.",
+    "MS707": "Advice: let one step depend on the other, write two keys, or set `on_conflict: last_write_wins`.",
+    "MS708": "Advice: declare it under [`secrets`](recipe.md#secrets).",
 }
 
 _LINK = re.compile(r"\[([^\]]*)\]\([^)]*\)")

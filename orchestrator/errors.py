@@ -70,6 +70,14 @@ CODES = {
     "MS504": "runner was fenced off",
     "MS505": "network file system refused",
     "MS601": "the machine refused a file or a process",
+    "MS701": "the version of the language is missing",
+    "MS702": "a context key is read that no step writes",
+    "MS703": "context key without area or version",
+    "MS704": "an input, constant or secret is not used",
+    "MS705": "value that other programs read otherwise",
+    "MS706": "a kept result does not depend on a file that the step reads",
+    "MS707": "two steps side by side write one context key",
+    "MS708": "a secret is written in the recipe",
 }
 
 

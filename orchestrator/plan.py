@@ -142,11 +142,20 @@ class SubRecipe:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Found:
+class Found:
     """The files and the used recipes behind the steps of a recipe, by step."""
 
     files: Mapping[str, ScriptletFile | None]
     subs: Mapping[str, SubRecipe]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckedRecipe:
+    """A recipe in which nothing is wrong that can be known before it has inputs, and what its steps run."""
+
+    loaded: LoadedRecipe
+    project: Project
+    found: Found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -210,16 +219,16 @@ def plan_recipe(recipe: str, given: Mapping[str, JsonValue], selection: Selectio
     return plan_source(*_read(recipe), given, selection)
 
 
-def check_recipe(recipe: str) -> LoadedRecipe:
+def check_recipe(recipe: str) -> CheckedRecipe:
     """Read a recipe and find all that a plan would find wrong with it, also where it needs inputs that are not given.
 
     Raises `InvalidFileError` with every problem.
     """
     loaded, project = _loaded(*_read(recipe))
-    _check_files(loaded, project)
+    found = _check_files(loaded, project)
     if not any(entry.required for entry in loaded.recipe.inputs.values()):
         settle_vars(loaded, settle_inputs(loaded.recipe.inputs, {}, project))
-    return loaded
+    return CheckedRecipe(loaded=loaded, project=project, found=found)
 
 
 def plan_source(
@@ -267,7 +276,7 @@ def _read(recipe: str) -> tuple[Source, Path]:
     return read_source(Path(recipe)), Path(recipe).absolute().parent
 
 
-def _check_files(loaded: LoadedRecipe, project: Project) -> _Found:
+def _check_files(loaded: LoadedRecipe, project: Project) -> Found:
     """Give what the steps of a recipe run, or raise with all that keeps the recipe from being run."""
     found, problems = _look(loaded, project)
     if problems:
@@ -275,7 +284,7 @@ def _check_files(loaded: LoadedRecipe, project: Project) -> _Found:
     return found
 
 
-def _look(loaded: LoadedRecipe, project: Project, using: tuple[Path, ...] = ()) -> tuple[_Found, list[Problem]]:
+def _look(loaded: LoadedRecipe, project: Project, using: tuple[Path, ...] = ()) -> tuple[Found, list[Problem]]:
     """Find what steps run, and all that is wrong with it; ``using`` are the recipes that led here."""
     problems = [*unsupported(loaded)]
     files = _find_files(loaded, project, problems)
@@ -291,7 +300,7 @@ def _look(loaded: LoadedRecipe, project: Project, using: tuple[Path, ...] = ()) 
                 problems.append(Problem(error.code, error.message, place, error.hint))
             except InvalidFileError as error:
                 problems += error.problems
-    return _Found(files=files, subs=subs), problems
+    return Found(files=files, subs=subs), problems
 
 
 def _sub_recipe(loaded: LoadedRecipe, step: RecipeStep, project: Project, chain: tuple[Path, ...]) -> SubRecipe:
@@ -377,7 +386,7 @@ def _find_file(project: Project, module: str, class_name: str, script: str) -> S
     return find_script(project, script) if script else None
 
 
-def _tasks(loaded: LoadedRecipe, found: _Found, left_out: Mapping[str, str]) -> Iterator[PlannedTask]:
+def _tasks(loaded: LoadedRecipe, found: Found, left_out: Mapping[str, str]) -> Iterator[PlannedTask]:
     """Give the tasks of all three lists, each list in an order in which its steps could run."""
     recipe = loaded.recipe
     lists = {Phase.STEPS: recipe.steps, Phase.ON_FAILURE: recipe.on_failure, Phase.FINALLY: recipe.finally_}

@@ -26,6 +26,7 @@ COMMANDS = {
     "rerun": "run one task of a run once more",
     "new": "begin a project, a recipe or a scriptlet",
     "validate": "check recipes and show every error with its place",
+    "lint": "give advice on recipes",
     "plan": "show what would run, in which order, writing nothing",
     "status": "show where a run stands",
     "attempts": "list the attempts at one task",
@@ -40,6 +41,7 @@ COMMANDS = {
     "ctx": "read the values that steps shared, and their history",
     "check-leaks": "look for the recipe's secrets in all that a run left",
     "scriptlets": "list and show the scriptlets that recipes can use",
+    "upgrade": "rewrite a recipe into the newest version of the language",
     "schema": "print the JSON Schema of recipes, for editors",
     "self-test": "run a small recipe here and check that everything works",
 }

@@ -24,23 +24,28 @@ def command(recipes: tuple[str, ...], as_json: bool) -> int:  # noqa: FBT001  a 
 
 def _check(recipe: str) -> tuple[dict[str, Any], int]:
     try:
-        loaded = check_recipe(recipe)
+        loaded = check_recipe(recipe).loaded
     except InvalidFileError as error:
         click.echo(error.explained(), err=True)
-        return {"recipe": recipe, "valid": False, "problems": [_document(p) for p in error.problems]}, error.exit_status
+        return {
+            "recipe": recipe,
+            "valid": False,
+            "problems": [problem_document(p) for p in error.problems],
+        }, error.exit_status
     except MatterStackError as error:
         click.echo(f"{recipe}: {error.explained()}", err=True)
         problem = Problem(error.code, error.message, None, error.hint)
-        return {"recipe": recipe, "valid": False, "problems": [_document(problem)]}, error.exit_status
+        return {"recipe": recipe, "valid": False, "problems": [problem_document(problem)]}, error.exit_status
     for warning in loaded.warnings:
         click.echo(str(warning).replace("error[", "warning[", 1), err=True)
     count = len(loaded.recipe.steps)
     click.echo(f"{recipe}: ok, {count} step{'s' if count != 1 else ''}", err=True)
-    warnings = [_document(warning) for warning in loaded.warnings]
+    warnings = [problem_document(warning) for warning in loaded.warnings]
     return {"recipe": recipe, "valid": True, "steps": count, "problems": [], "warnings": warnings}, 0
 
 
-def _document(problem: Problem) -> dict[str, Any]:
+def problem_document(problem: Problem) -> dict[str, Any]:
+    """Give a problem with its place, for programs."""
     place = problem.place
     where = {"file": place.file, "line": place.line, "column": place.column} if place else {}
     return {"code": problem.code, "message": problem.message, "help": problem.help, **where}

@@ -17,8 +17,9 @@ from orchestrator.expressions.limits import (
     MAX_WORK,
 )
 from orchestrator.expressions.reading import check_syntax
+from orchestrator.expressions.reads import Read, reads
 from orchestrator.expressions.syntax import KnownNames
-from orchestrator.expressions.templates import check_template, has_expression, resolve
+from orchestrator.expressions.templates import check_template, expressions_in, has_expression, resolve
 
 __all__ = [
     "FUNCTIONS",
@@ -33,12 +34,15 @@ __all__ = [
     "MAX_WORK",
     "NAMES",
     "KnownNames",
+    "Read",
     "Scope",
     "check_syntax",
     "check_template",
     "evaluate",
     "evaluate_condition",
     "explain",
+    "expressions_in",
     "has_expression",
+    "reads",
     "resolve",
 ]

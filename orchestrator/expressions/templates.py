@@ -44,6 +44,11 @@ def check_template(text: str, known: KnownNames | None = None) -> None:
             _check_expression(piece, known)
 
 
+def expressions_in(text: str) -> list[str]:
+    """Give the expressions of a template that can be read, without ``${{`` and ``}}``."""
+    return [piece.text for piece in _pieces(text) if piece.is_expression]
+
+
 def resolve(value: JsonValue, scope: Scope) -> JsonValue:
     """Give the value with every ``${{ expression }}`` in its strings evaluated, at all depths; keys stay as they are.
 

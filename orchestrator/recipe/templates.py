@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import compress, islice, product
 
 from orchestrator.errors import ExpressionError, Place, Problem
-from orchestrator.expressions import NAMES, KnownNames, check_syntax, check_template
+from orchestrator.expressions import NAMES, KnownNames, check_syntax, check_template, expressions_in
 from orchestrator.jsonsafe import JsonValue
 from orchestrator.recipe.model import STEP_LISTS
 from orchestrator.recipe.words import shown
@@ -102,6 +102,15 @@ def expression_problems(document: JsonValue, source: Source) -> list[Problem]:
         for text, path, check in _texts(document)
     )
     return list(islice((problem for problem in found if problem is not None), MAX_PROBLEMS))
+
+
+def expressions(document: JsonValue) -> Iterator[tuple[str, DocPath]]:
+    """Give every expression of a recipe in which all can be read, with the path of the value that holds it."""
+    for text, path, check in _texts(document):
+        if check is check_syntax or (check is _bare_or_selector and not is_selector(text)):
+            yield text, path
+        elif check in {check_template, _whole}:
+            yield from ((part, path) for part in expressions_in(text))
 
 
 def _known_names(document: JsonValue) -> KnownNames:

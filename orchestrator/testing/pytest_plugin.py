@@ -89,7 +89,7 @@ class RecipeFile(pytest.File):
         from orchestrator.testing.recipe_runs import shown_path  # noqa: PLC0415  as above
 
         try:
-            return check_recipe(shown_path(self.path))
+            return check_recipe(shown_path(self.path)).loaded
         except MatterStackError as error:
             raise self.CollectError(error.explained()) from None
 

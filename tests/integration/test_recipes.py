@@ -19,6 +19,7 @@ RECIPES = sorted((ROOT / "recipes").glob("**/*.yaml"))
 NAMING_THEIR_SCHEMA = [path for path in RECIPES if f"schema: {SCHEMA_ID}" in path.read_text(encoding="utf-8")]
 SCHEMA = ROOT / "orchestrator" / "schema" / "recipe-v1.json"
 KEYS = {
+    "balance": ["numbers.median_v1", "numbers.stats_v1"],
     "basic_mixed": [
         "csv.clean_v1",
         "numbers.normalized_v1",

@@ -1,0 +1,29 @@
+"""``matterstack lint RECIPE...``: give advice on recipes that can be run."""
+
+from __future__ import annotations
+
+import click
+
+from orchestrator.cli.output import print_json
+from orchestrator.cli.validate_command import problem_document
+from orchestrator.lint import advise
+
+_INVALID = 3
+
+
+@click.command("lint")
+@click.argument("recipes", nargs=-1, required=True, metavar="RECIPE...")
+@click.option("--ignore", metavar="CODE[,CODE]", default="", help="Leave out what has one of these codes.")
+@click.option("--strict", is_flag=True, help="Exit with 3 where there is any advice.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def command(recipes: tuple[str, ...], ignore: str, strict: bool, as_json: bool) -> int:  # noqa: FBT001  command-line flags
+    """Look in recipes for what is probably not meant, or will be hard to read, trust or share."""
+    ignored = {code.strip() for code in ignore.split(",")}
+    found = [problem for recipe in recipes for problem in advise(recipe) if problem.code not in ignored]
+    for problem in found:
+        click.echo(str(problem).replace("error[", "warning[", 1), err=True)
+    if as_json:
+        print_json([problem_document(problem) for problem in found])
+    if not found:
+        click.echo("nothing to say", err=True)
+    return _INVALID if found and strict else 0
