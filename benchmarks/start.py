@@ -18,6 +18,8 @@ ROUNDS = 7
 # What reading a recipe rests on, with one model, since the first one loads the rest of pydantic.
 _LIBRARIES = "import click, yaml, pydantic\nclass Model(pydantic.BaseModel): x: int"
 
+_COMPLETE = 'source "$1"; COMP_WORDS=(matterstack ctx get ""); COMP_CWORD=3; _matterstack; test ${#COMPREPLY[@]} -gt 0'
+
 
 def main(argv: list[str]) -> None:
     """Print the table; ``--quick`` takes fewer rounds."""
@@ -41,6 +43,15 @@ def _rows(folder: Path, rounds: int) -> None:
     _row("validate, 10,000 steps", [*ms, "validate", str(folder / "chain10000.yaml")], 2000, 300, 3)
     _row(
         "run, 1,000 steps in a worker (memory)", [*ms, "run", "-q", str(folder / "chain1000.yaml"), *runs], None, 80, 3
+    )
+    script = folder / "complete.sh"
+    script.write_bytes(subprocess.run([*ms, "completion", "bash"], check=True, capture_output=True).stdout)
+    _row(
+        "bash with the script, one completion",
+        ["bash", "--norc", "-c", _COMPLETE, "bash", str(script)],
+        80,
+        None,
+        rounds,
     )
     first = _median(lambda: _first_step_sec(folder), rounds)
     print(f"{'run, until the first step has begun':<44}{first * 1e3:>8.0f}{300:>8}")

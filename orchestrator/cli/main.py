@@ -43,6 +43,7 @@ COMMANDS = {
     "scriptlets": "list and show the scriptlets that recipes can use",
     "upgrade": "rewrite a recipe into the newest version of the language",
     "schema": "print the JSON Schema of recipes, for editors",
+    "completion": "print what makes a shell complete these words",
     "self-test": "run a small recipe here and check that everything works",
 }
 

@@ -98,7 +98,7 @@ def test_what_only_its_author_can_sort_is_refused() -> None:
     text = (
         "steps:\n- { idx: 2, name: b, type: shell, run: &run [date] }\n- { idx: 1, name: a, type: shell, run: *run }\n"
     )
-    with pytest.raises(InvalidFileError, match="r.yaml:1:1: .*these steps can be sorted by hand only"):
+    with pytest.raises(InvalidFileError, match=r"r\.yaml:1:1: .*these steps can be sorted by hand only"):
         upgrade(text)
 
 

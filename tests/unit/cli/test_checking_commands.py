@@ -119,3 +119,47 @@ def test_a_file_that_is_not_python_is_passed_over(call: Call, workshop: Workshop
 
     assert (answer.status, answer.stderr) == (0, "")
     assert len(answer.rows) > 5
+
+
+LINTED = recipe(shell("a", "date", "stdout: free, args: {x: no}"), head="schema: matterstack/recipe/v1\n")
+
+
+def test_advice_is_no_error(call: Call, workshop: Workshop) -> None:
+    """Unless it is to be one; programs read it with its place."""
+    workshop.write("r.yaml", LINTED)
+
+    answer = call("lint", "r.yaml", "--json")
+
+    assert (answer.status, call("lint", "r.yaml", "--strict").status) == (0, 3)
+    assert [(one["code"], one["file"], one["line"]) for one in answer.json] == [("MS705", "r.yaml", 3)]
+    assert "r.yaml:3:63: warning[MS705]: no is 'no' here" in answer.stderr
+
+
+def test_advice_can_be_left_out(call: Call, workshop: Workshop) -> None:
+    """By its code."""
+    workshop.write("r.yaml", LINTED)
+
+    answer = call("lint", "r.yaml", "--strict", "--ignore", "MS701,MS705")
+
+    assert (answer.status, answer.stderr) == (0, "nothing to say\n")
+
+
+def test_no_advice_is_given_on_what_is_invalid(call: Call, workshop: Workshop) -> None:
+    """It is to be mended first."""
+    workshop.write("r.yaml", "stesp: []\n")
+
+    assert call("lint", "r.yaml").status == 3
+
+
+def test_an_upgrade_is_shown_and_then_written(call: Call, workshop: Workshop) -> None:
+    """And then there is nothing to change."""
+    path = workshop.write("r.yaml", recipe(python("a")))
+
+    shown = call("upgrade", "r.yaml").stdout
+    before = path.read_text(encoding="utf-8")
+    written = call("upgrade", "r.yaml", "--write")
+
+    assert "+schema: matterstack/recipe/v1\n" in shown
+    assert "schema" not in before
+    assert (written.status, path.read_text(encoding="utf-8")) == (0, f"schema: matterstack/recipe/v1\n{before}")
+    assert call("upgrade", "r.yaml").stderr == "r.yaml: nothing to change\n"
