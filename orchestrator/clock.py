@@ -20,6 +20,11 @@ def _to_the_second(second: int) -> str:
     return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
+def seconds_between(start: str, end: str) -> float:
+    """Give the seconds from one time to another, both as `utc_now` gives them."""
+    return (datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds()
+
+
 def run_stamp() -> str:
     """Give the present in UTC as ``YYYYMMDD_HHMMSS``, the first part of a run id."""
     return datetime.now(UTC).strftime("%Y%m%d_%H%M%S")

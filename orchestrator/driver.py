@@ -36,7 +36,7 @@ from orchestrator.merge import Conflict
 from orchestrator.nodes import Phase
 from orchestrator.outcomes import INTERRUPTED, Failing, Verdict, judge_done, masked, refused
 from orchestrator.plan import Plan, PlannedTask
-from orchestrator.progress import Reporter, TaskEnded, TaskStarted
+from orchestrator.progress import Reporter, TaskEnded, TasksAdded, TaskStarted
 from orchestrator.reuse import Reuse
 from orchestrator.secrecy import CODE as SECRET_CODE
 from orchestrator.secrecy import Masker
@@ -348,6 +348,9 @@ class Driver:
         for task in tasks:
             if task.planned.left_out:
                 self._settle_task(task, TaskState.SKIPPED)
+        self._report_added(
+            "" if group is None else group.task_id, [task for task in tasks if not task.planned.left_out]
+        )
 
     def _refuse_writes(self, conflict: Conflict) -> None:
         """Fail the later of two tasks that wrote one key side by side."""
@@ -386,6 +389,7 @@ class Driver:
         tasks = [task.item_task(first + index, name, text) for index, (name, text) in enumerate(items)]
         self._tasks += tasks
         self._board.expanded(task.position, nodes_of(tasks))
+        self._report_added(task.task_id, tasks)
 
     def _enter(self, task: Task, scope: Scope) -> None:
         """Begin the recipe that a step uses: its steps become tasks, in a frame of their own."""
@@ -415,6 +419,7 @@ class Driver:
         self._tasks += tasks
         self._board.expanded(task.position, nodes_of(tasks))
         add_to_merge(tasks, set())
+        self._report_added(task.task_id, tasks)
 
     def _collect(self, task: Task) -> None:
         """End a group whose tasks have ended."""
@@ -781,6 +786,10 @@ class Driver:
 
     def _report(self, ending: TaskEnded) -> None:
         self._news.append(lambda: self._reporter.tell(ending))
+
+    def _report_added(self, parent: str, tasks: list[Task]) -> None:
+        added = TasksAdded(parent=parent, task_ids=tuple(task.task_id for task in tasks))
+        self._news.append(lambda: self._reporter.tell(added))
 
     def _tell(self) -> None:
         news, self._news = self._news, []

@@ -12,7 +12,11 @@ from orchestrator.states import RunState, TaskState
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunBegun:
-    """A run starts, or goes on where an earlier runner stopped; tasks that the selection leaves out are not counted."""
+    """A run starts, or goes on where an earlier runner stopped; tasks that the selection leaves out are not counted.
+
+    ``task_ids`` are the steps of the recipe, and ``done_before`` of them had ended; ``waiting`` are all tasks that have
+    not ended, also those that steps became, and ``ended`` counts those that have.
+    """
 
     run_id: str
     run_root: Path
@@ -20,6 +24,16 @@ class RunBegun:
     test_id: str
     task_ids: tuple[str, ...]
     done_before: int
+    waiting: tuple[str, ...] = ()
+    ended: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TasksAdded:
+    """A task became several: the items of a fan-out or the steps of a recipe; "" adds a round of the recipe itself."""
+
+    parent: str
+    task_ids: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +94,7 @@ class LogMissing:
     run_id: str
 
 
-Happening = LogMissing | RunLeftBehind | RunBegun | TaskStarted | TaskEnded | RunSettled
+Happening = LogMissing | RunLeftBehind | RunBegun | TasksAdded | TaskStarted | TaskEnded | RunSettled
 
 
 class Reporter(Protocol):

@@ -429,6 +429,7 @@ def _reason(database: Database, step: str) -> str:
 
 def _beginning(database: Database, plan: Plan, rows: tuple[TaskRow, ...]) -> RunBegun:
     selected = [pair for pair in zip(rows, plan.tasks, strict=False) if not pair[1].left_out]
+    counted = [*(row for row, _ in selected), *rows[len(plan.tasks) :]]
     return RunBegun(
         run_id=database.run_root.name,
         run_root=database.run_root,
@@ -436,6 +437,8 @@ def _beginning(database: Database, plan: Plan, rows: tuple[TaskRow, ...]) -> Run
         test_id=plan.test_id,
         task_ids=tuple(task.task_id for _, task in selected),
         done_before=sum(row.status in ENDED_TASKS for row, _ in selected),
+        waiting=tuple(row.task_id for row in counted if row.status not in ENDED_TASKS),
+        ended=sum(row.status in ENDED_TASKS for row in counted),
     )
 
 

@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 
 import click
 
+from orchestrator.cli.live import choose_reporter
 from orchestrator.cli.options import break_option, workspaces_option
-from orchestrator.cli.reporters import choose_reporter
 from orchestrator.cli.run_command import print_outcome
 from orchestrator.paths import find_run, workspaces_root
 from orchestrator.session import DriveOptions

@@ -1,13 +1,11 @@
-"""Show a run on standard error: one line a step, and on a terminal the running step with its time below them."""
+"""Show a run on standard error, one line for each thing that happened."""
 
 from __future__ import annotations
 
-import atexit
 import os
 import shlex
 import sys
 from collections import Counter
-from typing import TYPE_CHECKING
 
 import click
 
@@ -16,19 +14,12 @@ from orchestrator.clock import monotonic
 from orchestrator.progress import (
     Happening,
     LogMissing,
-    Reporter,
     RunBegun,
     RunLeftBehind,
     RunSettled,
-    Silence,
     TaskEnded,
-    TaskStarted,
 )
 from orchestrator.states import RunState, TaskState
-
-if TYPE_CHECKING:
-    from rich.console import RenderableType
-    from rich.live import Live
 
 SHOWN_STDERR_LINES = 8
 
@@ -69,7 +60,11 @@ class PlainReporter:
     def write(self, text: str) -> None:
         """Put a line on standard error."""
         with while_read(sys.stderr, OSError):
-            click.echo(text, err=True, color=_wants_color())
+            click.echo(text, err=True, color=wants_color())
+
+    def write_end(self, ended: TaskEnded, line: str) -> None:  # noqa: ARG002  others look at what ended
+        """Put the line of a task that ended on standard error."""
+        self.write(line)
 
     def _begin(self, begun: RunBegun) -> None:
         self._begun = begun
@@ -101,7 +96,8 @@ class PlainReporter:
         self._width = max(self._width, min(len(ended.task_id), 40))
         name = ended.task_id.ljust(min(self._width, 40))
         note = harmless(note.replace("\n", " "))
-        self.write(f" {click.style(word.ljust(5), fg=color)} {ended.position + 1:>3} {name} {duration:>8}  {note}")
+        line = f" {click.style(word.ljust(5), fg=color)} {ended.position + 1:>3} {name} {duration:>8}  {note}"
+        self.write_end(ended, line)
 
     def _settle(self, settled: RunSettled) -> None:
         self._explain_failures(settled)
@@ -141,83 +137,19 @@ class PlainReporter:
             self.write(f"  |   {harmless(line)}")
 
 
-class LiveReporter(PlainReporter):
-    """The same lines on a terminal, with the running step and its elapsed time kept below them."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._live: Live | None = None
-        self._running: dict[str, tuple[str, float]] = {}
-        self._listed: frozenset[str] = frozenset()
-        self._done = 0
-
-    def tell(self, happening: Happening) -> None:
-        """Update the running step before anything is printed."""
-        if isinstance(happening, TaskStarted):
-            self._running[happening.task_id] = (happening.task_id, monotonic())
-        elif isinstance(happening, TaskEnded):
-            self._running.pop(happening.task_id, None)
-            is_listed = happening.task_id in self._listed
-            self._done += is_listed and happening.status is not TaskState.PENDING
-        elif isinstance(happening, RunBegun):
-            self._start(happening)
-        else:
-            self._stop()
-        super().tell(happening)
-
-    def write(self, text: str) -> None:
-        """Print above the live line."""
-        if self._live is None:
-            super().write(text)
-        else:
-            from rich.text import Text
-
-            self._live.console.print(Text.from_ansi(text), soft_wrap=True)
-
-    def _start(self, begun: RunBegun) -> None:
-        from rich.console import Console
-        from rich.live import Live
-
-        self._done = begun.done_before
-        self._listed = frozenset(begun.task_ids)
-        console = Console(stderr=True, highlight=False, no_color=not _wants_color())
-        self._live = Live(console=console, get_renderable=self._line, transient=True, refresh_per_second=8)
-        self._live.start()
-        atexit.register(self._stop)  # a run that ends with an error settles nothing, and the cursor must come back
-
-    def _stop(self) -> None:
-        atexit.unregister(self._stop)
-        if self._live is not None:
-            self._live.stop()
-            self._live = None
-
-    def _line(self) -> RenderableType:
-        from rich.text import Text
-
-        now = monotonic()
-        running = ", ".join(f"{name} {seconds(now - since)}" for name, since in self._running.values())
-        total = len(self._begun.task_ids) if self._begun else 0
-        return Text(f" …     {self._done}/{total}  {running or 'saving'}", style="cyan", overflow="ellipsis")
-
-
-def choose_reporter(*, quiet: bool) -> Reporter:
-    """Give the reporter that fits standard error: live on a terminal, plain elsewhere, none when quiet."""
-    if quiet:
-        return Silence()
-    return LiveReporter() if _is_able_terminal() else PlainReporter()
-
-
 def _counts(failure: TaskEnded) -> bool:
     return failure.status is TaskState.FAILED and not failure.allowed
 
 
-def _wants_color() -> bool:
+def wants_color() -> bool:
+    """Tell whether standard error is to have colour."""
     if os.environ.get("NO_COLOR"):
         return False
-    return bool(os.environ.get("FORCE_COLOR")) or _is_able_terminal()
+    return bool(os.environ.get("FORCE_COLOR")) or is_able_terminal()
 
 
-def _is_able_terminal() -> bool:
+def is_able_terminal() -> bool:
+    """Tell whether standard error is a terminal on which lines can change."""
     return sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
 
 

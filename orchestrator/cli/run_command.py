@@ -12,9 +12,9 @@ from typing import Any
 
 import click
 
+from orchestrator.cli.live import choose_reporter
 from orchestrator.cli.options import break_option, read_selection, selection_options, workspaces_option
 from orchestrator.cli.output import aligned, as_usage_error, harmless, while_read
-from orchestrator.cli.reporters import choose_reporter
 from orchestrator.context import Context
 from orchestrator.errors import InvalidFileError, MatterStackError, StepFailedError, UsageError
 from orchestrator.inputs import read_settings

@@ -182,6 +182,14 @@ def read_metrics(database: Database) -> dict[str, dict[str, Any]]:
     return {row[0]: dict(zip(names, row[1:], strict=True)) for row in rows}
 
 
+def read_spans(database: Database) -> list[tuple[str, str]]:
+    """Give when each ended attempt began and ended, as times in UTC."""
+    return [
+        (start, end)
+        for start, end in database.all("SELECT created_at, ended_at FROM task_attempts WHERE ended_at IS NOT NULL")
+    ]
+
+
 def count_failures(database: Database) -> dict[int, int]:
     """Count, by position, the attempts that failed or timed out; lost and cancelled ones are nobody's failure."""
     rows = database.all(

@@ -28,8 +28,8 @@ def _line(pieces: list[re.Match[str]]) -> str:
 
 
 def test_picture_is_that_of_a_run(checkout: Path) -> None:
-    """The recipe of the picture gives its lines; the last, which changes in place, needs a better terminal."""
-    command, *lines, _ = picture()
+    """The recipe of the picture gives its lines; the last two, which change in place, need a better terminal."""
+    command, *lines, _, _ = picture()
     shown = "".join(f"{line}\n" for line in lines)
 
     seen = type_in(checkout, Exchange(command=command.removeprefix("$ "), shown=shown + INTERRUPT))

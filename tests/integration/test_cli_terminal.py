@@ -98,12 +98,13 @@ def test_the_running_step_is_shown(terminal: Terminal, held: Project) -> None:
     """While a step is at work, a line below the others names it; it goes when the run ends."""
     terminal.start(held, "run", "recipe.yaml")
     read_pipe(held.folder / "ready")
-    running = until(terminal, lambda screen: "0/1  held" in screen)
+    running = until(terminal, lambda screen: "held 0." in screen)
 
     (held.folder / "go").write_text("go")
     ended = terminal.finish()
 
-    assert "…     0/1  held 0." in running
+    assert " 0/1  0." in running
+    assert " …     held 0." in running
     assert "0/1" not in ended
     assert [line.split()[2] for line in lines_with(ended, "ok")] == ["held"]
 

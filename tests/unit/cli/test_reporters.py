@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import os
+import re
 import subprocess
 import sys
 import textwrap
@@ -10,8 +12,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
-from orchestrator.cli.reporters import LiveReporter, PlainReporter, choose_reporter
+from orchestrator.cli.live import LiveReporter, choose_reporter
+from orchestrator.cli.reporters import PlainReporter
 from orchestrator.errors import Place, Problem
 from orchestrator.progress import Happening, RunBegun, RunSettled, Silence, TaskEnded, TaskStarted
 from orchestrator.states import RunState, TaskState
@@ -19,7 +23,13 @@ from tests.unit.cli.program import Terminal
 
 ROOT = Path("/runs/20260102_030405_0a1b2c3d")
 BEGUN = RunBegun(
-    run_id=ROOT.name, run_root=ROOT, recipe_name="r.yaml", test_id="", task_ids=("load", "relax"), done_before=0
+    run_id=ROOT.name,
+    run_root=ROOT,
+    recipe_name="r.yaml",
+    test_id="",
+    task_ids=("load", "relax"),
+    done_before=0,
+    waiting=("load", "relax"),
 )
 PROBLEM = Problem("MS302", "relax: too hot", Place("r.yaml", 3, 5, "    hot: 1", 3), "cool it")
 
@@ -292,6 +302,13 @@ def test_colours_are_for_terminals_that_want_them(
     assert ("\x1b[32m" in text, "ok" in text) == (is_coloured, True)
 
 
+def drawn(reporter: LiveReporter) -> str:
+    """Give the lines that change, without their colours."""
+    file = io.StringIO()
+    Console(file=file, width=100, color_system=None).print(reporter.progress.shown())
+    return "".join(f"{line.rstrip()}\n" for line in file.getvalue().splitlines())
+
+
 def test_a_terminal_shows_the_running_step(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
     """Below the lines of those that have ended, with its time; nothing of that stays."""
     monkeypatch.setattr(sys, "stderr", terminal.stream)
@@ -299,13 +316,13 @@ def test_a_terminal_shows_the_running_step(terminal: Terminal, monkeypatch: pyte
 
     reporter.tell(BEGUN)
     reporter.tell(TaskStarted(position=0, task_id="load", attempt_index=1))
-    running = str(reporter._line())
+    running = drawn(reporter)
     reporter.tell(ended(TaskState.COMPLETED, task_id="load", position=0))
-    between = str(reporter._line())
+    between = drawn(reporter)
     reporter.tell(settled(RunState.COMPLETED))
 
-    assert running.startswith(" …     0/2  load 0.0")
-    assert between == " …     1/2  saving"
+    assert re.fullmatch(r"[ ━╸╺]{26}0/2  0\.0\ds\n …     load 0\.0\ds\n", running)
+    assert re.fullmatch(r" ━{12}[ ━╸╺]{13}1/2  0\.0\ds\n …     saving\n", between)
     assert "completed" in terminal.read().splitlines()[-1]
 
 
@@ -326,7 +343,7 @@ def test_a_terminal_gets_its_cursor_back(terminal: Terminal) -> None:
     """Also when the program ends in the midst of a run."""
     program = """
         from pathlib import Path
-        from orchestrator.cli.reporters import LiveReporter
+        from orchestrator.cli.live import LiveReporter
         from orchestrator.progress import RunBegun
         root = Path("/runs/r1")
         LiveReporter().tell(
