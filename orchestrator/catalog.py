@@ -165,7 +165,9 @@ def _check_below(path: Path, roots: list[Path], name: str) -> None:
 
 def _module_hint(path: Path, module: str) -> str:
     parent = module.rpartition(".")[0]
-    siblings = [f"{parent}.{sibling.stem}" for sibling in path.parent.glob("*.py") if sibling.stem != "__init__"]
+    folders = (path.parent, package_root().joinpath(*parent.split(".")))
+    files = (sibling for folder in folders for sibling in folder.glob("*.py") if sibling.stem != "__init__")
+    siblings = {f"{parent}.{sibling.stem}" for sibling in files}
     return did_you_mean(module, siblings) or _looked_in([path])
 
 

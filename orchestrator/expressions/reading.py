@@ -88,12 +88,17 @@ def _tree(text: str) -> ast.expr:
         return ast.parse(text.lstrip(), mode="eval").body
     except SyntaxError as error:
         what, offset = _syntax_fault(text, error)
-        hint = "put brackets round an expression of several lines" if "\n" in text.strip() else ""
-        raise _unreadable(text, what, hint, offset) from error
+        raise _unreadable(text, what, _syntax_hint(text, offset), offset) from error
     except (RecursionError, MemoryError) as error:
         raise _unreadable(text, "it is nested too deeply", "compute parts of it in a step", 0) from error
     except ValueError as error:
         raise _unreadable(text, "it holds a character that text cannot have", "", 0) from error
+
+
+def _syntax_hint(text: str, offset: int) -> str:
+    if text[offset : offset + 1] == "=":
+        return "write '==' to compare"
+    return "put brackets round an expression of several lines" if "\n" in text.strip() else ""
 
 
 def _syntax_fault(text: str, error: SyntaxError) -> tuple[str, int]:

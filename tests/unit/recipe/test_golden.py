@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 
 from orchestrator.errors import InvalidFileError
+from orchestrator.plan import check_recipe
 from orchestrator.recipe.load import load_recipe
 from orchestrator.sources import Source
 
@@ -14,12 +16,16 @@ GOLDEN = sorted((Path(__file__).parent / "golden").glob("*.yaml"))
 
 
 @pytest.mark.parametrize("path", GOLDEN, ids=lambda path: path.stem)
-def test_a_broken_recipe_is_explained(path: Path) -> None:
+def test_a_broken_recipe_is_explained(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The frames are those of the text file beside the recipe."""
-    with pytest.raises(InvalidFileError) as caught:
-        load_recipe(Source.from_bytes(path.name, path.read_bytes()))
+    shutil.copy(path, tmp_path)
+    monkeypatch.chdir(tmp_path)
 
-    assert f"{caught.value.explained()}\n" == path.with_suffix(".txt").read_text(encoding="utf-8")
+    with pytest.raises(InvalidFileError) as caught:
+        check_recipe(path.name)
+
+    shown = caught.value.explained().replace(str(tmp_path), "(project)")
+    assert f"{shown}\n" == path.with_suffix(".txt").read_text(encoding="utf-8")
 
 
 def test_the_example_of_the_whole_language_loads() -> None:
