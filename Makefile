@@ -7,13 +7,14 @@ ARGS =
 BIN = .venv/bin
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help demo test check format lint types imports fix crash-sweep bench clean
+.PHONY: help demo test check format lint types imports fix schema crash-sweep bench clean
 
 help:
 	@echo "make demo          run recipes/speed_of_light.yaml and show its results"
 	@echo "make test          run the tests; some of them: make test ARGS='tests/unit -k recipe'"
 	@echo "make check         all gates: format, lint, types, imports, test (each is a target of its own)"
 	@echo "make fix           format the code and repair what the linter can"
+	@echo "make schema        write the JSON Schema of recipes anew from the model"
 	@echo "make crash-sweep   kill runs at every call that matters and resume them"
 	@echo "make bench         measure"
 	@echo "make clean         remove .venv and the tools' caches; runs stay"
@@ -42,6 +43,10 @@ imports: .venv/.stamp-dev
 fix: .venv/.stamp-dev
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
+
+schema: .venv/.stamp
+	@$(BIN)/python -c "from orchestrator.recipe.schema import schema_text; print(schema_text(), end='')" > build.json
+	@mv build.json orchestrator/schema/recipe-v1.json
 
 # A sweep is one long test for each call, so the limit of ordinary tests does not fit it.
 crash-sweep: .venv/.stamp-dev

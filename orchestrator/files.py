@@ -6,8 +6,9 @@ import contextlib
 import fcntl
 import os
 import shutil
+import stat
 from pathlib import Path
-from typing import Iterator, Tuple
+from typing import Dict, Iterator, Mapping, Tuple
 
 from orchestrator.errors import InfrastructureError
 
@@ -89,6 +90,45 @@ def new_directory(path: Path) -> Iterator[Path]:
         os.close(descriptor)
 
 
+@contextlib.contextmanager
+def private_files(parent: Path, contents: Mapping[str, bytes]) -> Iterator[Dict[str, Path]]:
+    """Keep small files that this user alone may read while the block lasts; they need not survive the machine.
+
+    ``parent`` is made for this user alone. What processes that were killed left in it is removed first. Raises
+    `InfrastructureError` where it belongs to somebody else, or others may enter it.
+    """
+    if not contents and not parent.exists():
+        yield {}
+        return
+    try:
+        _own_directory(parent)
+        sweep_temporaries(parent)
+        folder, descriptor = _locked_directory(parent)
+    except OSError as error:
+        raise refused(error, f"make the directory {parent}") from error
+    try:
+        paths = {name: folder / name for name in contents}
+        for name, content in contents.items():
+            _write_synced(paths[name], content, 0o600)
+        yield paths
+    except OSError as error:
+        raise refused(error, f"write files in {folder}") from error
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(descriptor)
+
+
+def _own_directory(path: Path) -> None:
+    """Make a directory for this user alone, or see that it is one."""
+    with contextlib.suppress(FileExistsError):
+        path.mkdir(mode=0o700)
+    found = path.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
+        raise InfrastructureError(
+            f"{path} is not a directory of this user alone", hint="remove it, or set XDG_RUNTIME_DIR to one that is"
+        )
+
+
 def sweep_temporaries(folder: Path) -> None:
     """Remove what interrupted writes left in ``folder``, except directories that a living process is filling.
 
@@ -156,7 +196,7 @@ def _locked_directory(parent: Path) -> Tuple[Path, int]:
     """Make a directory under a temporary name and lock it; return it with the descriptor that holds the lock."""
     while True:
         temporary = parent / f"{TEMPORARY}{os.urandom(6).hex()}"
-        temporary.mkdir()
+        temporary.mkdir(mode=0o700)
         with contextlib.suppress(FileNotFoundError):  # swept in the moment before it was locked: make another
             descriptor = os.open(temporary, _DIRECTORY | os.O_NOFOLLOW)
             _lock(descriptor)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pdb  # noqa: T100  it is what --pdb asks for
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from orchestrator.outcomes import Verdict, judge_done, masked
 from orchestrator.recall import recall, withheld
 from orchestrator.runner import plan_as_started
 from orchestrator.scriptlet import BaseScriptlet, print_traceback
-from orchestrator.secrecy import Masker, read_secrets
+from orchestrator.secrecy import Masker, handing_on, read_secrets
 from orchestrator.states import AttemptState
 from orchestrator.store.contexts import read_history
 from orchestrator.store.database import Database, reading
@@ -70,8 +71,9 @@ def replay(run_root: Path, task_id: str, attempt_index: int | None = None) -> Re
     Raises `UsageError` for a task or an attempt that there is not, and for secrets that are missing; `InvalidFileError`
     where the recipe that was kept cannot be planned any more.
     """
-    scene = _scene(run_root, task_id, attempt_index)
-    done = _run(scene)
+    with ExitStack() as files:
+        scene = _scene(run_root, task_id, attempt_index, files)
+        done = _run(scene)
     planned = scene.task.planned
     verdict = judge_done(
         done,
@@ -97,18 +99,19 @@ def debug(run_root: Path, task_id: str, attempt_index: int | None = None) -> boo
 
     Raises `UsageError` for a step that is no Python class.
     """
-    scene = _scene(run_root, task_id, attempt_index)
-    target = scene.task.planned.target
-    if not isinstance(target, PythonCall):
-        raise UsageError(f"{task_id} is no Python step", hint="leave out --pdb")
-    try:
-        with surroundings(scene.env):
-            scriptlet = load_class(target.path, target.module, target.class_name, target.sha256)()
-            return _answers(scriptlet, scene.seen.fork(who=scene.task.planned.step), dict(scene.attempt.params))
-    except Exception as error:  # noqa: BLE001  whatever the step raises is what the debugger is for
-        print_traceback(error)
-        pdb.post_mortem(error.__traceback__)
-        return False
+    with ExitStack() as files:
+        scene = _scene(run_root, task_id, attempt_index, files)
+        target = scene.task.planned.target
+        if not isinstance(target, PythonCall):
+            raise UsageError(f"{task_id} is no Python step", hint="leave out --pdb")
+        try:
+            with surroundings(scene.env):
+                scriptlet = load_class(target.path, target.module, target.class_name, target.sha256)()
+                return _answers(scriptlet, scene.seen.fork(who=scene.task.planned.step), dict(scene.attempt.params))
+        except Exception as error:  # noqa: BLE001  whatever the step raises is what the debugger is for
+            print_traceback(error)
+            pdb.post_mortem(error.__traceback__)
+            return False
 
 
 def _answers(scriptlet: BaseScriptlet, ctx: Context, params: dict[str, Any]) -> bool:
@@ -119,7 +122,8 @@ def _answers(scriptlet: BaseScriptlet, ctx: Context, params: dict[str, Any]) -> 
     return True
 
 
-def _scene(run_root: Path, task_id: str, attempt_index: int | None) -> _Scene:
+def _scene(run_root: Path, task_id: str, attempt_index: int | None, files: ExitStack) -> _Scene:
+    """Set an attempt up again; the files of secrets last as long as ``files``."""
     plan = plan_as_started(run_root)
     with reading(run_root) as database:
         rows = read_tasks(database)
@@ -127,13 +131,14 @@ def _scene(run_root: Path, task_id: str, attempt_index: int | None) -> _Scene:
         if task_id not in names:
             raise UsageError(f"run {run_root.name} has no task {task_id!r}", hint=did_you_mean(task_id, names))
         attempt = _attempt(database, task_id, attempt_index)
-        secrets = {name: read_secrets(recipe.secrets) for name, recipe in plan.recipes.items()}
+        declared = {name: recipe.secrets for name, recipe in plan.recipes.items()}
+        secrets = {name: read_secrets(recipe) for name, recipe in declared.items()}
         context = Context()
         _, tasks = recall(
             database,
             plan,
             rows,
-            secrets,
+            files.enter_context(handing_on(declared, secrets)).secrets,
             context=context,
             fixtures={},
             until=read_opening(database, attempt.attempt_id),

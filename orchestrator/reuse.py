@@ -10,7 +10,7 @@ from orchestrator.caching import CacheKey, cache_key, digests_of
 from orchestrator.expressions import Scope, resolve
 from orchestrator.jsonsafe import JsonValue
 from orchestrator.plan import Plan, PlannedTask
-from orchestrator.secrecy import Masker
+from orchestrator.secrecy import HandedOn, Masker
 from orchestrator.store.cache import Result, ResultCache
 from orchestrator.workers.calls import Done
 
@@ -28,12 +28,14 @@ class Reuse:
         *,
         cache: ResultCache | None,
         masker: Masker,
+        handed_on: HandedOn | None = None,
         anew: AbstractSet[str] = frozenset(),
     ) -> None:
         self._recipe = Path(plan.source.name).name
         self._run_id = run_id
         self._cache = cache
         self._masker = masker
+        self._handed_on = handed_on
         self._anew = anew
 
     def key(self, planned: PlannedTask, scope: Scope, params: JsonValue, env: JsonValue) -> CacheKey | None:
@@ -48,6 +50,8 @@ class Reuse:
     def _without_secrets(self, env: JsonValue) -> JsonValue:
         """Put a keyed digest in the place of every value that holds a secret."""
         values = env if isinstance(env, dict) else {}
+        if self._handed_on and self._handed_on.contents:
+            values = {name: self._handed_on.with_contents(str(value)) for name, value in values.items()}
         return {
             name: self._digest(value) if self._masker.finds(str(value)) else value for name, value in values.items()
         }

@@ -7,28 +7,39 @@ import json
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from urllib.parse import quote, quote_plus
 
 from orchestrator.errors import UsageError
+from orchestrator.files import private_files
 from orchestrator.recipe.model import Secret
 
 MASK = "***"
 MIN_LENGTH = 8
 CODE = "MS211"
+# Words of eight letters or more that stand for a secret where nobody has set one, or in records as they are.
+_COMMON = frozenset(
+    ["password", "passw0rd", "changeme", "undefined", "username", "localhost", "12345678", "123456789", "1234567890", "placeholder", "completed", "cancelled", "interrupted", "scriptlets", "workspaces", "matterstack"]
+)
 
 
 def read_secrets(declared: Mapping[str, Secret]) -> dict[str, str]:
     """Give the value of every declared secret; raise `UsageError` (MS211) for one that is missing or too short.
 
-    A short value would be found in, and cut out of, texts that have nothing to do with it.
+    One that comes from a file and is handed on as one keeps the line end after it. A short value would be found in,
+    and cut out of, texts that have nothing to do with it.
     """
     values = {name: _read(name, secret) for name, secret in declared.items()}
     for name, value in values.items():
         if len(value.strip()) < MIN_LENGTH:
             hint = f"use one of {MIN_LENGTH} characters or more: a shorter one cannot be told from other text"
             raise UsageError(f"secret {name!r} has {len(value.strip())} characters", hint=hint, code=CODE)
+        if value.strip().lower() in _COMMON:
+            hint = "use one that nobody guesses: this one would be cut out of texts that have nothing to do with it"
+            raise UsageError(f"secret {name!r} is a common word", hint=hint, code=CODE)
     return values
 
 
@@ -38,13 +49,14 @@ def _read(name: str, secret: Secret) -> str:
             raise UsageError(f"secret {name!r}: ${secret.env} is not set", hint=f"export {secret.env}", code=CODE)
         return value
     if secret.file is not None:
-        return _read_file(name, Path(secret.file).expanduser())
+        text = _read_file(name, Path(secret.file).expanduser())
+        return text if secret.as_ == "file" else text.rstrip("\n")
     return _read_keyring(name, secret.keyring or "")
 
 
 def _read_file(name: str, path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8").rstrip("\n")
+        return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = (error.strerror or "").lower() if isinstance(error, OSError) else "it is no UTF-8"
         raise UsageError(f"secret {name!r}: cannot read {path}: {reason}", hint="check the file", code=CODE) from error
@@ -63,6 +75,51 @@ def _read_keyring(name: str, entry: str) -> str:
         hint = f"add it: keyring set {service or entry} {user}"
         raise UsageError(f"secret {name!r}: the keyring has no {entry!r}", hint=hint, code=CODE)
     return value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HandedOn:
+    """What steps get of the secrets of each recipe, by the recipe's name: the values, or the paths of their files."""
+
+    secrets: Mapping[str, Mapping[str, str]]
+    contents: Mapping[str, str]
+
+    def with_contents(self, text: str) -> str:
+        """Put the secret itself in the place of its file's path."""
+        for path, content in self.contents.items():
+            text = text.replace(path, content)
+        return text
+
+
+@contextmanager
+def handing_on(
+    declared: Mapping[str, Mapping[str, Secret]], values: Mapping[str, Mapping[str, str]]
+) -> Iterator[HandedOn]:
+    """Keep a file for each secret that is handed on as one, which this user alone may read, while the block lasts.
+
+    They lie in $XDG_RUNTIME_DIR, which is memory and gone at the end of the session, or in the temporary directory.
+    Raises `InfrastructureError`.
+    """
+    wanted = [
+        (recipe, name)
+        for recipe, secrets in declared.items()
+        for name, secret in secrets.items()
+        if secret.as_ == "file"
+    ]
+    numbered = {f"{number}-{name}": values[recipe][name] for number, (recipe, name) in enumerate(wanted)}
+    with private_files(_runtime_folder(), {name: value.encode() for name, value in numbered.items()}) as files:
+        given = {recipe: dict(secrets) for recipe, secrets in values.items()}
+        for number, (recipe, name) in enumerate(wanted):
+            given[recipe][name] = str(files[f"{number}-{name}"])
+        yield HandedOn(secrets=given, contents={str(files[name]): value for name, value in numbered.items()})
+
+
+def _runtime_folder() -> Path:
+    import tempfile
+
+    named = Path(os.environ.get("XDG_RUNTIME_DIR") or "/nowhere")
+    base = named if os.access(named, os.W_OK) else Path(tempfile.gettempdir())
+    return base / f"matterstack-{os.getuid()}"
 
 
 class Masker:
@@ -92,7 +149,7 @@ class Masker:
 
 def _variants(value: str) -> Iterator[str]:
     """Give the forms in which a value may turn up; those too short to be told from other text are left out."""
-    parts = {value, value.strip(), *value.splitlines(), *_leaves(value)}
+    parts = {value.strip("\r\n"), value.strip(), *value.splitlines(), *_leaves(value)}
     for part in filter(_is_long, parts):
         content = part.encode()
         yield part

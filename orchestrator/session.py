@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import resource
 import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -17,7 +18,7 @@ from orchestrator.driver import Driver, Ending, Means
 from orchestrator.engine import Board
 from orchestrator.errors import StoreError, UsageError
 from orchestrator.files import replace_file, sweep_temporaries
-from orchestrator.frames import Secrets, nodes_of
+from orchestrator.frames import nodes_of
 from orchestrator.invoke import happen
 from orchestrator.jsonsafe import JsonValue, dumps
 from orchestrator.nodes import Phase
@@ -25,7 +26,7 @@ from orchestrator.plan import Plan, PlannedTask
 from orchestrator.progress import LogMissing, Reporter, RunBegun, RunSettled, Silence
 from orchestrator.recall import recall, withheld
 from orchestrator.reuse import Reuse
-from orchestrator.secrecy import Masker, read_secrets
+from orchestrator.secrecy import HandedOn, Masker, handing_on, read_secrets
 from orchestrator.states import ENDED_TASKS, AttemptState, RunState, TaskState
 from orchestrator.store.audit import row_fault
 from orchestrator.store.cache import ResultCache
@@ -126,7 +127,11 @@ def drive_run(run_root: Path, plan: Plan, options: DriveOptions, again: Again | 
     database = opened(run_root)
     context = Context()
     jobs = 1 if options.inline else options.jobs or plan.max_parallel
-    secrets = {name: read_secrets(recipe.secrets) for name, recipe in plan.recipes.items()}
+    declared = {name: recipe.secrets for name, recipe in plan.recipes.items()}
+    secrets = {name: read_secrets(recipe) for name, recipe in declared.items()}
+    masker = Masker([value for values in secrets.values() for value in values.values()])
+    if masker.is_needed:
+        _leave_no_core()
     pool = WorkerPool(context, size=jobs, folders=[str(plan.project.root)], withheld=withheld(plan))
     try:
         log_missing = lost_log(database)
@@ -137,7 +142,8 @@ def drive_run(run_root: Path, plan: Plan, options: DriveOptions, again: Again | 
             _settle_earlier(database, plan, again, accept_changes=options.accept_changes)
             if log_missing:
                 _note_lost_log(database, options.reporter)
-            outcome = _driven(database, plan, options, context, pool, again, secrets)
+            with handing_on(declared, secrets) as handed_on:
+                outcome = _driven(database, plan, options, context, pool, again, handed_on, masker)
             options.deliver(outcome)
             return outcome
         finally:
@@ -173,10 +179,11 @@ def _driven(
     context: Context,
     pool: WorkerPool,
     again: Again | None,
-    secrets: Secrets,
+    handed_on: HandedOn,
+    masker: Masker,
 ) -> Outcome:
     rows = read_tasks(database)
-    root, tasks = recall(database, plan, rows, secrets, context=context, fixtures=options.fixtures)
+    root, tasks = recall(database, plan, rows, handed_on.secrets, context=context, fixtures=options.fixtures)
     board = Board(
         nodes_of(tasks),
         [row.status for row in rows],
@@ -187,12 +194,11 @@ def _driven(
     board.recall_failures(count_failures(database))
     anew = frozenset(again.task_ids) if again and again.with_items else frozenset[str]()
     cache = ResultCache(_workspaces(database)) if options.use_cache else None
-    masker = Masker([value for values in secrets.values() for value in values.values()])
-    reuse = Reuse(plan, database.run_root.name, cache=cache, masker=masker, anew=anew)
+    reuse = Reuse(plan, database.run_root.name, cache=cache, masker=masker, handed_on=handed_on, anew=anew)
     means = Means(
         pool=pool,
         reuse=reuse,
-        secrets=secrets,
+        secrets=handed_on.secrets,
         stubs=options.stubs,
         masker=masker,
         reporter=options.reporter,
@@ -204,6 +210,12 @@ def _driven(
         end = driver.drive()
     reuse.close()
     return _settle(database, driver, context, options.reporter, caught, end)
+
+
+def _leave_no_core() -> None:
+    """Let no process of this run leave an image of its memory, in which secrets stand."""
+    _, hard = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
 
 
 def _workspaces(database: Database) -> Path:

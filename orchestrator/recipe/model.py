@@ -109,10 +109,11 @@ class Secret(_Part):
     env: Maybe[Text] = Field(None, description="The environment variable that holds it.")
     file: Maybe[Text] = Field(None, description="The file that holds it.")
     keyring: Maybe[Text] = Field(None, description="The entry of the system's keyring that holds it.")
+    as_: Literal["value", "file"] = Field("value", alias="as", description="What a step gets: it, or a file's path.")
 
     @model_validator(mode="after")
     def _has_one_home(self) -> Self:
-        if len(self.model_fields_set) != 1:
+        if len(self.model_fields_set - {"as_"}) != 1:
             raise fault(
                 "MS106", "a secret has exactly one of 'env', 'file' and 'keyring'", "name one place to read it from"
             )

@@ -105,7 +105,7 @@ def only_attempt(project: Project) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(("body", "reason"), HOSTILE.values(), ids=HOSTILE)
-def test_a_hostile_step_fails_with_its_reason(project: Project, body: str, reason: str) -> None:
+def test_F40_a_hostile_step_fails_with_its_reason(project: Project, body: str, reason: str) -> None:
     """The reason stands on standard error, in the answer and in the list of attempts, and nothing lives on."""
     write_steps(project, body)
 
@@ -118,7 +118,7 @@ def test_a_hostile_step_fails_with_its_reason(project: Project, body: str, reaso
 
 
 @pytest.mark.parametrize(("command", "reason"), SHELL.values(), ids=SHELL)
-def test_a_hostile_command_fails_with_its_reason(project: Project, command: str, reason: str) -> None:
+def test_F40_a_hostile_command_fails_with_its_reason(project: Project, command: str, reason: str) -> None:
     """A command that answers wrongly, fails, crashes or cannot be started is one failed attempt too."""
     project.write("recipe.yaml", f"steps:\n  - name: bad\n    type: shell\n    run: {command}\n")
 
@@ -128,7 +128,7 @@ def test_a_hostile_command_fails_with_its_reason(project: Project, command: str,
     assert [only_attempt(project)[name] for name in ("status", "reason")] == ["FAILED", reason]
 
 
-def test_a_step_that_hangs_times_out(project: Project) -> None:
+def test_F40_a_step_that_hangs_times_out(project: Project) -> None:
     """A step that sleeps through its time is ended, and its attempt says so."""
     write_steps(project, "signal.pause()", timeout="0.5s")
 
@@ -139,7 +139,7 @@ def test_a_step_that_hangs_times_out(project: Project) -> None:
     assert project.survivors() == []
 
 
-def test_a_step_that_ignores_termination_is_killed(project: Project) -> None:
+def test_F40_a_step_that_ignores_termination_is_killed(project: Project) -> None:
     """The whole group goes after a grace of some seconds, children and grandchildren included."""
     deaf = "signal.signal(signal.SIGTERM, signal.SIG_IGN); os.fork(); os.fork()"
     write_steps(project, f"{deaf}\nwhile True: signal.pause()", timeout="0.5s")
@@ -193,7 +193,7 @@ def test_the_step_after_a_crash_runs(project: Project) -> None:
     assert [row["status"] for row in project.call("status").table] == ["FAILED", "COMPLETED"]
 
 
-def test_a_daemon_left_by_a_step_is_ended(project: Project) -> None:
+def test_F41_a_daemon_left_by_a_step_is_ended(project: Project) -> None:
     """A step that leaves a process behind, in a session of its own and with standard output open, delays nobody."""
     daemon = "if os.fork() == 0:\n    os.setsid()\n    os.fork() or os._exit(0)\n    signal.pause()"
     write_steps(project, f"{daemon}\n{OK}\nreturn 0")
@@ -206,7 +206,7 @@ def test_a_daemon_left_by_a_step_is_ended(project: Project) -> None:
 
 
 @pytest.mark.parametrize("stream", ["stdout", "stderr"])
-def test_output_without_end_keeps_memory_bounded(project: Project, stream: str) -> None:
+def test_F40_output_without_end_keeps_memory_bounded(project: Project, stream: str) -> None:
     """While a step prints 50 MB, neither the runner nor the worker grows beyond 80 MB."""
     write_steps(project, f"[sys.{stream}.write('x' * 1_000_000) for _ in range(50)]; return 0")
 

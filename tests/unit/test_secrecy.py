@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote, quote_plus
 
 import pytest
 
-from orchestrator.errors import InvalidFileError, UsageError
+from orchestrator.errors import InfrastructureError, InvalidFileError, UsageError
 from orchestrator.recipe.model import Secret
 from orchestrator.secrecy import MASK, Masker, read_secrets
-from tests.unit.workshop import Notes, Ran, Workshop, python, recipe, shell
+from tests.unit.workshop import Notes, PowerCut, Ran, Workshop, python, recipe, shell
 
 TOKEN = 'tok/en+with "quotes" & blanks\\é'  # noqa: S105  of nothing
 HEAD = "secrets: { lab: { env: LAB_TOKEN } }\n"
@@ -211,3 +212,68 @@ def test_a_secret_goes_by_the_environment_alone(workshop: Workshop, keys: str) -
     """Arguments of programs are there for everybody to see."""
     with pytest.raises(InvalidFileError, match="a secret reaches a step by its 'env', and nothing else"):
         workshop.plan(recipe(python("a", keys=keys), head=HEAD))
+
+
+FILES = "secrets:\n  lab: {env: LAB_TOKEN, as: file}\n  key: {file: key.pem, as: file}\n"
+KEYS = "env: {TOKEN: '${{ secrets.lab }}', KEY: '${{ secrets.key }}'}"
+LOOK = 'stat -c "%a" "$KEY" > mode.txt; cat "$TOKEN" > token.txt; cat "$KEY" > key.txt; echo "$KEY" > path.txt'
+
+
+@pytest.fixture(name="runtime")
+def _runtime(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Let files of secrets lie in a folder of their own, and one of the secrets come from a file."""
+    workshop.write("key.pem", f"{PEM}\n")
+    folder = workshop.folder / "runtime"
+    folder.mkdir()
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(folder))
+    return folder
+
+
+def left_in(runtime: Path) -> list[str]:
+    """Give the files that lie in the folder of files of secrets."""
+    return [path.name for path in runtime.rglob("*") if path.is_file()]
+
+
+def test_a_secret_is_handed_on_as_a_file(workshop: Workshop, token: str, runtime: Path) -> None:
+    """As it stands where it comes from, for this user alone, and gone at the end."""
+    ran = workshop.run(recipe(shell("a", f"{LOOK}; {OK}", KEYS), head=FILES), inline=False)
+
+    files = {name: (workshop.folder / name).read_text() for name in ("mode.txt", "token.txt", "key.txt", "path.txt")}
+    assert (files["mode.txt"], files["token.txt"], files["key.txt"]) == ("600\n", token, f"{PEM}\n")
+    assert files["path.txt"].startswith(f"{runtime}/matterstack-{os.getuid()}/")
+    assert (ran.states, left_in(runtime)) == (["COMPLETED"], [])
+    assert (runtime / f"matterstack-{os.getuid()}").stat().st_mode & 0o777 == 0o700
+
+
+def test_what_a_killed_runner_left_is_removed(workshop: Workshop, runtime: Path) -> None:
+    """By the next run, whatever it runs."""
+    with pytest.raises(SystemExit):
+        workshop.run(recipe(shell("a", OK, KEYS), head=FILES), inline=False, reporter=PowerCut())
+    parent = runtime / f"matterstack-{os.getuid()}"
+    left = parent / ".ms-tmp-0123456789ab"
+    left.mkdir()
+    (left / "0-lab").write_text("correct horse")
+
+    workshop.run(recipe(shell("b", OK)), inline=False)
+
+    assert left_in(runtime) == []
+
+
+def test_a_folder_that_others_can_enter_is_refused(workshop: Workshop, runtime: Path) -> None:
+    """Somebody may have made it to read what is put there."""
+    (runtime / f"matterstack-{os.getuid()}").mkdir(mode=0o755)
+
+    with pytest.raises(InfrastructureError, match="is not a directory of this user alone"):
+        workshop.run(recipe(shell("a", OK, KEYS), head=FILES), inline=False)
+
+
+def test_a_kept_result_depends_on_what_is_in_the_file(
+    workshop: Workshop, runtime: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not on the name that the file had in one run."""
+    text = recipe(shell("a", f"echo x >> calls.txt; {OK}", f"{KEYS}, cache: true"), head=FILES)
+    for value in (TOKEN, TOKEN, "another token"):
+        monkeypatch.setenv("LAB_TOKEN", value)
+        workshop.run(text, inline=False, fresh=True)
+
+    assert (workshop.folder / "calls.txt").read_text() == "x\nx\n"

@@ -25,7 +25,7 @@ def complaints(text: str) -> list[tuple[str, str]]:
 
 
 def test_the_published_file_is_what_the_model_says() -> None:
-    """After a change of the model: matterstack schema > orchestrator/schema/recipe-v1.json."""
+    """After a change of the model: make schema."""
     assert PUBLISHED.read_text(encoding="utf-8") == schema_text()
 
 
