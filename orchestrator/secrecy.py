@@ -22,7 +22,8 @@ MIN_LENGTH = 8
 CODE = "MS211"
 # Words of eight letters or more that stand for a secret where nobody has set one, or in records as they are.
 _COMMON = frozenset(
-    ["password", "passw0rd", "changeme", "undefined", "username", "localhost", "12345678", "123456789", "1234567890", "placeholder", "completed", "cancelled", "interrupted", "scriptlets", "workspaces", "matterstack"]
+    {"password", "changeme", "undefined", "username", "localhost", "12345678", "123456789", "placeholder", "completed"}
+    | {"cancelled", "interrupted", "scriptlets", "workspaces", "matterstack"}
 )
 
 
