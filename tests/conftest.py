@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from importlib.metadata import entry_points
 from importlib.util import find_spec
 
 import pytest
 
 pytest_plugins = ("pytester",)
+
+# The recipe that shows secrets reads this one.
+os.environ.setdefault("LAB_TOKEN", "correct-horse-battery")
 
 
 def is_installed() -> bool:

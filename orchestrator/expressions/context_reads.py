@@ -14,6 +14,7 @@ CONTEXT = "ctx"
 ABSENT = object()
 TAKE_CONTEXT = frozenset({"has", "get"})
 
+_CONSTANTS: dict[str, bool | None] = {"true": True, "false": False, "null": None}
 _PREFIX_EXAMPLES = 5
 _PATH_LENGTH = 1_000
 _PATH_PARTS = 32
@@ -77,7 +78,9 @@ class ContextReads(ast.NodeTransformer):
         return self.generic_visit(node)
 
     def visit_Name(self, node: ast.Name) -> ast.AST:
-        """Refuse ``ctx`` as a value."""
+        """Refuse ``ctx`` as a value, and know the constants also as YAML and JSON write them."""
+        if node.id in _CONSTANTS and isinstance(node.ctx, ast.Load):
+            return ast.copy_location(ast.Constant(_CONSTANTS[node.id]), node)
         if is_context(node):
             hint = "name a key, as in ctx.area.name_v1, or ask has(ctx, 'area.name_v1')"
             raise FaultError("ctx is not a value by itself", hint=hint, node=node)

@@ -19,6 +19,15 @@ RECIPES = sorted((ROOT / "recipes").glob("**/*.yaml"))
 NAMING_THEIR_SCHEMA = [path for path in RECIPES if f"schema: {SCHEMA_ID}" in path.read_text(encoding="utf-8")]
 SCHEMA = ROOT / "orchestrator" / "schema" / "recipe-v1.json"
 KEYS = {
+    "conditions": ["always.alarm_v1", "always.mean_v1", "numbers.stats_v1"],
+    "retries": ["failure.injected_v1"],
+    "kept_results": ["numbers.stats_v1"],
+    "secrets": ["login.length_v1"],
+    "side_by_side": ["lab.last_v1"],
+    "last_steps": ["lamp.on_v1"],
+    "what_success_means": ["count.by_v1", "count.lines_v1"],
+    "cases": ["numbers.median_v1"],
+    "tags_and_outputs": ["_runner.outputs_v1", "check.sites_v1"],
     "balance": ["numbers.median_v1", "numbers.stats_v1"],
     "basic_mixed": [
         "csv.clean_v1",
