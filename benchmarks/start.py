@@ -44,6 +44,11 @@ def _rows(folder: Path, rounds: int) -> None:
     _row(
         "run, 1,000 steps in a worker (memory)", [*ms, "run", "-q", str(folder / "chain1000.yaml"), *runs], None, 80, 3
     )
+    kept = folder / "kept.yaml"
+    kept.write_text(python_recipe(1000).replace(" }\n", ", cache: true }\n"), encoding="utf-8")
+    cached = [*ms, "run", "-q", str(kept), *runs]
+    _timed(cached)
+    _row("run, 1,000 cached steps", cached, 1000, None, 3)
     script = folder / "complete.sh"
     script.write_bytes(subprocess.run([*ms, "completion", "bash"], check=True, capture_output=True).stdout)
     _row(

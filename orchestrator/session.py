@@ -137,7 +137,8 @@ def drive_run(run_root: Path, plan: Plan, options: DriveOptions, again: Again | 
         log_missing = lost_log(database)
         lease = take(database, takeover=options.takeover)
         try:
-            if not options.inline:
+            # A run whose results are probably all kept needs no workers; where it does, they are started then.
+            if not options.inline and not all(task.cache and options.use_cache for task in plan.tasks):
                 pool.warm()
             _settle_earlier(database, plan, again, accept_changes=options.accept_changes)
             if log_missing:
