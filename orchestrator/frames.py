@@ -106,8 +106,16 @@ class Task:
 
     def item_task(self, position: int, name: str, text: str) -> Task:
         """Give the task of one of the items that it fans out over."""
-        return dataclasses.replace(
-            self, position=position, task_id=f"{self.task_id}[{name}]", parent=self.position, item=text
+        return Task(
+            position=position,
+            task_id=f"{self.task_id}[{name}]",
+            round=self.round,
+            planned=self.planned,
+            frame=self.frame,
+            parent=self.position,
+            item=text,
+            phase=self.phase,
+            closes=self.closes,
         )
 
     def step_task(self, position: int, planned: PlannedTask, frame: Frame, number: int = 1) -> Task:

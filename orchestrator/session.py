@@ -28,13 +28,21 @@ from orchestrator.recall import recall, withheld
 from orchestrator.reuse import Reuse
 from orchestrator.secrecy import HandedOn, Masker, handing_on, read_secrets
 from orchestrator.states import ENDED_TASKS, AttemptState, RunState, TaskState
-from orchestrator.store.audit import row_fault
+from orchestrator.store.audit import history_fault
 from orchestrator.store.cache import ResultCache
 from orchestrator.store.contexts import read_context
 from orchestrator.store.database import Database, close_opened, opened
-from orchestrator.store.events import append_event, chain_fault
+from orchestrator.store.events import append_event
 from orchestrator.store.leases import lost_log, take
-from orchestrator.store.queries import TaskRow, count_failures, read_inputs, read_open_attempts, read_run, read_tasks
+from orchestrator.store.queries import (
+    Items,
+    TaskRow,
+    count_failures,
+    read_inputs,
+    read_open_attempts,
+    read_run,
+    read_tasks,
+)
 from orchestrator.store.runs import (
     OUTPUTS_KEY,
     put_inputs,
@@ -229,9 +237,7 @@ def _settle_earlier(database: Database, plan: Plan, again: Again | None, *, acce
     """Check the history, refuse or take over changed steps, and give back the tasks of attempts that never ended."""
     for folder in (database.run_root, database.run_root.parent):
         sweep_temporaries(folder)
-    if fault := chain_fault(database):
-        raise StoreError(f"the history of {database.run_root.name} does not hold: {fault}", hint="restore a backup")
-    if fault := row_fault(database):
+    if fault := history_fault(database):
         raise StoreError(
             f"{database.path} was changed from outside: {fault}", hint="restore a backup, or start a new run"
         )
@@ -331,8 +337,7 @@ def _note_lost_log(database: Database, reporter: Reporter) -> None:
 
 def _take_over_changes(database: Database, plan: Plan, *, accept_changes: bool) -> None:
     """Compare the definitions of the tasks with those the run was started with."""
-    rows = read_tasks(database)
-    planned = [row for row in rows if row.task_id == row.step]
+    planned = [row for row in read_tasks(database, items=Items.NONE) if row.task_id == row.step]
     if [row.task_id for row in planned] != [task.task_id for task in plan.tasks]:
         raise UsageError("the recipe's list of steps changed since the run began", hint="start a new run", code="MS307")
     pairs = zip(planned, plan.tasks, strict=True)
@@ -344,6 +349,7 @@ def _take_over_changes(database: Database, plan: Plan, *, accept_changes: bool) 
             code="MS307",
         )
     if changed:
+        rows = read_tasks(database)
         below = [row for row in rows if row.parent is not None and rows[row.parent].task_id in changed]
         _refuse_other_parts(rows, below, changed)
         with database.transaction():

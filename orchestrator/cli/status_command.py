@@ -12,7 +12,16 @@ from orchestrator.cli.output import harmless, print_json, print_table, seconds
 from orchestrator.states import RunState, TaskState
 from orchestrator.store.database import Database
 from orchestrator.store.leases import is_driven
-from orchestrator.store.queries import RunRow, TaskRow, count_items, count_tasks, read_inputs, read_run, read_tasks
+from orchestrator.store.queries import (
+    Items,
+    RunRow,
+    TaskRow,
+    count_items,
+    count_tasks,
+    read_inputs,
+    read_run,
+    read_tasks,
+)
 
 
 @click.command("status")
@@ -35,7 +44,7 @@ def command(
     if as_json:
         print_json(_document(database, row, read_tasks(database)))
         return
-    tasks, items = read_tasks(database, without_quiet_items=not everything), count_items(database)
+    tasks, items = read_tasks(database, items=Items.ALL if everything else Items.LOUD), count_items(database)
     click.echo(f"{row.run_id}  {row.recipe_name}  {_headline(database, row)}", err=True)
     print_table(
         (

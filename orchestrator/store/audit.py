@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from orchestrator.states import AttemptState, RunState, TaskState
 from orchestrator.store.database import Database
-from orchestrator.store.events import iterate_events, text_digest
+from orchestrator.store.events import Event, chain_fault, text_digest
 
 _STATES_OF_TASKS = {f"tasks.{state.lower()}": state.value for state in TaskState}
 _STATES_OF_RUNS = {f"run.{state.lower()}": state.value for state in RunState}
@@ -28,25 +29,22 @@ class _Told:
     left_out: frozenset[str] = frozenset()
 
 
-def row_fault(database: Database) -> str:
-    """Compare runs, tasks, attempts and context with the events; return an empty text, or the first that differs.
-
-    The events themselves are checked by `chain_fault`.
-    """
-    return next(_differences(database, _fold(database)), "")
-
-
-def _fold(database: Database) -> _Told:
+def history_fault(database: Database) -> str:
+    """Check the events, and the other rows against them; return an empty text, or what is wrong first."""
     told = _Told()
-    for event in iterate_events(database):
-        payload = json.loads(event.payload_json)
-        if event.kind in _STATES_OF_RUNS:
-            told.run = _STATES_OF_RUNS[event.kind]
-        elif event.kind in _STATES_OF_TASKS:
-            told.tasks.update(dict.fromkeys(payload["task_ids"], _STATES_OF_TASKS[event.kind]))
-        elif event.kind in _TAKERS:
-            _TAKERS[event.kind](told, payload)
-    return told
+    if fault := chain_fault(database, partial(_take, told)):
+        return fault
+    return next(_differences(database, told), "")
+
+
+def _take(told: _Told, event: Event) -> None:
+    payload = json.loads(event.payload_json)
+    if event.kind in _STATES_OF_RUNS:
+        told.run = _STATES_OF_RUNS[event.kind]
+    elif event.kind in _STATES_OF_TASKS:
+        told.tasks.update(dict.fromkeys(payload["task_ids"], _STATES_OF_TASKS[event.kind]))
+    elif event.kind in _TAKERS:
+        _TAKERS[event.kind](told, payload)
 
 
 def _take_run_opened(told: _Told, payload: Mapping[str, Any]) -> None:

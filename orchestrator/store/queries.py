@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from enum import Enum
 from typing import Any
 
 from orchestrator.errors import StoreError
@@ -16,6 +17,9 @@ _COLUMNS = (
     " operator_key, external_id, relative_path, params_json, envelope_json, exit_code, stdout, stderr, created_at,"
     " ended_at, duration_sec, cpu_sec, max_rss_mb"
 )
+
+
+_TASK_STATES = {state.value: state for state in TaskState}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,13 +104,20 @@ def read_run(database: Database) -> RunRow:
     )
 
 
-def read_tasks(database: Database, *, without_quiet_items: bool = False) -> tuple[TaskRow, ...]:
-    """Give the tasks in list order, all or without those items of fan-outs that neither run nor failed."""
-    condition = "item_json IS NULL OR tasks.status IN ('RUNNING', 'FAILED')" if without_quiet_items else "TRUE"
+class Items(Enum):
+    """Which items of fan-outs are read beside the other tasks; the values are conditions in SQL."""
+
+    ALL = "TRUE"
+    LOUD = "item_json IS NULL OR tasks.status IN ('RUNNING', 'FAILED')"
+    NONE = "item_json IS NULL"
+
+
+def read_tasks(database: Database, *, items: Items = Items.ALL) -> tuple[TaskRow, ...]:
+    """Give the tasks in list order, all or without some items of fan-outs: the loud ones run or have failed."""
     rows = database.all(
         "SELECT position, task_id, step, definition_sha256, tasks.status, tasks.status_reason, attempt_count,"  # noqa: S608
         " duration_sec, parent, coalesce(item_id, ''), item_json, inputs_json FROM tasks LEFT JOIN task_attempts"
-        f" ON task_position = position AND attempt_index = attempt_count WHERE {condition} ORDER BY position"
+        f" ON task_position = position AND attempt_index = attempt_count WHERE {items.value} ORDER BY position"
     )
     return tuple(
         TaskRow(
@@ -114,7 +125,7 @@ def read_tasks(database: Database, *, without_quiet_items: bool = False) -> tupl
             task_id=row[1],
             step=row[2],
             definition_sha256=row[3],
-            status=TaskState(row[4]),
+            status=_TASK_STATES[row[4]],
             status_reason=row[5],
             attempt_count=row[6],
             duration_sec=row[7],

@@ -17,10 +17,9 @@ from orchestrator.progress import Happening, TaskEnded, TaskStarted
 from orchestrator.runner import RunRequest, rerun_task, retry_run, run
 from orchestrator.session import DriveOptions, Outcome
 from orchestrator.states import ENDED_RUNS, RunState
-from orchestrator.store.audit import row_fault
+from orchestrator.store.audit import history_fault
 from orchestrator.store.contexts import read_context
 from orchestrator.store.database import close_opened, reading
-from orchestrator.store.events import chain_fault
 from orchestrator.store.queries import read_run, read_tasks
 
 SMALL_STEPS = Path(__file__).with_name("small_steps.py")
@@ -137,8 +136,7 @@ class Campaign(RuleBasedStateMachine):
         """At every moment the chain and the rows of the state file are whole."""
         if self.run_root is not None:
             with reading(self.run_root) as database:
-                assert chain_fault(database) == ""
-                assert row_fault(database) == ""
+                assert history_fault(database) == ""
 
     def drive(self, name: str, after: int) -> Outcome:
         """Run the recipe in a folder with a runner that dies."""

@@ -169,7 +169,7 @@ def test_an_expectation_shows_its_values() -> None:
     [
         ("ctx.numbers.median_v1.cout == 3", "MS306", "did you mean 'count'?"),
         ("ctx.numbers.median_v1.count", "MS306", "compare it, as in 'len(x) > 0', or write bool(x)"),
-        ("ctx.numbers.median_v1.count = 3", "MS207", ""),
+        ("ctx.numbers.median_v1.count = 3", "MS207", "write '==' to compare"),
     ],
 )
 def test_an_expectation_without_a_truth_is_a_failure(condition: str, code: str, detail: str) -> None:

@@ -37,7 +37,7 @@ def event_kinds(ran: Ran, task_id: str) -> list[str]:
 
 @pytest.mark.parametrize("on_conflict", ["fail", "last_write_wins"])
 def test_timing_changes_nothing(workshop: Workshop, on_conflict: str) -> None:
-    """Whichever step takes longest, in fifty shuffled timings, context, states and the events of each task are the same."""
+    """Whichever step takes longest, fifty times: context, states and the events of each task are the same."""
     dice = random.Random(7)  # noqa: S311  no secret
     found = set()
     for _ in range(50):

@@ -518,7 +518,7 @@ def test_a_history_that_was_changed_is_not_built_upon(workshop: Workshop) -> Non
     connection.execute("UPDATE events SET payload_json = '{}' WHERE seq = 3")
     connection.close()
 
-    with pytest.raises(StoreError, match="does not hold: event 3 was changed after it was written"):
+    with pytest.raises(StoreError, match="changed from outside: event 3 was changed after it was written"):
         workshop.resume(stopped.root)
 
 

@@ -7,7 +7,7 @@ import pytest
 from orchestrator.context import Change
 from orchestrator.states import AttemptState, RunState, TaskState
 from orchestrator.store.attempts import AttemptResult, close_attempt, open_attempt
-from orchestrator.store.audit import row_fault
+from orchestrator.store.audit import history_fault
 from orchestrator.store.database import Database
 from orchestrator.store.runs import redefine_tasks, set_run_state, set_task_states
 
@@ -30,7 +30,7 @@ def _attempt(database: Database, task_id: str, status: AttemptState, left: TaskS
 
 def test_what_the_program_wrote_is_explained(recorded: Database) -> None:
     """Writes of the failed attempt count for nothing."""
-    assert row_fault(recorded) == ""
+    assert history_fault(recorded) == ""
 
 
 def test_a_task_that_runs_again_is_explained(recorded: Database) -> None:
@@ -38,7 +38,7 @@ def test_a_task_that_runs_again_is_explained(recorded: Database) -> None:
     with recorded.transaction():
         redefine_tasks(recorded, {"relax": "1" * 64})
 
-    assert row_fault(recorded) == ""
+    assert history_fault(recorded) == ""
 
 
 def test_a_deleted_value_is_explained(recorded: Database) -> None:
@@ -47,7 +47,7 @@ def test_a_deleted_value_is_explained(recorded: Database) -> None:
         redefine_tasks(recorded, {"load": "1" * 64})
         _attempt(recorded, "load", AttemptState.COMPLETED, TaskState.COMPLETED, Change("a.count_v1", None, "load"))
 
-    assert row_fault(recorded) == ""
+    assert history_fault(recorded) == ""
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_a_changed_row_is_found(recorded: Database, sql: str, fault: str) -> Non
     with recorded.transaction():
         recorded.write(sql)
 
-    assert row_fault(recorded) == fault
+    assert history_fault(recorded) == fault
 
 
 def test_a_changed_attempt_is_found(recorded: Database) -> None:
@@ -86,4 +86,4 @@ def test_a_changed_attempt_is_found(recorded: Database) -> None:
     with recorded.transaction():
         recorded.write("UPDATE task_attempts SET status = 'COMPLETED'")
 
-    assert row_fault(recorded).endswith("differs from what its events say")
+    assert history_fault(recorded).endswith("differs from what its events say")

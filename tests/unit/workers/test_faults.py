@@ -109,7 +109,7 @@ def test_a_step_that_never_ends_is_timed_out(run_step: RunStep) -> None:
     done = run_step("while True: time.sleep(60)", timeout_sec=0.2)
 
     assert done.fault == "timeout after 0.2s"
-    assert done.exit_code == 143
+    assert done.exit_code in {143, -signal.SIGTERM}  # the latter where the signal comes while Python still starts
     assert 0.2 <= done.duration_sec < 5
 
 
