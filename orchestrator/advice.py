@@ -44,6 +44,11 @@ ADVICE = {
     "MS210": "Number the steps in the order in which they run, or leave `idx` out.",
     "MS211": "Set it where the recipe reads it; keep it out of what the step writes.",
     "MS213": "Give the params that 'matterstack scriptlets show' lists.",
+    "MS214": "Write keys as `kind.name`, and in [operators.yaml](operators.md) what each of them means here.",
+    "MS215": (
+        "Leave `--operators-config` out, or add `--force-wiring-override`; where the run's snapshot was changed, put "
+        "back what [it recorded](operators.md#what-a-run-keeps)."
+    ),
     "MS212": "Mend it at the place shown; 'matterstack stub record' writes such files.",
     "MS301": (
         "Look at the reason and the last lines of standard error; `matterstack attempts RUN TASK "

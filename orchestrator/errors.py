@@ -53,6 +53,8 @@ CODES = {
     "MS211": "a secret is missing, too short, or would be written down",
     "MS212": "file of stubs is wrong",
     "MS213": "an argument does not fit what its scriptlet declares",
+    "MS214": "operator key or wiring is not allowed",
+    "MS215": "wiring is not the one that the run began with",
     "MS301": "step failed",
     "MS302": "success condition does not hold",
     "MS303": "answer is not one JSON line",

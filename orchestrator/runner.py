@@ -58,6 +58,7 @@ from orchestrator.store.contexts import read_context
 from orchestrator.store.database import is_network_path, reading
 from orchestrator.store.leases import is_let_go
 from orchestrator.store.queries import read_inputs, read_run, read_tasks
+from orchestrator.wiring.options import WiringOptions
 
 if TYPE_CHECKING:
     from orchestrator.stubs import Stubs
@@ -126,7 +127,11 @@ def run(request: RunRequest) -> Outcome:
         selection = _with_failed(request.selection, workspaces / slug)
         plan = make_plan(plan.loaded, plan.project, request.inputs, selection)
     _check_breaks(plan, request.options)
-    options = dataclasses.replace(request.options, stubs=_stubs(plan, request.stubs))
+    options = dataclasses.replace(
+        request.options,
+        stubs=_stubs(plan, request.stubs),
+        wiring=_wiring(request.options.asked, workspaces / slug),
+    )
     request = dataclasses.replace(request, options=options)
     started_with = _started_with(plan, folder, request, workspaces / slug / "runs")
     if not request.fresh and (waiting := _interrupted_run(workspaces / slug, started_with)):
@@ -195,7 +200,18 @@ def _go_on(run_root: Path, options: DriveOptions, again: Again | None = None) ->
     _check_breaks(plan, options)
     fail_fast = options.fail_fast and not inputs.get("keep_going", False)
     stubs = _kept_stubs(inputs.get("stubs", {}))
-    return drive_run(run_root, plan, dataclasses.replace(options, fail_fast=fail_fast, stubs=stubs), again)
+    wiring = _wiring(options.asked, run_root.parent.parent, run_root if "wiring" in inputs else None)
+    options = dataclasses.replace(options, fail_fast=fail_fast, stubs=stubs, wiring=wiring)
+    return drive_run(run_root, plan, options, again)
+
+
+def _wiring(asked: WiringOptions, workspace: Path, run_root: Path | None = None) -> dict[str, Any] | None:
+    """Give the wiring in force where anybody wired anything, or the run has kept one."""
+    if run_root is None and not asked.is_wired(workspace):
+        return None
+    params = {"workspace": str(workspace), "run_root": str(run_root) if run_root else None, **asked.to_params()}
+    found: dict[str, Any] = happen("run.planned", params)["_wiring.resolved_v1"]
+    return found
 
 
 def plan_as_started(run_root: Path) -> Plan:

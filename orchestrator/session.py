@@ -50,6 +50,8 @@ from orchestrator.store.runs import (
     reset_tasks,
     set_run_state,
 )
+from orchestrator.wiring.options import WiringOptions
+from orchestrator.wiring.snapshot import FOLDER
 from orchestrator.workers.pool import WorkerPool
 
 if TYPE_CHECKING:
@@ -109,6 +111,8 @@ class DriveOptions:
     fixtures: Mapping[str, JsonValue] = field(default_factory=dict)
     break_at: tuple[str, ...] = ()
     stubs: Stubs | None = None
+    asked: WiringOptions = field(default_factory=WiringOptions)
+    wiring: Mapping[str, Any] | None = None
     reporter: Reporter = field(default_factory=Silence)
     deliver: Callable[[Outcome], None] = lambda _: None
 
@@ -148,7 +152,7 @@ def drive_run(run_root: Path, plan: Plan, options: DriveOptions, again: Again | 
             # A run whose results are probably all kept needs no workers; where it does, they are started then.
             if not options.inline and not all(task.cache and options.use_cache for task in plan.tasks):
                 pool.warm()
-            _settle_earlier(database, plan, again, accept_changes=options.accept_changes)
+            _take_over(database, plan, options, again)
             if log_missing:
                 _note_lost_log(database, options.reporter)
             with handing_on(declared, secrets) as handed_on:
@@ -221,6 +225,15 @@ def _driven(
     return _settle(database, driver, context, options.reporter, caught, end)
 
 
+def _take_over(database: Database, plan: Plan, options: DriveOptions, again: Again | None) -> None:
+    """Refuse records and a wiring that do not hold before anything is changed, then settle what is open."""
+    _check_history(database)
+    asked = options.asked
+    params = {"wiring": options.wiring, "provenance": asked.provenance(), "force": asked.force_override}
+    happen("run.taken", {"run_root": str(database.run_root), **params})
+    _settle_earlier(database, plan, again, accept_changes=options.accept_changes)
+
+
 def _leave_no_core() -> None:
     """Let no process of this run leave an image of its memory, in which secrets stand."""
     _, hard = resource.getrlimit(resource.RLIMIT_CORE)
@@ -233,14 +246,18 @@ def _workspaces(database: Database) -> Path:
     return database.run_root.parents[2 + depth]
 
 
-def _settle_earlier(database: Database, plan: Plan, again: Again | None, *, accept_changes: bool) -> None:
-    """Check the history, refuse or take over changed steps, and give back the tasks of attempts that never ended."""
-    for folder in (database.run_root, database.run_root.parent):
+def _check_history(database: Database) -> None:
+    """Remove what interrupted writes left, and refuse records that do not hold."""
+    for folder in (database.run_root, database.run_root.parent, database.run_root / FOLDER):
         sweep_temporaries(folder)
     if fault := history_fault(database):
         raise StoreError(
             f"{database.path} was changed from outside: {fault}", hint="restore a backup, or start a new run"
         )
+
+
+def _settle_earlier(database: Database, plan: Plan, again: Again | None, *, accept_changes: bool) -> None:
+    """Refuse or take over changed steps, and give back the tasks of attempts that never ended."""
     _take_over_changes(database, plan, accept_changes=accept_changes)
     orphans = read_open_attempts(database)
     with database.transaction():

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from orchestrator.cli.live import choose_reporter
-from orchestrator.cli.options import break_option, workspaces_option
+from orchestrator.cli.options import break_option, read_wiring_options, wiring_options, workspaces_option
 from orchestrator.cli.run_command import print_outcome
 from orchestrator.paths import find_run, workspaces_root
 from orchestrator.session import DriveOptions
@@ -21,12 +21,12 @@ _OPTIONS = (
     break_option,
     click.option("--takeover", is_flag=True, help="Drive a run whose other machine is dead."),
     click.option("-q", "--quiet", is_flag=True, help="Show nothing but the result."),
-    workspaces_option,
 )
 
 
 def driving_options(command: _Command) -> _Command:
     """Add the options; `drive_options` and `chosen_run` read them."""
+    command = wiring_options(workspaces_option(command))
     for option in reversed(_OPTIONS):
         command = option(command)
     return command
@@ -38,6 +38,7 @@ def drive_options(options: Mapping[str, Any]) -> DriveOptions:
         accept_changes=options["accept_recipe_change"],
         jobs=options["jobs"],
         takeover=options["takeover"],
+        asked=read_wiring_options(options),
         break_at=options["break_at"],
         reporter=choose_reporter(quiet=options["quiet"]),
         deliver=print_outcome,

@@ -18,6 +18,8 @@ from orchestrator.states import RunState, TaskState
 from orchestrator.store.database import Database
 from orchestrator.store.leases import is_driven
 from orchestrator.store.queries import read_run, read_tasks
+from orchestrator.store.wirings import read_kept
+from orchestrator.wiring.snapshot import FOLDER, TEXT_NAME
 
 _CODE = re.compile(r"MS[0-9]+", re.IGNORECASE)
 
@@ -45,7 +47,7 @@ def _explain_code(code: str, *, as_json: bool) -> None:
 
 def _explain_run(database: Database, *, as_json: bool) -> None:
     run = read_run(database)
-    lines = [*_findings(database)]
+    lines = [*_findings(database), *_wiring(database)]
     todo = _todo(run.status, database)
     if as_json:
         print_json({"run_id": run.run_id, "status": run.status, "findings": lines, "todo": todo})
@@ -69,6 +71,12 @@ def _findings(database: Database) -> Iterator[str]:
         elif row.status is TaskState.PENDING:
             blocked["waits for its turn"] += 1
     yield from (f"{count} task{'' if count == 1 else 's'}: {reason}" for reason, count in blocked.items())
+
+
+def _wiring(database: Database) -> Iterator[str]:
+    """Say by which wiring the run goes, where it has kept one."""
+    if kept := read_kept(database):
+        yield f"Operator wiring: source={kept.source} sha256={kept.sha256} snapshot={FOLDER}/{TEXT_NAME}"
 
 
 def _todo(status: RunState, database: Database) -> str:

@@ -40,6 +40,7 @@ COMMANDS = {
     "cache": "look at and forget results that steps left for later runs",
     "ctx": "read the values that steps shared, and their history",
     "check-leaks": "look for the recipe's secrets in all that a run left",
+    "operators": "list what operator keys mean here",
     "scriptlets": "list and show the scriptlets that recipes can use",
     "upgrade": "rewrite a recipe into the newest version of the language",
     "schema": "print the JSON Schema of recipes, for editors",

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from orchestrator.errors import NothingSelectedError
+from orchestrator.errors import NothingSelectedError, UsageError
 from orchestrator.paths import WORKSPACES_VARIABLE, find_run, workspaces_root
 from orchestrator.store.database import FILE_NAME, Database, open_database
+from orchestrator.wiring.options import WiringOptions
 
 if TYPE_CHECKING:
     from orchestrator.plan import Selection
@@ -25,6 +26,16 @@ _SELECTING = (
         "--resume-from", "--from", "resume_from", metavar="STEP", help="Start at this step, on the last context."
     ),
     click.option("--until", metavar="STEP", help="Stop after this step."),
+)
+_A_FILE = click.Path(path_type=Path)
+_WIRING = (
+    click.option("--operators-config", type=_A_FILE, metavar="FILE", help="What operator keys mean, for this run."),
+    click.option("--force-wiring-override", is_flag=True, help="Let FILE take the place of what the run has kept."),
+    click.option("--profile", metavar="NAME", help="An older profile that 'hpc.default' means."),
+    click.option("--config", "profiles_config", type=_A_FILE, metavar="FILE", help="The file with older profiles."),
+    click.option(
+        "--hpc-config", type=_A_FILE, metavar="FILE", help="An older file that says what 'hpc.default' means."
+    ),
 )
 _Command = TypeVar("_Command", bound=Callable[..., object])
 
@@ -43,6 +54,26 @@ def break_option(command: _Command) -> _Command:
     return click.option(
         "--break-at", multiple=True, metavar="TASK", help="Pause before this task; what runs is waited for."
     )(command)
+
+
+def wiring_options(command: _Command) -> _Command:
+    """Add the options that say what operator keys mean; `read_wiring_options` reads them."""
+    for option in reversed(_WIRING):
+        command = option(command)
+    return command
+
+
+def read_wiring_options(options: Mapping[str, Any]) -> WiringOptions:
+    """Read the options that say what operator keys mean; raise `UsageError` for two older ones at once."""
+    if options["hpc_config"] and options["profile"]:
+        raise UsageError("--hpc-config and --profile are both given", hint="name one of them, or an operators.yaml")
+    return WiringOptions(
+        operators_config=options["operators_config"],
+        force_override=options["force_wiring_override"],
+        profile=options["profile"],
+        profiles_config=options["profiles_config"],
+        hpc_config=options["hpc_config"],
+    )
 
 
 def json_option(command: _Command) -> _Command:

@@ -13,7 +13,14 @@ from typing import Any
 import click
 
 from orchestrator.cli.live import choose_reporter
-from orchestrator.cli.options import break_option, read_selection, selection_options, workspaces_option
+from orchestrator.cli.options import (
+    break_option,
+    read_selection,
+    read_wiring_options,
+    selection_options,
+    wiring_options,
+    workspaces_option,
+)
 from orchestrator.cli.output import aligned, as_usage_error, harmless, while_read
 from orchestrator.context import Context
 from orchestrator.errors import InvalidFileError, MatterStackError, StepFailedError, UsageError
@@ -71,6 +78,7 @@ def _told_as_result() -> Iterator[None]:
 @click.option("--junit", type=click.Path(path_type=Path), metavar="FILE", help="Write JUnit XML at the run's end.")
 @click.option("--table", is_flag=True, help="Print the results as a table instead of the JSON line.")
 @click.option("-q", "--quiet", is_flag=True, help="Show nothing but the result.")
+@wiring_options
 @workspaces_option
 def command(recipe: str | None, recipe_option: str | None, **options: Any) -> int:  # noqa: ANN401  click's own types
     """Run RECIPE ('-' reads it from standard input) and print the result as one JSON line.
@@ -111,6 +119,7 @@ def _run(recipe: str, options: dict[str, Any]) -> Outcome:
             use_cache=not options["no_cache"],
             fail_fast=not options["keep_going"],
             takeover=options["takeover"],
+            asked=read_wiring_options(options),
             break_at=options["break_at"],
             reporter=choose_reporter(quiet=options["quiet"]),
             deliver=partial(print_outcome, table=options["table"]),

@@ -35,6 +35,7 @@ _EXPECTED = {
     "model_attributes_type": "a mapping",
     "model_type": "a mapping",
     "string_type": "text",
+    "too_short": "at least one item",
     "tuple_type": "a list",
 }
 _BOUNDS = {
@@ -94,7 +95,7 @@ def validate(document: dict[str, JsonValue], source: Source) -> tuple[Recipe | N
     except ValidationError as error:
         details = _details(error, source)
     details += islice(_later_details(document, details, source), MAX_PROBLEMS)
-    faults = [_fault(detail, document) for detail in details]
+    faults = [_fault(detail, document, Recipe) for detail in details]
     mistyped = {fault.meant for fault in faults if fault.code == "MS101" and fault.meant}
     told = (fault for fault in faults if fault.code != "MS107" or fault.meant not in mistyped)
     return None, [Problem(f.code, f.message, source.place(f.path, of_key=f.of_key), f.todo) for f in told]
@@ -146,7 +147,22 @@ def _step_details(step: JsonValue, path: DocPath, source: Source) -> list[ErrorD
     return []
 
 
-def _fault(detail: ErrorDetails, document: JsonValue) -> _Fault:
+def part_problems(kind: type[BaseModel], part: JsonValue, path: DocPath, source: Source) -> list[Problem]:
+    """Give the problems of a part of a file that a model of its own describes, which stands at ``path``."""
+    try:
+        kind.model_validate(part)
+    except ValidationError as error:
+        details = _details(error, source)
+    else:
+        return []
+    faults = [_fault(detail, part, kind) for detail in details]
+    return [
+        Problem(fault.code, fault.message, source.place((*path, *fault.path), of_key=fault.of_key), fault.todo)
+        for fault in faults
+    ]
+
+
+def _fault(detail: ErrorDetails, document: JsonValue, root: type[BaseModel]) -> _Fault:
     path = _document_path(detail["loc"], document)
     kind, value = detail["type"], detail["input"]
     if kind in _EXPECTED:
@@ -154,7 +170,7 @@ def _fault(detail: ErrorDetails, document: JsonValue) -> _Fault:
     if kind in _BOUNDS:
         words, bound = _BOUNDS[kind]
         return _Fault(message=f"expected {words} {detail['ctx'][bound]:g}, got {shown(value)}", path=path)
-    return _TRANSLATORS.get(kind, _own_fault)(detail, path)
+    return _TRANSLATORS.get(kind, _own_fault)(detail, path, root)
 
 
 def _cure(kind: str, value: object) -> str:
@@ -180,7 +196,7 @@ def _is_quoted_number(value: object) -> bool:
     return isinstance(value, str) and re.fullmatch(r"[0-9]+(\.[0-9]+)?", value) is not None
 
 
-def _own_fault(detail: ErrorDetails, path: DocPath) -> _Fault:
+def _own_fault(detail: ErrorDetails, path: DocPath, _root: type[BaseModel]) -> _Fault:
     """Take over a fault of our own words, or one of the model's that has no entry in the tables."""
     context = detail.get("ctx", {})
     if not detail["type"].startswith("MS"):
@@ -190,16 +206,16 @@ def _own_fault(detail: ErrorDetails, path: DocPath) -> _Fault:
     return _Fault(code=detail["type"], message=context["message"], todo=context["todo"], path=path, of_key=of_key)
 
 
-def _missing_key(detail: ErrorDetails, path: DocPath) -> _Fault:
+def _missing_key(detail: ErrorDetails, path: DocPath, root: type[BaseModel]) -> _Fault:
     key = str(detail["loc"][-1])
     name = detail["input"].get("name") if path and path[0] in STEP_LISTS else None
     message = f"step {shown(name)} lacks the key {key!r}" if isinstance(name, str) else f"the key {key!r} is missing"
-    field = _fields(_type_at(detail["loc"][:-1])).get(key)
+    field = _fields(_type_at(detail["loc"][:-1], root)).get(key)
     meaning = (field.description or "") if field else ""
     return _Fault(code="MS107", message=message, todo=f"{key}: {meaning}", path=path, meant=(*path, key))
 
 
-def _missing_type(detail: ErrorDetails, path: DocPath) -> _Fault:
+def _missing_type(detail: ErrorDetails, path: DocPath, _root: type[BaseModel]) -> _Fault:
     """Tell which type the other keys of a step speak for."""
     step = detail["input"]
     if mistyped := _closest("type", step):
@@ -210,12 +226,12 @@ def _missing_type(detail: ErrorDetails, path: DocPath) -> _Fault:
     return _Fault(code="MS107", message=f"{name} lacks the key 'type'", todo=todo, path=path, meant=(*path, "type"))
 
 
-def _wrong_type(detail: ErrorDetails, path: DocPath) -> _Fault:
+def _wrong_type(detail: ErrorDetails, path: DocPath, _root: type[BaseModel]) -> _Fault:
     options = _QUOTED.findall(detail["ctx"]["expected_tags"])
     return _one_of(options, detail["ctx"]["tag"], (*path, "type"))
 
 
-def _wrong_choice(detail: ErrorDetails, path: DocPath) -> _Fault:
+def _wrong_choice(detail: ErrorDetails, path: DocPath, _root: type[BaseModel]) -> _Fault:
     return _one_of(_QUOTED.findall(detail["ctx"]["expected"]), detail["input"], path)
 
 
@@ -225,13 +241,17 @@ def _one_of(options: list[str], value: object, path: DocPath) -> _Fault:
     return _Fault(message=message, todo=f"did you mean {close!r}?" if close else "", path=path)
 
 
-def _unknown_key(detail: ErrorDetails, path: DocPath) -> _Fault:
+def _unknown_key(detail: ErrorDetails, path: DocPath, root: type[BaseModel]) -> _Fault:
     key = str(detail["loc"][-1])
+    if root is not Recipe:
+        meant = _closest(key, _fields(_type_at(detail["loc"][:-1], root)))
+        todo = f"did you mean {meant!r}?" if meant else "remove it"
+        return _Fault(code="MS101", message=f"unknown key {shown(key)}", todo=todo, path=path, of_key=True)
     owners = [tag for tag, fields in _step_keys().items() if key in fields]
     if owners and len(path) == _STEP_KEY_DEPTH and path[0] in STEP_LISTS:
         todo = f"only steps of type {' or '.join(owners)} have it"
         return _Fault(code="MS101", message=f"unknown key {key!r}", todo=todo, path=path, of_key=True)
-    return _unknown(key, path, _closest(key, _fields(_type_at(detail["loc"][:-1]))))
+    return _unknown(key, path, _closest(key, _fields(_type_at(detail["loc"][:-1], root))))
 
 
 @cache
@@ -274,9 +294,9 @@ def _document_path(place: DocPath, document: JsonValue) -> DocPath:
     return tuple(path)
 
 
-def _type_at(place: DocPath) -> Any:  # noqa: ANN401  a type of the model
-    """Give the type that the model has for a place in it."""
-    kind: Any = Recipe
+def _type_at(place: DocPath, root: type[BaseModel]) -> Any:  # noqa: ANN401  a type of the model
+    """Give the type that a model has for a place in it."""
+    kind: Any = root
     for part in place:
         kind = _type_below(kind, part)
     return kind
@@ -315,7 +335,7 @@ def _fields(kind: Any) -> dict[str, FieldInfo]:  # noqa: ANN401  a type of the m
     return {field.alias or name: field for name, field in kind.model_fields.items()}
 
 
-_TRANSLATORS: dict[str, Callable[[ErrorDetails, DocPath], _Fault]] = {
+_TRANSLATORS: dict[str, Callable[[ErrorDetails, DocPath, type[BaseModel]], _Fault]] = {
     "extra_forbidden": _unknown_key,
     "literal_error": _wrong_choice,
     "missing": _missing_key,

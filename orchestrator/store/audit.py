@@ -27,6 +27,7 @@ class _Told:
     first: dict[str, str] = field(default_factory=dict)
     writes: dict[str, dict[str, str | None]] = field(default_factory=dict)
     left_out: frozenset[str] = frozenset()
+    wiring: str = ""
 
 
 def history_fault(database: Database) -> str:
@@ -102,7 +103,13 @@ def _take_tasks_redefined(told: _Told, payload: Mapping[str, Any]) -> None:
     told.tasks.update(dict.fromkeys(again, TaskState.PENDING.value))
 
 
+def _take_wiring(told: _Told, payload: Mapping[str, Any]) -> None:
+    told.wiring = payload["sha256"]
+
+
 _TAKERS: dict[str, Callable[[_Told, Mapping[str, Any]], None]] = {
+    "wiring.persisted": _take_wiring,
+    "wiring.override_forced": _take_wiring,
     "run.opened": _take_run_opened,
     "run.outputs": _take_run_outputs,
     "run.round": _take_run_round,
@@ -133,8 +140,16 @@ def _differences(database: Database, told: _Told) -> Iterator[str]:
             yield f"task {task_id!r} has {count} attempts, and its events say {told.counts.get(task_id, 0)}"
     attempts: dict[str, str] = dict(database.all("SELECT attempt_id, status FROM task_attempts"))
     yield from _unlike("attempt", attempts, told.attempts)
+    if _kept_wiring(database) != told.wiring:
+        yield "the wiring that is kept is not the one of its events"
     values = {key: text_digest(text) for key, text in database.all("SELECT key, value_json FROM context ORDER BY key")}
     yield from _unlike("context key", values, {key: digest for key, digest in context.items() if digest})
+
+
+def _kept_wiring(database: Database) -> str:
+    """Give the digest of the wiring's text; nothing where none is kept."""
+    row = database.one("SELECT json_extract(value_json, '$.text') FROM run_inputs WHERE name = 'wiring'")
+    return text_digest(row[0]) if row else ""
 
 
 def _unlike(what: str, rows: Mapping[str, str], told: Mapping[str, str]) -> Iterator[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from orchestrator.files import TEMPORARY
@@ -15,6 +15,8 @@ from orchestrator.store.database import FILE_NAME, Database, open_database
 from orchestrator.store.events import chain_fault, iterate_events
 from orchestrator.store.leases import is_let_go
 from orchestrator.store.queries import read_attempts, read_run, read_tasks
+from orchestrator.store.wirings import read_kept, wiring_events
+from orchestrator.wiring.snapshot import FOLDER, snapshot_files
 from tests.acceptance.program import Project
 
 _WANTED = {
@@ -46,6 +48,7 @@ class Records:
     context: dict[str, str]
     damage: str
     let_go: bool
+    snapshot: Mapping[str, bytes]
 
     def attempts_at(self, task_id: str) -> list[AttemptState]:
         """Give how the attempts at a task stand, oldest first."""
@@ -96,6 +99,9 @@ def run_faults(project: Project, seen: Remains, *, has_cache: bool = True) -> It
         yield f"damaged: {records.damage}"
     if records.status is not RunState.COMPLETED or records.tasks != _WANTED:
         yield f"the run is {records.status} with {records.tasks}"
+    snapshot = project.run_folders()[-1] / FOLDER
+    if {path.name: path.read_bytes() for path in snapshot.glob("*")} != records.snapshot:
+        yield "the wiring that was kept is not what the records say"
     written = json.loads((project.run_folders()[-1] / "context.json").read_text(encoding="utf-8"))
     if written != {key: json.loads(text) for key, text in records.context.items()}:
         yield f"context.json differs from the context: {written}"
@@ -131,7 +137,7 @@ def _records(project: Project) -> Records:
 
 
 def _read(database: Database) -> Records:
-    run, tasks = read_run(database), read_tasks(database)
+    run, tasks, kept = read_run(database), read_tasks(database), read_kept(database)
     attempts = [attempt for task in tasks for attempt in read_attempts(database, task.task_id)]
     integrity = database.all("PRAGMA integrity_check")
     return Records(
@@ -142,6 +148,7 @@ def _read(database: Database) -> Records:
         events=tuple(event.hash for event in iterate_events(database)),
         context={change.key: change.text or "" for change in read_context(database)},
         let_go=is_let_go(database),
+        snapshot=snapshot_files(kept, run.workspace_slug, wiring_events(database)) if kept else {},
         damage=chain_fault(database) or ("" if integrity == [("ok",)] else str(integrity)),
     )
 

@@ -95,6 +95,19 @@ def failed(checkout: Path) -> Path:
     return run_root(checkout, "failing", FAILING, "matterstack run failing.yaml", "matterstack status")
 
 
+def wired(checkout: Path) -> Path:
+    """Go on with a failed run by another wiring, refused and then forced, and change what it has kept."""
+    for name, key in (("a", "hpc.default"), ("b", "hpc.other")):
+        text = f"operators: {{ {key}: {{ kind: hpc, backend: {{ type: local }} }} }}\n"
+        (checkout / f"{name}.yaml").write_text(text, encoding="utf-8")
+    retry = "matterstack retry --operators-config b.yaml"
+    run = "matterstack run wired.yaml --operators-config a.yaml"
+    root = run_root(checkout, "wired", FAILING, run, retry, f"{retry} --force-wiring-override")
+    (root / "operators_snapshot" / "operators.yaml").write_text("operators: {}\n", encoding="utf-8")
+    type_in(checkout, Exchange(command="matterstack retry", shown=""))
+    return root
+
+
 def history(run_root: Path) -> dict[str, str]:
     """Give the kinds of events that a run recorded, with the fields of their payloads."""
     with reading(run_root) as database:
@@ -119,6 +132,7 @@ def columns(database: Database) -> list[list[str]]:
 def test_events_are_those_of_real_runs(checkout: Path) -> None:
     """Runs that are killed and interrupted, lose their log, fan out or fail record all that the page lists."""
     runs = [killed_and_interrupted(checkout), without_its_log(checkout), failed(checkout)]
+    runs.append(wired(checkout))
     runs += [run_root(checkout, name, text, f"matterstack run {name}.yaml") for name, text in OTHERS.items()]
     type_in(checkout, Exchange(command="matterstack rerun @last b", shown=""))
 

@@ -1,0 +1,72 @@
+"""Keep the wiring of a run: its text and digest in the state file, and every change of it as an event."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from orchestrator.clock import utc_now
+from orchestrator.store.database import Database
+from orchestrator.store.events import append_event
+from orchestrator.store.runs import put_inputs
+from orchestrator.wiring.kept import KeptWiring
+
+PERSISTED = "persisted"
+REFUSED = "override_refused"
+FORCED = "override_forced"
+TAMPERED = "tampered"
+
+_INPUT = "wiring"
+
+
+def read_kept(database: Database) -> KeptWiring | None:
+    """Give the wiring that the run has kept, if it has kept one."""
+    row = database.one("SELECT value_json FROM run_inputs WHERE name = ?", (_INPUT,))
+    return KeptWiring(**json.loads(row[0])) if row else None
+
+
+def keep(database: Database, wiring: KeptWiring, what: str = PERSISTED) -> KeptWiring:
+    """Record a wiring with its event, in the transaction of the caller."""
+    now, prior = utc_now(), read_kept(database)
+    kept = replace(wiring, created_at=prior.created_at if prior else now, updated_at=now, files_due=True)
+    details = {"prior_sha256": prior.sha256} if prior else {}
+    _note(database, what, kept, details)
+    _put(database, kept)
+    return kept
+
+
+def note_files(database: Database, kept: KeptWiring) -> None:
+    """Record that the copies were written, in the transaction of the caller."""
+    _put(database, replace(kept, files_due=False))
+
+
+def note_refusal(database: Database, what: str, wiring: KeptWiring, details: Mapping[str, str]) -> None:
+    """Record that a wiring was refused, in the transaction of the caller; the one that is kept stays as it is."""
+    _note(database, what, wiring, details)
+
+
+def wiring_events(database: Database) -> list[dict[str, Any]]:
+    """Give what happened to the wiring, oldest first, as history.jsonl tells it."""
+    rows = database.all("SELECT at_utc, kind, payload_json FROM events WHERE kind LIKE 'wiring.%' ORDER BY seq")
+    return [
+        {"at_utc": at_utc, "event": kind.upper().replace(".", "_"), **json.loads(payload)}
+        for at_utc, kind, payload in rows
+    ]
+
+
+def _note(database: Database, what: str, wiring: KeptWiring, details: Mapping[str, str]) -> None:
+    payload = {
+        "source": wiring.source,
+        "sha256": wiring.sha256,
+        "resolved_path": wiring.resolved_path,
+        "snapshot_relpath": "operators_snapshot/operators.yaml",
+        "details": dict(details),
+    }
+    append_event(database, f"wiring.{what}", payload)
+
+
+def _put(database: Database, kept: KeptWiring) -> None:
+    row = {name: getattr(kept, name) for name in KeptWiring.__dataclass_fields__}
+    put_inputs(database, {_INPUT: row, "wiring_sha256": kept.sha256, "wiring_path": kept.resolved_path})

@@ -1,0 +1,48 @@
+"""What may be asked for about wiring, and whether there is any at all: known without reading a file."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+FILE_NAME = "operators.yaml"
+VARIABLE = "MATTERSTACK_OPERATORS_CONFIG"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WiringOptions:
+    """What was asked for on the command line."""
+
+    operators_config: Path | None = None
+    force_override: bool = False
+    profile: str | None = None
+    profiles_config: Path | None = None
+    hpc_config: Path | None = None
+
+    def is_wired(self, workspace: Path) -> bool:
+        """Tell whether anybody wired anything for a workspace."""
+        named = (self.operators_config, self.profile, self.hpc_config, os.environ.get(VARIABLE))
+        return any(named) or os.path.lexists(workspace / FILE_NAME)
+
+    def to_params(self) -> dict[str, Any]:
+        """Give them as params of the core scriptlet that resolves them."""
+        paths = {
+            "operators_config": self.operators_config,
+            "profiles_config": self.profiles_config,
+            "hpc_config": self.hpc_config,
+        }
+        return {"profile": self.profile, **{name: str(path) if path else None for name, path in paths.items()}}
+
+    def provenance(self) -> dict[str, Any]:
+        """Give what the run's metadata says of them."""
+        params = self.to_params()
+        return {
+            "cli": {"operators_config": params["operators_config"], "force_wiring_override": self.force_override},
+            "legacy": {
+                "profile": self.profile,
+                "hpc_config": params["hpc_config"],
+                "profiles_config_path": params["profiles_config"],
+            },
+        }

@@ -1,0 +1,181 @@
+"""Read operators.yaml strictly, and say everything that is wrong with it at once, each fault at its place."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import BaseModel
+
+from orchestrator.errors import Place, Problem
+from orchestrator.jsonsafe import JsonValue
+from orchestrator.keys import did_you_mean
+from orchestrator.recipe.validate import part_problems
+from orchestrator.recipe.words import shown
+from orchestrator.sources import DocPath, Source, refusal
+from orchestrator.strict_yaml import scan
+from orchestrator.wiring.keys import KINDS, complaint, kind_of
+from orchestrator.wiring.model import BACKENDS, OPERATORS, PROFILES, Backend, Operator, ProfileBackend, WiringDefaults
+
+CODE = "MS214"
+
+_SECTIONS = ("defaults", "profiles", "operators")
+_TELLS_SECRET = re.compile(r"passw|secret|token|passphrase|private_key", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wired:
+    """What one operator key means here; ``max_concurrent`` is None where there is no limit."""
+
+    key: str
+    operator: Operator
+    backend: Backend | None
+    max_concurrent: int | None
+
+    @property
+    def kind(self) -> str:
+        """Give the kind of the operator."""
+        return kind_of(self.key)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wiring:
+    """What all operator keys mean at a site, with the text that says so."""
+
+    source: Source = field(repr=False)
+    operators: Mapping[str, Wired]
+    max_concurrent_global: int | None
+
+    @property
+    def sha256(self) -> str:
+        """Give the digest of the file's bytes."""
+        return self.source.sha256
+
+    def place(self, key: str) -> Place:
+        """Give where an operator is wired."""
+        return self.source.place(("operators", key), of_key=True)
+
+
+def read_wiring(source: Source) -> Wiring:
+    """Give the wiring that a file holds; raise one `InvalidFileError` with every problem of it."""
+    reading = scan(source)
+    if reading.problems or not isinstance(reading.value, dict):
+        message = f"expected a mapping with the key 'operators', got {shown(reading.value)}"
+        wrong = Problem("MS106", message, source.place(()), "write 'operators:' and what each key means here")
+        raise refusal(reading.problems or [wrong])
+    document = reading.value
+    problems = list(_problems(document, source))
+    if problems:
+        raise refusal([_without_secret(problem) for problem in problems])
+    shared = WiringDefaults.model_validate(document.get("defaults") or {}).max_concurrent_global
+    profiles: Any = document.get("profiles") or {}
+    entries: Any = document["operators"]
+    operators = {key: _wired(key, entry, profiles, shared) for key, entry in entries.items()}
+    return Wiring(source=source, operators=operators, max_concurrent_global=shared)
+
+
+def _wired(key: str, entry: Mapping[str, Any], profiles: Mapping[str, Any], shared: int | None) -> Wired:
+    operator = OPERATORS[kind_of(key)].model_validate(entry)
+    said = getattr(operator, "backend", None)
+    backend = BACKENDS[kind_of(key)][said["type"]].model_validate(said) if said else None
+    if isinstance(backend, ProfileBackend):
+        profile = profiles[backend.name]
+        backend = PROFILES[profile["type"]].model_validate(profile)
+    limit = operator.max_concurrent if "max_concurrent" in operator.model_fields_set else shared
+    return Wired(key=key, operator=operator, backend=backend, max_concurrent=limit)
+
+
+def _problems(document: Mapping[str, JsonValue], source: Source) -> Iterator[Problem]:
+    for name in document:
+        if name not in _SECTIONS:
+            place = source.place((name,), of_key=True)
+            yield Problem("MS101", f"unknown key {shown(name)}", place, did_you_mean(name, _SECTIONS))
+    yield from part_problems(WiringDefaults, document.get("defaults") or {}, ("defaults",), source)
+    profiles, operators = document.get("profiles") or {}, document.get("operators")
+    if not isinstance(profiles, dict):
+        yield Problem("MS106", f"expected a mapping, got {shown(profiles)}", source.place(("profiles",)), "")
+        return
+    for name, profile in profiles.items():
+        yield from _backend_problems(profile, PROFILES, ("profiles", name), "a profile", source)
+    if not isinstance(operators, dict) or not operators:
+        place = source.place(("operators",))
+        yield Problem("MS107", "there are no operators", place, "as in: local.default: { kind: local, … }")
+        return
+    for key, entry in operators.items():
+        yield from _operator_problems(key, entry, profiles, source)
+
+
+def _operator_problems(
+    key: str, entry: JsonValue, profiles: Mapping[str, JsonValue], source: Source
+) -> Iterator[Problem]:
+    path: DocPath = ("operators", key)
+    if wrong := complaint(key):
+        examples = f"as in: {', '.join(f'{kind}.default' for kind in KINDS)}"
+        hint = examples if complaint(key.lower()) else f"write {key.lower()!r}"
+        yield Problem(CODE, wrong, source.place(path, of_key=True), hint)
+        return
+    kind = kind_of(key)
+    if not isinstance(entry, dict):
+        yield Problem("MS106", f"expected a mapping, got {shown(entry)}", source.place(path), f"write 'kind: {kind}'")
+        return
+    if "kind" in entry and entry["kind"] != kind:
+        message = f"the key {key!r} has the kind {kind!r}, not {shown(entry['kind'])}"
+        yield Problem(CODE, message, source.place((*path, "kind")), f"write 'kind: {kind}', or rename the key")
+        return
+    if kind == "human" and "backend" in entry:
+        place = source.place((*path, "backend"), of_key=True)
+        yield Problem("MS101", "people have no backend", place, "remove it; 'notify' says how they are told")
+        return
+    yield from part_problems(OPERATORS[kind], entry, path, source)
+    if "backend" in entry:
+        yield from _backend_problems(entry["backend"], BACKENDS[kind], (*path, "backend"), f"{kind} operators", source)
+        yield from _profile_problems(entry["backend"], profiles, (*path, "backend"), source)
+
+
+def _backend_problems(
+    backend: JsonValue, kinds: Mapping[str, type[BaseModel]], path: DocPath, owner: str, source: Source
+) -> Iterator[Problem]:
+    if not isinstance(backend, dict):
+        yield Problem("MS106", f"expected a mapping, got {shown(backend)}", source.place(path), "write { type: … }")
+    elif "type" not in backend:
+        yield Problem("MS107", "the key 'type' is missing", source.place(path), f"one of {', '.join(kinds)}")
+    elif not isinstance(backend["type"], str) or backend["type"] not in kinds:
+        message = f"{owner} have no backend {shown(backend['type'])}".replace("a profile have", "a profile has")
+        yield Problem("MS106", message, source.place((*path, "type")), did_you_mean(str(backend["type"]), kinds))
+    else:
+        yield from part_problems(kinds[backend["type"]], backend, path, source)
+
+
+def _profile_problems(
+    backend: JsonValue, profiles: Mapping[str, JsonValue], path: DocPath, source: Source
+) -> Iterator[Problem]:
+    if isinstance(backend, dict) and backend.get("type") == "profile" and isinstance(backend.get("name"), str):
+        name = str(backend["name"])
+        if name not in profiles:
+            hint = did_you_mean(name, profiles) or "write it under 'profiles'"
+            yield Problem("MS106", f"there is no profile {name!r}", source.place((*path, "name")), hint)
+
+
+def _without_secret(problem: Problem) -> Problem:
+    """Show no line in which somebody seems to have written a secret."""
+    place = problem.place
+    if place is None or not _TELLS_SECRET.search(place.text):
+        return problem
+    is_one = _TELLS_SECRET.search(problem.message)
+    hint = "no secret is written in this file: use an SSH agent or a key file" if is_one else problem.help
+    return Problem(problem.code, problem.message, Place(place.file, place.line, place.column), hint)
+
+
+def built_in() -> Wiring:
+    """Give the wiring where nobody gave any: this machine, and people and instruments by files."""
+    return read_wiring(Source.from_text("(built in)", _BUILT_IN))
+
+
+_BUILT_IN = """\
+operators:
+  local.default: { kind: local, backend: { type: local } }
+  human.default: { kind: human }
+  experiment.default: { kind: experiment, backend: { type: files } }
+"""

@@ -1,0 +1,135 @@
+"""Choose the wiring that is in force: of all that there is, the one from the strongest source."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
+from pathlib import Path
+
+import yaml
+
+from orchestrator.errors import InfrastructureError, InvalidFileError, Problem, UsageError
+from orchestrator.keys import did_you_mean
+from orchestrator.sources import Source, read_source
+from orchestrator.strict_yaml import parse
+from orchestrator.wiring.model import PROFILES
+from orchestrator.wiring.options import FILE_NAME, VARIABLE, WiringOptions
+from orchestrator.wiring.reading import Wiring, built_in, read_wiring
+
+PROFILES_NAME = "profiles.yaml"
+
+
+class WiringSource(IntEnum):
+    """Where a wiring comes from; the highest of those that there are is in force."""
+
+    NONE = 0
+    LEGACY_PROFILE = 1
+    LEGACY_HPC_CONFIG = 2
+    ENV_VAR = 3
+    WORKSPACE_DEFAULT = 4
+    RUN_PERSISTED = 5
+    CLI_OVERRIDE = 6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resolved:
+    """The wiring in force, its source, and the file that it was read from, if it was read from one."""
+
+    source: WiringSource
+    wiring: Wiring = field(repr=False)
+    path: Path | None = None
+
+
+def resolve_wiring(workspace: Path, options: WiringOptions, persisted: Resolved | None = None) -> Resolved:
+    """Give the wiring that is in force for a run of a workspace; ``persisted`` is what the run has kept.
+
+    What stands below the strongest source is not looked at. Raises `UsageError` for a file that is named and not there,
+    `InvalidFileError` with all that is wrong with the file in force, and `InfrastructureError` for one that somebody
+    else could have written.
+    """
+    return next(_candidates(workspace, options, persisted))
+
+
+def _candidates(workspace: Path, options: WiringOptions, persisted: Resolved | None) -> Iterator[Resolved]:
+    """Give the wirings that there are, strongest source first, each read when it is asked for."""
+    if options.operators_config is not None:
+        path = _existing(options.operators_config, "--operators-config")
+        yield _read(WiringSource.CLI_OVERRIDE, path)
+    if persisted is not None:
+        yield persisted
+    default = workspace / FILE_NAME
+    if default.exists() or default.is_symlink():
+        _check_owner(default)
+        yield _read(WiringSource.WORKSPACE_DEFAULT, default)
+    if named := os.environ.get(VARIABLE):
+        path = _existing(Path(named), f"${VARIABLE}")
+        _check_owner(path)
+        yield _read(WiringSource.ENV_VAR, path)
+    if options.hpc_config is not None:
+        yield _from_hpc_config(_existing(options.hpc_config, "--hpc-config"))
+    if options.profile is not None:
+        path = options.profiles_config or Path(PROFILES_NAME)
+        yield _from_profile(options.profile, _existing(path, "--config"))
+    yield Resolved(source=WiringSource.NONE, wiring=built_in())
+
+
+def _read(source: WiringSource, path: Path) -> Resolved:
+    return Resolved(source=source, wiring=read_wiring(read_source(path)), path=path.absolute())
+
+
+def _existing(path: Path, named_by: str) -> Path:
+    if not path.exists():
+        raise UsageError(f"{named_by}: {path} does not exist", hint="check the path; nothing else is tried instead")
+    return path
+
+
+def _check_owner(path: Path) -> None:
+    """Refuse a file that is found, not named, and that others could have put there: it says which programs run."""
+    found = path.stat()
+    if found.st_uid not in {os.getuid(), 0} or found.st_mode & stat.S_IWOTH:
+        hint = f"look at it, then chmod o-w {path}, or name it with --operators-config"
+        raise InfrastructureError(f"{path} belongs to somebody else, or everybody may write it", hint=hint)
+
+
+def _from_hpc_config(path: Path) -> Resolved:
+    """Make the wiring that an older file, which describes one cluster, stands for."""
+    document = _mapping(read_source(path))
+    cluster = document.get("hpc", document.get("cluster", document))
+    return _generated(WiringSource.LEGACY_HPC_CONFIG, path, cluster)
+
+
+def _from_profile(name: str, path: Path) -> Resolved:
+    """Make the wiring that a profile of an older file stands for."""
+    document = _mapping(read_source(path))
+    profiles = document.get("profiles", document)
+    if not isinstance(profiles, dict) or name not in profiles:
+        hint = did_you_mean(name, profiles if isinstance(profiles, dict) else ())
+        raise UsageError(f"{path} has no profile {name!r}", hint=hint)
+    return _generated(WiringSource.LEGACY_PROFILE, path, profiles[name])
+
+
+def _mapping(source: Source) -> dict[str, object]:
+    document = parse(source)
+    if not isinstance(document, dict):
+        raise InvalidFileError([Problem("MS106", "expected a mapping", source.place(()), "describe a cluster")])
+    return document
+
+
+def _generated(source: WiringSource, path: Path, cluster: object) -> Resolved:
+    """Write operators.yaml for a cluster that an older file describes, beside what is built in."""
+    backend: Mapping[str, object] = cluster if isinstance(cluster, dict) else {}
+    backend = {"type": "slurm", **backend}
+    if backend["type"] not in PROFILES:
+        raise UsageError(f"{path}: there is no backend {backend['type']!r}", hint=did_you_mean("", PROFILES))
+    operators = {
+        "local.default": {"kind": "local", "backend": {"type": "local"}},
+        "hpc.default": {"kind": "hpc", "backend": dict(backend)},
+        "human.default": {"kind": "human"},
+        "experiment.default": {"kind": "experiment", "backend": {"type": "files"}},
+    }
+    text = yaml.safe_dump({"operators": operators}, sort_keys=False, allow_unicode=True)
+    wiring = read_wiring(Source.from_text(f"(from {path})", text))
+    return Resolved(source=source, wiring=wiring, path=path.absolute())

@@ -1,0 +1,79 @@
+"""Say which wiring is in force for a run or a workspace, and write nothing."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from pathlib import Path
+
+if not __package__:
+    sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from orchestrator import BaseScriptlet, Context
+from orchestrator.scriptlet import Outputs, Params
+from orchestrator.sources import Source
+from orchestrator.store.database import FILE_NAME, open_database
+from orchestrator.store.wirings import read_kept
+from orchestrator.wiring.options import WiringOptions
+from orchestrator.wiring.reading import read_wiring
+from orchestrator.wiring.resolution import Resolved, WiringSource, resolve_wiring
+
+
+class ResolveWiring(BaseScriptlet):
+    """Resolve the wiring of a workspace, or of a run of it.
+
+    Params: ``workspace``, its folder; optional ``run_root``, a run that may have kept one; ``operators_config``,
+    ``profile``, ``profiles_config`` and ``hpc_config``, files and names as on the command line.
+    """
+
+    own_keys = True
+
+    def work(self, ctx: Context, params: Params) -> Outputs:
+        """Give the source, the file, the digest and the text of the wiring in force."""
+        options = WiringOptions(
+            operators_config=_path(params.get("operators_config")),
+            profile=params.get("profile"),
+            profiles_config=_path(params.get("profiles_config")),
+            hpc_config=_path(params.get("hpc_config")),
+        )
+        found = resolve_wiring(Path(params["workspace"]), options, _persisted(params.get("run_root")))
+        return {
+            "_wiring.resolved_v1": {
+                "source": found.source.name,
+                "resolved_path": str(found.path or ""),
+                "sha256": found.wiring.sha256,
+                "text": _text(found.wiring.source),
+                "operators": sorted(found.wiring.operators),
+            }
+        }
+
+
+def _text(source: Source) -> str:
+    """Give the text of a file with the byte order mark that reading it took away."""
+    is_whole = hashlib.sha256(source.text.encode("utf-8", "surrogatepass")).hexdigest() == source.sha256
+    return source.text if is_whole else f"\ufeff{source.text}"
+
+
+def _path(name: str | None) -> Path | None:
+    return Path(name) if name else None
+
+
+def _persisted(run_root: str | None) -> Resolved | None:
+    """Give the wiring that a run has kept."""
+    if run_root is None:
+        return None
+    database = open_database(Path(run_root) / FILE_NAME, readonly=True)
+    try:
+        kept = read_kept(database)
+    finally:
+        database.close()
+    if kept is None:
+        return None
+    wiring = read_wiring(Source.from_text("operators_snapshot/operators.yaml", kept.text))
+    return Resolved(
+        source=WiringSource.RUN_PERSISTED, wiring=wiring, path=Path(kept.resolved_path) if kept.resolved_path else None
+    )
+
+
+if __name__ == "__main__":
+    ResolveWiring.main()

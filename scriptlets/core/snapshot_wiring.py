@@ -1,0 +1,122 @@
+"""Keep the wiring of a run with the run, and see that what is kept is still what was recorded."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+if not __package__:
+    sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from orchestrator import BaseScriptlet, Context
+from orchestrator.errors import UsageError
+from orchestrator.scriptlet import Outputs, Params
+from orchestrator.store.database import Database, opened
+from orchestrator.store.queries import read_run
+from orchestrator.store.wirings import (
+    FORCED,
+    PERSISTED,
+    REFUSED,
+    TAMPERED,
+    keep,
+    note_files,
+    note_refusal,
+    read_kept,
+    wiring_events,
+)
+from orchestrator.wiring.kept import KeptWiring
+from orchestrator.wiring.snapshot import FOLDER, faults, snapshot_files, write_snapshot
+
+CODE = "MS215"
+_TAKING = {"WIRING_PERSISTED", "WIRING_OVERRIDE_FORCED"}
+
+
+class SnapshotWiring(BaseScriptlet):
+    """Keep a wiring in ``operators_snapshot/`` of a run, or check the one that is kept there.
+
+    Params: ``run_root``; optional ``wiring``, what is in force as `ResolveWiring` gives it, with ``provenance``, an
+    object of what was asked for; ``force``, whether another wiring than the one that is kept may take its place.
+    """
+
+    own_keys = True
+
+    def work(self, ctx: Context, params: Params) -> Outputs:
+        """Keep the first wiring, refuse another one unless it is forced, and write the copies that are due."""
+        database = opened(Path(params["run_root"]))
+        kept, given = read_kept(database), _given(params)
+        if kept is not None:
+            self._check(database, kept)
+        if given is not None and (kept is None or given.sha256 != kept.sha256):
+            kept = self._take(database, kept, given, force=bool(params.get("force")))
+        if kept is None:
+            return {"_wiring.kept_v1": None}
+        self._heal(database, kept)
+        return {"_wiring.kept_v1": {"source": kept.source, "sha256": kept.sha256, "snapshot": FOLDER}}
+
+    def _check(self, database: Database, kept: KeptWiring) -> None:
+        """Refuse a snapshot that somebody changed."""
+        found = [] if kept.files_due else list(faults(database.run_root, _files(database, kept)))
+        if found:
+            with database.transaction():
+                note_refusal(database, TAMPERED, kept, {"faults": "; ".join(found)})
+            hint = f"put {FOLDER} back as it was, or start a new run"
+            raise UsageError(f"{database.run_root.name}: {'; '.join(found)}", hint=hint, code=CODE)
+
+    def _take(self, database: Database, kept: KeptWiring | None, given: KeptWiring, *, force: bool) -> KeptWiring:
+        """Record a wiring that the run has not kept yet."""
+        if kept is None:
+            with database.transaction():
+                return keep(database, given, PERSISTED)
+        if not force:
+            with database.transaction():
+                note_refusal(database, REFUSED, given, {"kept_sha256": kept.sha256})
+            self._heal(database, kept)
+            message = (
+                f"{given.resolved_path or 'this wiring'} (sha256 {given.sha256[:12]}) is not what run"
+                f" {database.run_root.name} began with (sha256 {kept.sha256[:12]})"
+            )
+            hint = "leave --operators-config out, or add --force-wiring-override"
+            raise UsageError(message, hint=hint, code=CODE)
+        with database.transaction():
+            return keep(database, given, FORCED)
+
+    def _heal(self, database: Database, kept: KeptWiring) -> None:
+        """Write the files that are due, and a history that lacks its end."""
+        files = _files(database, kept)
+        if kept.files_due:
+            write_snapshot(database.run_root, files, _prior(database))
+            with database.transaction():
+                note_files(database, kept)
+        elif _differs(database.run_root, files):
+            write_snapshot(database.run_root, files)
+
+
+def _given(params: Params) -> KeptWiring | None:
+    wiring = params.get("wiring")
+    if wiring is None:
+        return None
+    return KeptWiring(
+        source=wiring["source"],
+        resolved_path=wiring["resolved_path"],
+        sha256=wiring["sha256"],
+        text=wiring["text"],
+        provenance=params.get("provenance", {}),
+    )
+
+
+def _prior(database: Database) -> str:
+    """Give the digest of the wiring that the present one took the place of."""
+    taken = [event for event in wiring_events(database) if event["event"] in _TAKING]
+    return str(taken[-1]["details"].get("prior_sha256", ""))
+
+
+def _files(database: Database, kept: KeptWiring) -> dict[str, bytes]:
+    return snapshot_files(kept, read_run(database).workspace_slug, wiring_events(database))
+
+
+def _differs(run_root: Path, files: dict[str, bytes]) -> bool:
+    return any((run_root / FOLDER / name).read_bytes() != content for name, content in files.items())
+
+
+if __name__ == "__main__":
+    SnapshotWiring.main()

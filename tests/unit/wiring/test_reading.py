@@ -1,0 +1,150 @@
+"""operators.yaml is read strictly, and all that is wrong with it is told at its place."""
+
+from __future__ import annotations
+
+import pytest
+
+from orchestrator.errors import InvalidFileError
+from orchestrator.sources import Source
+from orchestrator.wiring.model import CommandBackend, FilesBackend, HumanOperator, LocalBackend, SlurmBackend
+from orchestrator.wiring.reading import Wiring, built_in, read_wiring
+
+FULL = """\
+defaults: { max_concurrent_global: 50 }
+profiles:
+  alpha: { type: slurm, workspace_root: /scratch/me, ssh: { host: alpha }, slurm: { partition: batch } }
+operators:
+  local.default: { kind: local }
+  hpc.default: { kind: hpc, max_concurrent: 200, backend: { type: profile, name: alpha } }
+  hpc.dev: { kind: hpc, max_concurrent: null, backend: { type: local, dry_run: true } }
+  human.default: { kind: human, notify: [ { command: [mail, lab] } ], approvers: [ada] }
+  experiment.hand: { kind: experiment }
+  experiment.furnace: { kind: experiment, backend: { type: command, command: [driver, --port, "1"] } }
+"""
+
+
+def read(text: str) -> Wiring:
+    """Read a wiring."""
+    return read_wiring(Source.from_text("operators.yaml", text))
+
+
+def wrong(text: str) -> list[str]:
+    """Give what is wrong with a wiring, each with its line and column."""
+    with pytest.raises(InvalidFileError) as caught:
+        read(text)
+    places = [(problem.place, problem.message) for problem in caught.value.problems]
+    return [f"{place.line}:{place.column} {message}" for place, message in places if place]
+
+
+def test_a_wiring_says_what_each_key_means() -> None:
+    """Profiles stand for the backends that they name."""
+    wiring = read(FULL)
+    backends = {key: type(wired.backend) for key, wired in wiring.operators.items()}
+
+    assert backends == {
+        "local.default": LocalBackend,
+        "hpc.default": SlurmBackend,
+        "hpc.dev": LocalBackend,
+        "human.default": type(None),
+        "experiment.hand": FilesBackend,
+        "experiment.furnace": CommandBackend,
+    }
+    assert isinstance(wiring.operators["human.default"].operator, HumanOperator)
+    assert wiring.place("hpc.dev").line == 7
+
+
+def test_a_limit_is_its_own_or_that_of_all_or_none() -> None:
+    """Left out it is that of all, and null is no limit."""
+    limits = {key: wired.max_concurrent for key, wired in read(FULL).operators.items()}
+
+    assert (limits["hpc.default"], limits["hpc.dev"], limits["local.default"]) == (200, None, 50)
+
+
+def test_without_a_file_there_are_this_machine_people_and_instruments() -> None:
+    """Nobody need wire what every site has."""
+    assert list(built_in().operators) == ["local.default", "human.default", "experiment.default"]
+
+
+LOCAL = "operators:\n  local.default: { kind: local }\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("[]", "1:1 expected a mapping with the key 'operators', got a list"),
+        ("{}", "1:1 there are no operators"),
+        ("operators: {}", "1:12 there are no operators"),
+        ("operators: [a]", "1:12 there are no operators"),
+        (f"{LOCAL}operator: {{}}\n", "3:1 unknown key 'operator'"),
+        (f"{LOCAL}defaults: {{ max_concurrent: 5 }}\n", "3:13 unknown key 'max_concurrent'"),
+        (f"{LOCAL}defaults: {{ max_concurrent_global: 0 }}\n", "3:36 expected at least 1, got 0"),
+        (f"{LOCAL}profiles: [a]\n", "3:11 expected a mapping, got a list"),
+        (f"{LOCAL}profiles: {{ a: {{ type: local, dry: true }} }}\n", "3:31 unknown key 'dry'"),
+        (f"{LOCAL}profiles: {{ a: {{ type: files }} }}\n", "3:24 a profile has no backend 'files'"),
+        ("operators:\n  hpc: { kind: hpc }\n", "2:3 expected kind.name, got 'hpc'"),
+        ("operators:\n  HPC.a: { kind: hpc }\n", "2:3 the kind 'HPC' of 'HPC.a' is not known"),
+        ("operators:\n  local.a: { kind: hpc }\n", "2:20 the key 'local.a' has the kind 'local', not 'hpc'"),
+        ("operators:\n  local.a: { backend: { type: local } }\n", "2:12 the key 'kind' is missing"),
+        ("operators:\n  local.a: 5\n", "2:12 expected a mapping, got 5"),
+        ("operators:\n  local.a: { kind: local, max_concurrent: -1 }\n", "2:43 expected at least 1, got -1"),
+        ("operators:\n  local.a: { kind: local, max_concurent: 1 }\n", "2:27 unknown key 'max_concurent'"),
+        ("operators:\n  hpc.a: { kind: hpc }\n", "2:10 the key 'backend' is missing"),
+        ("operators:\n  hpc.a: { kind: hpc, backend: slurm }\n", "2:32 expected a mapping, got 'slurm'"),
+        ("operators:\n  hpc.a: { kind: hpc, backend: {} }\n", "2:32 the key 'type' is missing"),
+        (
+            "operators:\n  hpc.a: { kind: hpc, backend: { type: slrum } }\n",
+            "2:40 hpc operators have no backend 'slrum'",
+        ),
+        ("operators:\n  hpc.a: { kind: hpc, backend: { type: slurm } }\n", "2:32 the key 'workspace_root' is missing"),
+        ("operators:\n  hpc.a: { kind: hpc, backend: { type: profile, name: b } }\n", "2:55 there is no profile 'b'"),
+        (
+            "operators:\n  local.a: { kind: local, backend: { type: slurm } }\n",
+            "2:44 local operators have no backend 'slurm'",
+        ),
+        ("operators:\n  human.a: { kind: human, backend: { type: local } }\n", "2:27 people have no backend"),
+        (
+            "operators:\n  human.a: { kind: human, notify: [ { webhook: x, command: [y] } ] }\n",
+            "2:37 expected one of 'webhook' and 'command'",
+        ),
+        (
+            "operators:\n  experiment.a: { kind: experiment, backend: { type: local } }\n",
+            "2:54 experiment operators have no backend 'local'",
+        ),
+        (
+            "operators:\n  experiment.a: { kind: experiment, backend: { type: command, command: [] } }\n",
+            "2:72 expected at least one item, got a list",
+        ),
+        (f"{LOCAL}  local.default: {{ kind: local }}\n", "3:3 duplicate key 'local.default' (first at line 2)"),
+    ],
+)
+def test_each_fault_has_its_place(text: str, fault: str) -> None:
+    """One fault, one message."""
+    assert wrong(text) == [fault]
+
+
+def test_all_faults_are_told_at_once() -> None:
+    """In the order of the file."""
+    text = "operators:\n  hpc: {}\n  local.a: 5\n  human.b: { kind: human, approver: [x] }\n"
+
+    assert [fault.split(" ")[0] for fault in wrong(text)] == ["2:3", "3:12", "4:27"]
+
+
+def test_a_likely_key_is_named() -> None:
+    """One that is only in the wrong case, or misspelt."""
+    with pytest.raises(InvalidFileError) as caught:
+        read("operators:\n  HPC.dev: { kind: hpc }\n  local.a: { kind: local, backend: { type: lokal } }\n")
+
+    assert [problem.help for problem in caught.value.problems] == ["write 'hpc.dev'", "did you mean 'local'?"]
+
+
+def test_a_secret_is_refused_and_not_shown() -> None:
+    """E3: nobody writes one there, and who did finds it in no message."""
+    ssh = "ssh: { host: h, password: hunter2 }"
+    text = f"operators:\n  hpc.a: {{ kind: hpc, backend: {{ type: slurm, workspace_root: /s, {ssh} }} }}\n"
+    with pytest.raises(InvalidFileError) as caught:
+        read(text)
+
+    shown = caught.value.explained()
+    assert "unknown key 'password'" in shown
+    assert "use an SSH agent or a key file" in shown
+    assert "hunter2" not in shown
