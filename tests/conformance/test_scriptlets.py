@@ -58,11 +58,21 @@ def opened_attempt(folder: Path) -> dict[str, Any]:
     return {"run_root": run_root, **ids, "status": "FAILED", "task_status": "FAILED"}
 
 
+WIRING = {
+    "source": "CLI_OVERRIDE",
+    "resolved_path": "operators.yaml",
+    "text": "operators: { local.default: { kind: local } }\n",
+    "sha256": "7b0a7c5e7f3d0e0a6c8a5a1c6a3a8c0f6f3f4b7c5d1e2f3a4b5c6d7e8f901234",
+}
+
+
 CASES: dict[str, Callable[[Path], Case]] = {
     "core/close_attempt.py": lambda folder: Case(opened_attempt(folder)),
     "core/close_run.py": lambda folder: Case({"run_root": opened_run(folder), "status": "CANCELLED"}),
     "core/open_attempt.py": lambda folder: Case({"run_root": opened_run(folder), "task_id": "load"}),
     "core/open_run.py": lambda folder: Case(open_run(folder)),
+    "core/resolve_wiring.py": lambda folder: Case({"workspace": str(folder)}),
+    "core/snapshot_wiring.py": lambda folder: Case({"run_root": opened_run(folder), "wiring": WIRING}),
     "shell/sanitize_csv.sh": lambda folder: Case({"src": NUMBERS, "dst": str(folder / "clean.csv")}),
     "shell/enrich_csv.sh": lambda folder: Case({"src": NUMBERS, "dst": str(folder / "rich.csv"), "column": "n"}),
     "steps/aggregate_metrics.py": lambda _: Case({"keys": ["a.b_v1"]}, {"a.b_v1": 1}),
