@@ -118,7 +118,7 @@ def _files(success: SuccessRules, evidence: StepEvidence, _: Scope) -> Iterator[
 def _schemas(success: SuccessRules, _: StepEvidence, scope: Scope) -> Iterator[Failure]:
     for index, (key, schema) in enumerate(success.json_schema.items()):
         has_value = key in scope.ctx
-        what = _mismatch(key, scope.ctx[key], schema) if has_value else f"the context has no key {key!r}"
+        what = mismatch(key, scope.ctx[key], schema) if has_value else f"the context has no key {key!r}"
         if what:
             message = f"success.json_schema: {what}"
             detail = "" if has_value else _near(key, scope)
@@ -148,7 +148,7 @@ def _near(key: str, scope: Scope) -> str:
     return did_you_mean(key, scope.ctx)
 
 
-def _mismatch(key: str, value: JsonValue, schema: JsonValue) -> str:
+def mismatch(key: str, value: JsonValue, schema: JsonValue) -> str:
     """Say where a value does not match its schema, or why the schema cannot be used; empty when the value matches."""
     # Imported here because it is slow and most recipes never need it.
     from jsonschema import SchemaError

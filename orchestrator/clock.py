@@ -20,6 +20,12 @@ def _to_the_second(second: int) -> str:
     return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
+def utc_after(sec: float) -> str:
+    """Give the time in so many seconds, as `utc_now` gives it."""
+    at = datetime.fromtimestamp(time.time() + sec, UTC)
+    return at.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
 def seconds_between(start: str, end: str) -> float:
     """Give the seconds from one time to another, both as `utc_now` gives them."""
     return (datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds()

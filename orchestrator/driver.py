@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 import signal
 from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
@@ -34,15 +35,16 @@ from orchestrator.invoke import happen
 from orchestrator.jsonsafe import JsonValue, dumps
 from orchestrator.merge import Conflict
 from orchestrator.nodes import Phase
+from orchestrator.operators.desk import Desk
 from orchestrator.outcomes import INTERRUPTED, Failing, Verdict, judge_done, masked, refused
 from orchestrator.plan import Plan, PlannedTask
-from orchestrator.progress import Reporter, TaskEnded, TasksAdded, TaskStarted
+from orchestrator.progress import Reporter, TaskEnded, TasksAdded, TaskStarted, TaskWaiting
 from orchestrator.reuse import Reuse
 from orchestrator.secrecy import CODE as SECRET_CODE
 from orchestrator.secrecy import Masker
 from orchestrator.states import AttemptState, RunState, TaskState
 from orchestrator.store.database import Database
-from orchestrator.store.queries import read_metrics
+from orchestrator.store.queries import read_metrics, read_open_attempts
 from orchestrator.store.runs import (
     ROUND_KEY,
     add_round,
@@ -52,7 +54,7 @@ from orchestrator.store.runs import (
     set_task_states,
     use_recipe,
 )
-from orchestrator.workers.calls import Call, Done, PythonCall
+from orchestrator.workers.calls import Call, Done, HumanCall, PythonCall
 from orchestrator.workers.inline import run_inline
 from orchestrator.workers.pool import WorkerPool
 
@@ -62,6 +64,7 @@ if TYPE_CHECKING:
 OPERATOR_KEY = "local.default"
 CACHED = "cached"
 STUB = "stub"
+_LOOKS_EVERY_SEC = 0.5
 METRICS_KEY = "_runner.step_metrics_v1"
 
 # Where below its step a failure is shown; the rest is shown at the step's name.
@@ -83,6 +86,7 @@ class Ending:
     reason: str = ""
     problem: Problem | None = None
     is_pause: bool = False
+    waits_for: tuple[str, ...] = ()
     outputs: dict[str, JsonValue] = field(default_factory=dict)
 
 
@@ -97,6 +101,7 @@ class Means:
     masker: Masker
     reporter: Reporter
     inline: bool
+    desk: Desk
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,6 +132,7 @@ class Driver:
         board: Board,
         means: Means,
         break_at: Sequence[str] = (),
+        once: bool = False,
     ) -> None:
         self._plan = plan
         self._database = database
@@ -134,12 +140,11 @@ class Driver:
         self._tasks = tasks
         self._board = board
         self._root = root
+        self._means = means
         self._pool = means.pool
+        self._desk = means.desk
         self._reporter = means.reporter
-        self._inline = means.inline
         self._reuse = means.reuse
-        self._secrets = means.secrets
-        self._stubs = means.stubs
         self._masker = means.masker
         self._frames = {task.parent: task.frame for task in tasks if task.parent is not None and task.item is None}
         self._running: dict[str, _Running] = {}
@@ -156,6 +161,7 @@ class Driver:
         self._given_up: dict[int, str] = {}
         self._break_at = frozenset(break_at)
         self._paused_at = ""
+        self._once = once
         self._rounds: dict[int, tuple[Frame, int]] = {}
 
     def drive(self) -> Ending:
@@ -169,16 +175,29 @@ class Driver:
             self._rounds[position] = (frame, int(str(frame.context.get(ROUND_KEY, 1))))
             if self._board.state(position) is TaskState.RUNNING:
                 self._limit(self._tasks[position])
+        self._adopt()
         while True:
             settled = self._tick()
-            if self._stopping is signal.SIGKILL and not self._running:
-                return Ending(status=RunState.PENDING)
-            if self._paused_at and not self._running:
-                self._root.context.apply(self._root.merge.at_end().shared)
-                return Ending(status=RunState.PENDING, step=self._paused_at, is_pause=True)
+            if stop := self._stop():
+                return stop
             if settled is not None:
                 return self._ending(settled)
             self._wait()
+
+    def _stop(self) -> Ending | None:
+        """Give the end of a drive that leaves its run unsettled: it was killed, paused, or waits for people alone."""
+        if self._stopping is signal.SIGKILL and not self._running:
+            return Ending(status=RunState.PENDING)
+        if self._once:
+            self._ended += self._answers()
+        if self._once and self._only_waits():
+            waits_for = self._desk.tasks
+            self._set_aside()
+            return Ending(status=RunState.PENDING, step=waits_for[0], is_pause=True, waits_for=waits_for)
+        if self._paused_at and not self._running:
+            self._root.context.apply(self._root.merge.at_end().shared)
+            return Ending(status=RunState.PENDING, step=self._paused_at, is_pause=True)
+        return None
 
     def _ending(self, settled: RunState) -> Ending:
         if settled is RunState.FAILED and self._loop_problem:
@@ -216,6 +235,8 @@ class Driver:
         calls: list[Call] = []
         if self._stopping:
             self._board.halt()
+        if self._stopping or self._paused_at:
+            self._set_aside()
         with self._database.transaction():
             ended, self._ended = self._ended, []
             for done in ended:
@@ -224,6 +245,8 @@ class Driver:
         self._tell()
         for call in calls:
             self._run(call)
+        if self._board.is_stopping:
+            self._withdraw(INTERRUPTED, lambda task: task.closes is Phase.STEPS and task.part is Phase.STEPS)
         return settled
 
     def _start_due(self, calls: list[Call]) -> RunState | None:
@@ -405,7 +428,7 @@ class Driver:
             args = resolve(planned.args, scope)
             inputs = settle_inputs(sub.loaded.recipe.inputs, args, sub.project)  # type: ignore[arg-type]
             key = "uses"
-            frame = sub_frame(sub, inputs, self._root.names, self._secrets)
+            frame = sub_frame(sub, inputs, self._root.names, self._means.secrets)
         except (ExpressionError, UsageError, InvalidFileError) as error:
             self._refuse(task, error, key, task.frame.context)
             return
@@ -478,7 +501,8 @@ class Driver:
                 raise AssertionError(message)
             self._interrupt()
             is_over = self._end_overdue()
-            self._ended += self._pool.wait(0.0 if is_over else self._patience())
+            self._ended += self._pool.wait(0.0 if is_over or self._ended else self._patience())
+            self._ended += self._answers()
             is_due = self._wake_at is not None and monotonic() >= self._wake_at
             if self._stopping or self._expired or is_over or is_due:
                 return
@@ -492,6 +516,7 @@ class Driver:
                 task = self._tasks[group]
                 self._given_up[group] = f"{task.task_id} took more than {_limit_sec(task):g} seconds"
                 self._board.stop_below(group, self._given_up[group])
+                self._withdraw(f"timeout of {task.task_id}", self._is_overdue)
                 spare = {key for key, running in self._running.items() if not self._is_overdue(running.task)}
                 self._pool.interrupt(f"timeout of {task.task_id}", spare=spare)
         return bool(over)
@@ -516,10 +541,12 @@ class Driver:
             fault = INTERRUPTED if self._stopping else "timeout of the whole run"
             phase = Phase.FINALLY if self._stopping else Phase.ON_FAILURE
             last = {key for key, running in self._running.items() if running.task.part >= phase}
+            self._withdraw(fault, lambda task: task.part < phase)
             self._pool.interrupt(fault, spare=last)
 
     def _patience(self) -> float | None:
-        times = [at for at in (self._wake_at, self._deadline, *self._limits.values()) if at is not None]
+        looks_at = monotonic() + _LOOKS_EVERY_SEC if self._desk.attempts else None
+        times = [at for at in (looks_at, self._wake_at, self._deadline, *self._limits.values()) if at is not None]
         return max(0.0, min(times) - monotonic()) if times else None
 
     def _open(self, task: Task, scope: Scope, seen: Context, hidden: tuple[Change, ...]) -> Call | None:
@@ -541,12 +568,14 @@ class Driver:
         except (ExpressionError, ScriptletError) as error:
             self._refuse(task, error, key, seen)
             return None
-        if self._stubs and (stub := self._stubs.find(task.task_id)):
+        if self._means.stubs and (stub := self._means.stubs.find(task.task_id)):
             self._answer_for(task, stub, params, seen)
             return None
         if depends and self._take_over(task, seen, params, depends):
             return None
-        attempt_id = self._open_attempt(task, params, seen, depends)
+        if isinstance(planned.target, HumanCall):
+            params = {**params, **self._desk.asked(planned.target)}  # type: ignore[dict-item]
+        attempt_id = self._open_attempt(task, params, seen, depends, _operator_key(planned))
         environment = environment_of(env)
         return Call(
             attempt_id=attempt_id,
@@ -620,7 +649,10 @@ class Driver:
         """Run a call now, in this process, or hand it to a worker."""
         running = self._running[call.attempt_id]
         planned = running.task.planned
-        is_inline = self._inline if not planned.isolation else planned.isolation == "inline"
+        if isinstance(call.target, HumanCall):
+            self._ask(call.attempt_id, running.task)
+            return
+        is_inline = self._means.inline if not planned.isolation else planned.isolation == "inline"
         if not is_inline or planned.needs_process or not isinstance(call.target, PythonCall):
             self._pool.start(call)
             return
@@ -632,6 +664,47 @@ class Driver:
             self._ended.append(Done(attempt_id=call.attempt_id, exit_code=None, fault=INTERRUPTED))
         finally:
             self._in_step = False
+
+    def _adopt(self) -> None:
+        """Take over the questions that an earlier runner asked, or was about to ask."""
+        positions = {task.task_id: task.position for task in self._tasks}
+        for row in read_open_attempts(self._database):
+            task = self._tasks[positions[row.task_id]]
+            merged = task.merged()
+            task.frame.context.apply(merged.shared)
+            seen = task.frame.context.fork_hiding(merged.hidden)
+            self._running[row.attempt_id] = _Running(task=task, attempt_index=row.attempt_index, seen=seen)
+            self._board.started(task.position)
+            self._ask(row.attempt_id, task)
+
+    def _ask(self, attempt_id: str, task: Task) -> None:
+        """Put a question where people find it."""
+        self._desk.ask(attempt_id, task.task_id)
+        todo = f"answer with: matterstack respond {self._database.run_root.name} {shlex.quote(task.task_id)}"
+        self._reporter.tell(TaskWaiting(position=self._place_of(task), task_id=task.task_id, todo=todo))
+
+    def _answers(self) -> list[Done]:
+        """Give what came of the questions that have been answered, or that nobody answered in time."""
+        return [
+            self._desk.done(attempt_id, came, self._running[attempt_id].task.planned.step)
+            for attempt_id, came in self._desk.answers()
+        ]
+
+    def _withdraw(self, fault: str, is_needless: Callable[[Task], bool]) -> None:
+        """Close questions that nobody need answer any more."""
+        needless = [one for one in self._desk.attempts if is_needless(self._running[one].task)]
+        self._ended += self._desk.withdraw(needless, fault)
+
+    def _set_aside(self) -> None:
+        """Let questions stay open for the next runner."""
+        for attempt_id in self._desk.attempts:
+            self._board.set_aside(self._running.pop(attempt_id).task.position)
+        self._desk.leave()
+
+    def _only_waits(self) -> bool:
+        """Tell whether nothing is under way but questions."""
+        is_due = self._wake_at is not None and self._wake_at <= monotonic()
+        return bool(self._running) and self._running.keys() == self._desk.attempts and not (is_due or self._ended)
 
     def _skip(self, task: Task, reason: str) -> None:
         set_task_states(self._database, [task.task_id], TaskState.SKIPPED, reason)
@@ -800,6 +873,10 @@ class Driver:
         return self._tasks[self._board.failed[0]].task_id if self._board.failed else ""
 
 
+def _operator_key(planned: PlannedTask) -> str:
+    return planned.target.operator_key if isinstance(planned.target, HumanCall) else OPERATOR_KEY
+
+
 def _recorded(done: Done, verdict: Verdict | None, *, keep_stdout: bool) -> dict[str, Any]:
     """Give the fields of a closed attempt that come from the call itself."""
     changes = verdict.changes if verdict else done.changes
@@ -812,6 +889,7 @@ def _recorded(done: Done, verdict: Verdict | None, *, keep_stdout: bool) -> dict
         "duration_sec": round(done.duration_sec, 6),
         "cpu_sec": done.cpu_sec,
         "max_rss_mb": done.max_rss_mb,
+        "operator_data": dict(done.operator_data),
     }
 
 

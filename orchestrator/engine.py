@@ -170,6 +170,16 @@ class Board:
         self._states[position] = TaskState.RUNNING
         self._running.add(position)
 
+    def set_aside(self, position: int) -> None:
+        """Note that an attempt goes on without this runner: its task is neither due nor waited for."""
+        self._running.discard(position)
+        self._let_go(position)
+
+    @property
+    def is_stopping(self) -> bool:
+        """Tell whether no further step of the run is started, so that those under way are the last."""
+        return self._stops_steps
+
     def expanded(self, position: int, nodes: Iterable[Node]) -> None:
         """Note the tasks of a group; they take the next positions and are due at once."""
         self._states[position] = TaskState.RUNNING
@@ -383,7 +393,7 @@ class Board:
 
     def _pick(self, slots: int) -> Iterable[int]:
         """Take what is ready in list order, as far as there are slots and what it needs to hold is free."""
-        while self._ready and (slots > 0 or self._nodes[self._ready[0]].is_group):
+        while self._ready and (slots > 0 or self._takes_no_slot(self._ready[0])):
             position = heapq.heappop(self._ready)
             node = self._nodes[position]
             if node.phase < self._phase or (self._stops_steps and not self._is_closing(position)):
@@ -394,8 +404,12 @@ class Board:
                 self._wake(lock for lock in node.locks if lock not in self._holders)
                 continue
             self._holders.update(dict.fromkeys(node.locks, position))
-            slots -= not node.is_group
+            slots -= not self._takes_no_slot(position)
             yield position
+
+    def _takes_no_slot(self, position: int) -> bool:
+        node = self._nodes[position]
+        return node.is_group or node.is_external
 
     def _let_go(self, position: int) -> None:
         held = [lock for lock in self._nodes[position].locks if self._holders.get(lock) == position]

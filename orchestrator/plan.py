@@ -26,6 +26,7 @@ from orchestrator.errors import (
     ExpressionError,
     InvalidFileError,
     NothingSelectedError,
+    Place,
     Problem,
     ScriptletError,
     UsageError,
@@ -38,17 +39,18 @@ from orchestrator.keys import did_you_mean
 from orchestrator.nodes import Node, Phase, RetryRule
 from orchestrator.paths import project_root
 from orchestrator.recipe.load import LoadedRecipe, load_recipe
-from orchestrator.recipe.model import PythonStep, Recipe, RecipeStep, Retry, ShellStep, Step, Success
+from orchestrator.recipe.model import HumanStep, PythonStep, Recipe, RecipeStep, Retry, ShellStep, Step, Success
 from orchestrator.recipe.order import dependencies, in_order
 from orchestrator.sources import MAX_BYTES, Source, read_source
 from orchestrator.states import TaskState
 from orchestrator.support import unsupported
-from orchestrator.workers.calls import CommandCall, PythonCall
+from orchestrator.workers.calls import CommandCall, HumanCall, PythonCall
 from orchestrator.workers.commands import command_for
 
 _ITEM = re.compile(r"\bitem\b")
 
 STDIN_NAME = "<stdin>"
+HUMAN_KEY = "human.default"
 # What every step holds that did not say it may run beside others; no lock of a recipe has this name.
 LANE = ""
 
@@ -80,7 +82,7 @@ class PlannedTask:
     task_id: str
     step: str
     kind: str
-    target: PythonCall | CommandCall
+    target: PythonCall | CommandCall | HumanCall
     file: ScriptletFile | None = None
     definition_sha256: str
     node: Node
@@ -104,13 +106,17 @@ class PlannedTask:
         """Give what the task runs, for people."""
         if isinstance(self.target, PythonCall):
             return f"{self.target.path.name}:{self.target.class_name}"
+        if isinstance(self.target, HumanCall):
+            return self.target.operator_key
         return " ".join(self.target.argv)
 
     @property
     def code(self) -> dict[str, JsonValue]:
         """Give what the task runs, as far as a cached result depends on it."""
         target = self.target
-        what: JsonValue = target.class_name if isinstance(target, PythonCall) else list(target.argv)
+        what: JsonValue = self.runs
+        if not isinstance(target, HumanCall):
+            what = target.class_name if isinstance(target, PythonCall) else list(target.argv)
         if self.file and isinstance(target, CommandCall):
             what = self.file.path.name
         return {"type": self.kind, "runs": what, "source_sha256": self.file.sha256 if self.file else ""}
@@ -184,6 +190,11 @@ class Plan:
     def step_ids(self) -> list[str]:
         """Give the steps that are attempted, those of used recipes as ``report/fit``."""
         return [*_step_ids(self.tasks)]
+
+    @property
+    def operator_keys(self) -> dict[str, Place]:
+        """Give the operators that steps are routed to, each with the place of the first step that is."""
+        return dict(_operator_keys(self.loaded, self.tasks))
 
     @property
     def max_parallel(self) -> int:
@@ -394,7 +405,7 @@ def _tasks(loaded: LoadedRecipe, found: Found, left_out: Mapping[str, str]) -> I
     for phase, steps in lists.items():
         waits = dependencies(steps)
         for step in in_order(steps, waits):
-            if not isinstance(step, PythonStep | ShellStep | RecipeStep):  # refused by `unsupported` before
+            if not isinstance(step, PythonStep | ShellStep | HumanStep | RecipeStep):  # refused by `unsupported` before
                 continue
             file = found.files[step.name]
             position = positions[step.name] = len(positions)
@@ -402,6 +413,8 @@ def _tasks(loaded: LoadedRecipe, found: Found, left_out: Mapping[str, str]) -> I
             reason = left_out.get(step.name, "")
             if isinstance(step, RecipeStep):
                 yield _using(position, step, found.subs[step.name], node, reason)
+            elif isinstance(step, HumanStep):
+                yield _asking(position, step, node, reason)
             else:
                 yield _task(loaded, position, step, file, node, reason)
 
@@ -431,7 +444,33 @@ def _using(position: int, step: RecipeStep, sub: SubRecipe, node: Node, left_out
     )
 
 
-def _fan(step: PythonStep | ShellStep | RecipeStep) -> Fan | None:
+def _asking(position: int, step: HumanStep, node: Node, left_out: str) -> PlannedTask:
+    return PlannedTask(
+        position=position,
+        task_id=step.name,
+        step=step.name,
+        kind=step.type,
+        target=HumanCall(
+            operator_key=step.operator_key or HUMAN_KEY,
+            approvals=step.approvals,
+            response_schema=step.response_schema,
+            deadline_sec=step.deadline.after if step.deadline else None,
+            then=step.deadline.then if step.deadline else "fail",
+        ),
+        definition_sha256=_digest(step, {"after": list(node.waits_for)}),
+        node=node,
+        fan=_fan(step),
+        rules=_rules(step.success),
+        save=step.save,
+        locks=step.locks,
+        args={"instructions": step.instructions},
+        when=step.when or "",
+        needs_process=True,
+        left_out=left_out,
+    )
+
+
+def _fan(step: PythonStep | ShellStep | HumanStep | RecipeStep) -> Fan | None:
     if step.foreach is None and not step.matrix:
         return None
     return Fan(foreach=step.foreach, matrix=step.matrix or None)
@@ -439,24 +478,27 @@ def _fan(step: PythonStep | ShellStep | RecipeStep) -> Fan | None:
 
 def _node(
     loaded: LoadedRecipe,
-    step: PythonStep | ShellStep | RecipeStep,
+    step: PythonStep | ShellStep | HumanStep | RecipeStep,
     file: ScriptletFile | None,
     phase: Phase,
     after: tuple[int, ...],
 ) -> Node:
     own = None if isinstance(step, RecipeStep) else step
     is_group = own is None or _fan(step) is not None
-    is_shared = step.parallel or is_group or (file is not None and file.parallelizable)
+    is_external = isinstance(own, HumanStep)
+    is_shared = step.parallel or is_group or is_external or (file is not None and file.parallelizable)
+    retry = None if own is None or isinstance(own, HumanStep) else own.retry or loaded.recipe.defaults.retry
     needs_success = phase is Phase.STEPS or step.depends_on is not None
     return Node(
         task_id=step.name,
         after=after if needs_success else (),
         after_end=() if needs_success else after,
         allow_failure=step.allow_failure,
-        retry=RetryRule() if own is None else _retry_rule(own.retry or loaded.recipe.defaults.retry),
+        retry=_retry_rule(retry),
         locks=() if own is None or is_group else (*(() if is_shared else (LANE,)), *own.locks),
         phase=phase,
         is_group=is_group,
+        is_external=is_external and not is_group,
     )
 
 
@@ -553,7 +595,7 @@ def _definition(
     return _digest(step, {**settled, "file_sha256": file.sha256 if file else ""})
 
 
-def _digest(step: PythonStep | ShellStep | RecipeStep, settled: Mapping[str, Any]) -> str:
+def _digest(step: PythonStep | ShellStep | HumanStep | RecipeStep, settled: Mapping[str, Any]) -> str:
     """Hash what a step says and what was settled about it, without what changes nothing in its results."""
     said_otherwise = {"idx", "description", "tags", "depends_on", "retry", "parallel", "locks"}
     document = step.model_dump(mode="json", exclude_unset=True, warnings=False, exclude=said_otherwise)
@@ -598,6 +640,15 @@ def _without_tags(steps: Sequence[Step], tags: Sequence[str]) -> dict[str, str]:
             raise UsageError(f"no step has the tag {tag!r}", hint=hint, code="MS203")
     wanted = set(tags)
     return {step.name: f"without --tags {','.join(tags)}" for step in steps if tags and not wanted & set(step.tags)}
+
+
+def _operator_keys(loaded: LoadedRecipe, tasks: Iterable[PlannedTask]) -> Iterator[tuple[str, Place]]:
+    """Give the operator key of each step that has one; the first of one key comes last, and so counts."""
+    for task in reversed([*tasks]):
+        if isinstance(task.target, HumanCall):
+            yield task.target.operator_key, loaded.place(task.step, "operator_key")
+        elif task.sub:
+            yield from _operator_keys(task.sub.loaded, task.sub.tasks)
 
 
 def usable_processors() -> int:

@@ -49,6 +49,15 @@ class TaskStarted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TaskWaiting:
+    """An attempt is in other hands; ``todo`` is the command that goes on with it."""
+
+    position: int
+    task_id: str
+    todo: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TaskEnded:
     """An attempt ended, or a task was skipped or blocked without one; ``retry_in_sec`` says when it is tried again."""
 
@@ -69,7 +78,10 @@ class TaskEnded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunSettled:
-    """The run ended, was interrupted or pauses before a task; ``problem`` is what no step was at fault for."""
+    """The run ended, was interrupted, pauses before a task, or waits for people to answer tasks.
+
+    ``problem`` is what no step was at fault for.
+    """
 
     run_id: str
     run_root: Path
@@ -77,6 +89,7 @@ class RunSettled:
     reason: str
     problem: Problem | None = None
     paused_at: str = ""
+    waits_for: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +107,7 @@ class LogMissing:
     run_id: str
 
 
-Happening = LogMissing | RunLeftBehind | RunBegun | TasksAdded | TaskStarted | TaskEnded | RunSettled
+Happening = LogMissing | RunLeftBehind | RunBegun | TasksAdded | TaskStarted | TaskWaiting | TaskEnded | RunSettled
 
 
 class Reporter(Protocol):

@@ -31,7 +31,9 @@ from orchestrator import __version__
 from orchestrator.context import Context
 from orchestrator.errors import (
     InfrastructureError,
+    InvalidFileError,
     NothingSelectedError,
+    Problem,
     RunLockedError,
     StepFailedError,
     StoreError,
@@ -58,7 +60,7 @@ from orchestrator.store.contexts import read_context
 from orchestrator.store.database import is_network_path, reading
 from orchestrator.store.leases import is_let_go
 from orchestrator.store.queries import read_inputs, read_run, read_tasks
-from orchestrator.wiring.options import WiringOptions
+from orchestrator.wiring.options import BUILT_IN_KEYS, WiringOptions
 
 if TYPE_CHECKING:
     from orchestrator.stubs import Stubs
@@ -132,6 +134,7 @@ def run(request: RunRequest) -> Outcome:
         stubs=_stubs(plan, request.stubs),
         wiring=_wiring(request.options.asked, workspaces / slug),
     )
+    _check_routing(plan, options.wiring)
     request = dataclasses.replace(request, options=options)
     started_with = _started_with(plan, folder, request, workspaces / slug / "runs")
     if not request.fresh and (waiting := _interrupted_run(workspaces / slug, started_with)):
@@ -201,8 +204,22 @@ def _go_on(run_root: Path, options: DriveOptions, again: Again | None = None) ->
     fail_fast = options.fail_fast and not inputs.get("keep_going", False)
     stubs = _kept_stubs(inputs.get("stubs", {}))
     wiring = _wiring(options.asked, run_root.parent.parent, run_root if "wiring" in inputs else None)
+    _check_routing(plan, wiring)
     options = dataclasses.replace(options, fail_fast=fail_fast, stubs=stubs, wiring=wiring)
     return drive_run(run_root, plan, options, again)
+
+
+def _check_routing(plan: Plan, wiring: Mapping[str, Any] | None) -> None:
+    """Refuse steps that are routed to operators which the wiring in force does not have."""
+    known = wiring["operators"] if wiring else BUILT_IN_KEYS
+    where = f"in {wiring['resolved_path'] or wiring['source']}" if wiring else "where nobody wired anything"
+    problems = [
+        Problem("MS214", f"there is no operator {key!r} {where}", place, did_you_mean(key, known))
+        for key, place in plan.operator_keys.items()
+        if key not in known
+    ]
+    if problems:
+        raise InvalidFileError(problems)
 
 
 def _wiring(asked: WiringOptions, workspace: Path, run_root: Path | None = None) -> dict[str, Any] | None:

@@ -22,11 +22,13 @@ from orchestrator.frames import nodes_of
 from orchestrator.invoke import happen
 from orchestrator.jsonsafe import JsonValue, dumps
 from orchestrator.nodes import Phase
+from orchestrator.operators.desk import Desk
 from orchestrator.plan import Plan, PlannedTask
 from orchestrator.progress import LogMissing, Reporter, RunBegun, RunSettled, Silence
 from orchestrator.recall import recall, withheld
 from orchestrator.reuse import Reuse
 from orchestrator.secrecy import HandedOn, Masker, handing_on, read_secrets
+from orchestrator.sources import Source
 from orchestrator.states import ENDED_TASKS, AttemptState, RunState, TaskState
 from orchestrator.store.audit import history_fault
 from orchestrator.store.cache import ResultCache
@@ -50,12 +52,15 @@ from orchestrator.store.runs import (
     reset_tasks,
     set_run_state,
 )
+from orchestrator.store.wirings import read_kept
+from orchestrator.wiring.keys import kind_of
 from orchestrator.wiring.options import WiringOptions
 from orchestrator.wiring.snapshot import FOLDER
 from orchestrator.workers.pool import WorkerPool
 
 if TYPE_CHECKING:
     from orchestrator.stubs import Stubs
+    from orchestrator.wiring.reading import Wired
 
 _EXIT_STATUSES = {RunState.COMPLETED: 0, RunState.FAILED: 1}
 TIMED_OUT_STATUS = 124
@@ -113,6 +118,7 @@ class DriveOptions:
     stubs: Stubs | None = None
     asked: WiringOptions = field(default_factory=WiringOptions)
     wiring: Mapping[str, Any] | None = None
+    once: bool = False
     reporter: Reporter = field(default_factory=Silence)
     deliver: Callable[[Outcome], None] = lambda _: None
 
@@ -216,8 +222,11 @@ def _driven(
         masker=masker,
         reporter=options.reporter,
         inline=options.inline,
+        desk=Desk(database, _operators(plan, database)),
     )
-    driver = Driver(plan, database, root=root, tasks=tasks, board=board, means=means, break_at=options.break_at)
+    driver = Driver(
+        plan, database, root=root, tasks=tasks, board=board, means=means, break_at=options.break_at, once=options.once
+    )
     options.reporter.tell(_beginning(database, plan, rows))
     with _stopping_on_signals(driver, enabled=options.handle_signals) as caught:
         end = driver.drive()
@@ -232,6 +241,17 @@ def _take_over(database: Database, plan: Plan, options: DriveOptions, again: Aga
     params = {"wiring": options.wiring, "provenance": asked.provenance(), "force": asked.force_override}
     happen("run.taken", {"run_root": str(database.run_root), **params})
     _settle_earlier(database, plan, again, accept_changes=options.accept_changes)
+
+
+def _operators(plan: Plan, database: Database) -> Mapping[str, Wired]:
+    """Give what operator keys mean in this run; nothing where no step is routed."""
+    if not plan.operator_keys:
+        return {}
+    from orchestrator.wiring.reading import built_in, read_wiring  # noqa: PLC0415  slow, and few runs ask people
+
+    kept = read_kept(database)
+    wiring = read_wiring(Source.from_text(FOLDER, kept.text)) if kept else built_in()
+    return wiring.operators
 
 
 def _leave_no_core() -> None:
@@ -259,7 +279,7 @@ def _check_history(database: Database) -> None:
 def _settle_earlier(database: Database, plan: Plan, again: Again | None, *, accept_changes: bool) -> None:
     """Refuse or take over changed steps, and give back the tasks of attempts that never ended."""
     _take_over_changes(database, plan, accept_changes=accept_changes)
-    orphans = read_open_attempts(database)
+    orphans = [row for row in read_open_attempts(database) if kind_of(row.operator_key or "") != "human"]
     with database.transaction():
         if read_run(database).status is not RunState.PENDING or orphans:
             append_event(database, "run.resumed", {"orphans": [orphan.attempt_id for orphan in orphans]})
@@ -407,7 +427,7 @@ def _settle(
     """Record how the run ended and say so."""
     status, step, reason = end.status, end.step, end.reason
     if end.is_pause:
-        reason = f"paused before {step}"
+        reason = f"waiting for {', '.join(end.waits_for)}" if end.waits_for else f"paused before {step}"
     elif status is RunState.PENDING:
         reason = _interruption(caught)
     elif not reason:
@@ -426,7 +446,9 @@ def _settle(
         outcome = dataclasses.replace(outcome, exit_status=TIMED_OUT_STATUS)
     if end.is_pause:
         outcome = dataclasses.replace(outcome, exit_status=PAUSED_STATUS)
-    reporter.tell(dataclasses.replace(_settled(outcome), problem=end.problem, paused_at=step if end.is_pause else ""))
+    paused_at = step if end.is_pause and not end.waits_for else ""
+    told = dataclasses.replace(_settled(outcome), problem=end.problem, paused_at=paused_at, waits_for=end.waits_for)
+    reporter.tell(told)
     return outcome
 
 

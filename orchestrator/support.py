@@ -35,7 +35,7 @@ _STEP_KEYS = {
     "on_walltime": "leave it out",
 }
 _ROUTING = "MATTERSTACK_OPERATOR"
-_TYPES = (HumanStep, ExperimentStep)
+_TYPES = (ExperimentStep,)
 
 
 def unsupported(loaded: LoadedRecipe) -> Iterator[Problem]:
@@ -51,6 +51,8 @@ def unsupported(loaded: LoadedRecipe) -> Iterator[Problem]:
         if isinstance(step, _TYPES):
             message = f"steps of type {step.type!r} are not executed yet"
             yield Problem(CODE, message, of_step("type"), "use type 'python' or 'shell'")
+        elif isinstance(step, HumanStep):
+            yield from _keys(step, of_step, {"files": "show what is asked in 'instructions'"})
         elif not isinstance(step, RecipeStep):
             yield from _keys(step, of_step, _STEP_KEYS)
             yield from _parts(step, of_step)

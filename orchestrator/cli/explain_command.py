@@ -64,6 +64,8 @@ def _findings(database: Database) -> Iterator[str]:
     for row in read_tasks(database):
         if row.status is TaskState.FAILED:
             yield f"{row.task_id} failed: {row.status_reason}"
+        elif row.status is TaskState.WAITING_EXTERNAL:
+            yield f"{row.task_id} waits for an answer: matterstack respond {database.run_root.name} {row.task_id}"
         elif row.status is TaskState.RUNNING and row.attempt_count:
             yield f"{row.task_id} runs, attempt {row.attempt_count}"
         elif row.status is TaskState.BLOCKED:

@@ -11,7 +11,16 @@ from orchestrator.cli.output import harmless, seconds
 from orchestrator.cli.reporters import PlainReporter, is_able_terminal, wants_color
 from orchestrator.clock import monotonic
 from orchestrator.pace import Pace, earlier_pace, group_of
-from orchestrator.progress import Happening, Reporter, RunBegun, Silence, TaskEnded, TasksAdded, TaskStarted
+from orchestrator.progress import (
+    Happening,
+    Reporter,
+    RunBegun,
+    Silence,
+    TaskEnded,
+    TasksAdded,
+    TaskStarted,
+    TaskWaiting,
+)
 from orchestrator.states import TaskState
 
 if TYPE_CHECKING:
@@ -41,7 +50,7 @@ class LiveReporter(PlainReporter):
         if isinstance(happening, RunBegun):
             self.progress = Progress(earlier_pace(happening.run_root))
             self._start()
-        elif not isinstance(happening, TaskStarted | TaskEnded | TasksAdded):
+        elif not isinstance(happening, TaskStarted | TaskWaiting | TaskEnded | TasksAdded):
             self._stop()
         self.progress.tell(happening)
         super().tell(happening)

@@ -22,6 +22,8 @@ from orchestrator.keys import did_you_mean
 COMMANDS = {
     "run": "run a recipe; an interrupted run of it goes on where it stopped",
     "resume": "continue an interrupted run",
+    "step": "go on with a run without waiting for people",
+    "respond": "answer what a run asks people",
     "retry": "run what failed in a run once more",
     "rerun": "run one task of a run once more",
     "new": "begin a project, a recipe or a scriptlet",

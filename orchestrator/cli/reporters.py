@@ -18,6 +18,7 @@ from orchestrator.progress import (
     RunLeftBehind,
     RunSettled,
     TaskEnded,
+    TaskWaiting,
 )
 from orchestrator.states import RunState, TaskState
 
@@ -48,6 +49,10 @@ class PlainReporter:
             self._begin(happening)
         elif isinstance(happening, TaskEnded):
             self._end_task(happening)
+        elif isinstance(happening, TaskWaiting):
+            name = happening.task_id.ljust(min(self._width, 40))
+            word = click.style("wait ", fg="cyan")
+            self.write(f" {word} {happening.position + 1:>3} {name}           {happening.todo}")
         elif isinstance(happening, RunSettled):
             self._settle(happening)
         elif isinstance(happening, LogMissing):
@@ -109,6 +114,8 @@ class PlainReporter:
         state = "interrupted" if settled.status is RunState.PENDING else settled.status.lower()
         if settled.paused_at:
             state = f"paused before {settled.paused_at}"
+        if settled.waits_for:
+            state = f"waiting for {', '.join(settled.waits_for)}"
         self.write(f"{click.style(state, fg=color, bold=True)}: {counts} in {took}   {_shown_path(settled)}")
         self._say_how_to_go_on(settled)
 
@@ -118,6 +125,8 @@ class PlainReporter:
         if first := next((failure.task_id for failure in self._failures if _counts(failure)), ""):
             self.write(f"  = that step alone:  matterstack replay {settled.run_id} {shlex.quote(first)}")
             self.write(f"  = what failed, again:  matterstack retry {settled.run_id}")
+        for task_id in settled.waits_for:
+            self.write(f"  = answer with:  matterstack respond {settled.run_id} {shlex.quote(task_id)}")
         if settled.status is RunState.PENDING:
             self.write(f"  = go on with:  matterstack resume {settled.run_id}")
 

@@ -69,6 +69,23 @@ def open_attempt(database: Database, task_id: str, params: Mapping[str, Any], op
     return attempt_id, count + 1
 
 
+def wait_for_others(database: Database, task_id: str, attempt_id: str, relative_path: str) -> None:
+    """Record that an attempt is in other hands, and where its files lie; one that is so already stays so."""
+    position, index, status = _find_attempt(database, task_id, attempt_id)
+    if status == AttemptState.WAITING_EXTERNAL:
+        return
+    _check_move(AttemptState(status), AttemptState.WAITING_EXTERNAL, f"attempt {attempt_id} of {task_id}")
+    seq = append_event(database, "attempt.waiting", {"task_id": task_id, "attempt_id": attempt_id})
+    database.write(
+        "UPDATE task_attempts SET status = ?, operator_type = 'human', relative_path = ?, seq = ?"
+        " WHERE task_position = ? AND attempt_index = ?",
+        (AttemptState.WAITING_EXTERNAL, relative_path, seq, position, index),
+    )
+    database.write(
+        "UPDATE tasks SET status = ?, seq = ? WHERE position = ?", (TaskState.WAITING_EXTERNAL, seq, position)
+    )
+
+
 def close_attempt(database: Database, task_id: str, attempt_id: str, result: AttemptResult) -> int:
     """Record the end of a task's attempt: its state, envelope, context writes and event; return the event's number.
 

@@ -9,6 +9,7 @@ from typing import Any
 
 FILE_NAME = "operators.yaml"
 VARIABLE = "MATTERSTACK_OPERATORS_CONFIG"
+BUILT_IN_KEYS = ("local.default", "human.default", "experiment.default")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -33,6 +33,20 @@ class CommandCall:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HumanCall:
+    """A question to people; its words are evaluated when the step begins.
+
+    ``deadline_sec`` is how long it stays open, and ``then`` what silence means: fail, approve or reject.
+    """
+
+    operator_key: str
+    approvals: int = 1
+    response_schema: Mapping[str, JsonValue] = field(default_factory=dict)
+    deadline_sec: float | None = None
+    then: str = "fail"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
     """One attempt to be run; the timeout is in seconds, and None is no limit.
 
@@ -41,7 +55,7 @@ class Call:
 
     attempt_id: str
     step: str
-    target: PythonCall | CommandCall
+    target: PythonCall | CommandCall | HumanCall
     params: Mapping[str, JsonValue] = field(default_factory=dict)
     env: Mapping[str, str] = field(default_factory=dict)
     timeout_sec: float | None = None
@@ -68,6 +82,7 @@ class Done:
     max_rss_mb: float | None = None
     stdout_dropped: int = 0
     stdout_stray_byte: str = ""
+    operator_data: Mapping[str, JsonValue] = field(default_factory=dict)
 
 
 def signal_fault(exit_code: int) -> str:

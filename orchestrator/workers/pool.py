@@ -18,7 +18,7 @@ from orchestrator.clock import monotonic
 from orchestrator.context import Change, Context
 from orchestrator.errors import InfrastructureError
 from orchestrator.files import refused
-from orchestrator.workers.calls import STDERR_CAP, STDOUT_CAP, Call, CommandCall, Done, signal_fault
+from orchestrator.workers.calls import STDERR_CAP, STDOUT_CAP, Call, CommandCall, Done, PythonCall, signal_fault
 from orchestrator.workers.capture import Capture
 from orchestrator.workers.frames import decode_frame, encode_frame
 from orchestrator.workers.tree import end_descendants
@@ -349,6 +349,9 @@ class WorkerPool:
 def _target(call: Call) -> dict[str, Any]:
     if isinstance(call.target, CommandCall):
         return {"argv": list(call.target.argv), "takes_params": call.target.takes_params}
+    if not isinstance(call.target, PythonCall):
+        message = f"{call.step} is for people, not for a worker"
+        raise TypeError(message)
     return {
         "path_of_module": str(call.target.path),
         "module": call.target.module,

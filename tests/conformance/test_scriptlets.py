@@ -58,6 +58,15 @@ def opened_attempt(folder: Path) -> dict[str, Any]:
     return {"run_root": run_root, **ids, "status": "FAILED", "task_status": "FAILED"}
 
 
+def asking_attempt(folder: Path) -> dict[str, Any]:
+    """Begin an attempt that asks people."""
+    run_root = opened_run(folder)
+    asked = {"operator_key": "human.default", "params": {"instructions": "Is it so?"}}
+    call_core("open_attempt", {"run_root": run_root, "task_id": "load", **asked})
+    close_opened(run_root)
+    return {"run_root": run_root, "task_id": "load", "attempt_id": attempt_token(RUN_ID, "load", 1)}
+
+
 WIRING = {
     "source": "CLI_OVERRIDE",
     "resolved_path": "operators.yaml",
@@ -73,6 +82,7 @@ CASES: dict[str, Callable[[Path], Case]] = {
     "core/open_run.py": lambda folder: Case(open_run(folder)),
     "core/resolve_wiring.py": lambda folder: Case({"workspace": str(folder)}),
     "core/snapshot_wiring.py": lambda folder: Case({"run_root": opened_run(folder), "wiring": WIRING}),
+    "core/submit_attempt.py": lambda folder: Case(asking_attempt(folder)),
     "shell/sanitize_csv.sh": lambda folder: Case({"src": NUMBERS, "dst": str(folder / "clean.csv")}),
     "shell/enrich_csv.sh": lambda folder: Case({"src": NUMBERS, "dst": str(folder / "rich.csv"), "column": "n"}),
     "steps/aggregate_metrics.py": lambda _: Case({"keys": ["a.b_v1"]}, {"a.b_v1": 1}),

@@ -61,6 +61,13 @@ steps:
 """
 
 
+ASKING = """\
+schema: matterstack/recipe/v1
+steps:
+  - { name: review, type: human, instructions: Is it so?, deadline: { after: 0.1, then: approve } }
+"""
+
+
 OTHERS = {"fanned": FANNED, "beside": BESIDE}
 
 
@@ -132,7 +139,7 @@ def columns(database: Database) -> list[list[str]]:
 def test_events_are_those_of_real_runs(checkout: Path) -> None:
     """Runs that are killed and interrupted, lose their log, fan out or fail record all that the page lists."""
     runs = [killed_and_interrupted(checkout), without_its_log(checkout), failed(checkout)]
-    runs.append(wired(checkout))
+    runs += [wired(checkout), run_root(checkout, "asking", ASKING, "matterstack run asking.yaml")]
     runs += [run_root(checkout, name, text, f"matterstack run {name}.yaml") for name, text in OTHERS.items()]
     type_in(checkout, Exchange(command="matterstack rerun @last b", shown=""))
 

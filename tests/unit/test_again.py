@@ -190,6 +190,7 @@ class _CutAt(PowerCut):
     """Ends the program when an attempt at one task has begun."""
 
     def __init__(self, task_id: str) -> None:
+        super().__init__()
         self._task_id = task_id
 
     def tell(self, happening: object) -> None:

@@ -58,7 +58,7 @@ def test_a_key_of_a_step_is_refused_at_its_place(keys: str, key: str) -> None:
     assert told(recipe(shell("a", "x", keys))) == [("r.yaml:2:36", f"'{key}' is not executed yet")]
 
 
-@pytest.mark.parametrize(("kind", "keys"), [("human", ", instructions: Look"), ("experiment", "")])
+@pytest.mark.parametrize(("kind", "keys"), [("experiment", "")])
 def test_a_type_of_step_is_refused_at_its_place(kind: str, keys: str) -> None:
     """Its word is marked."""
     expected = f"steps of type '{kind}' are not executed yet"
@@ -112,7 +112,7 @@ def test_what_changes_nothing_is_not_refused(head: str) -> None:
 
 def test_everything_is_listed_at_once_with_a_way_out() -> None:
     """One round of mending is enough."""
-    steps = ("{name: a, type: human, instructions: Look}", shell("b", "x", "fetch: {required: [a]}, needs: [a.x_v1]"))
+    steps = ("{name: a, type: experiment}", shell("b", "x", "fetch: {required: [a]}, needs: [a.x_v1]"))
 
     problems = found(recipe(*steps, head="budget: {core_hours: 1}\ndefaults: {resources: {cores: 2}}\n"))
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from orchestrator.errors import InvalidFileError, Problem
 from orchestrator.jsonsafe import JsonValue
 from orchestrator.plan import Plan, Selection, plan_recipe
-from orchestrator.progress import Happening, Reporter, Silence, TaskEnded, TaskStarted
+from orchestrator.progress import Happening, Reporter, Silence, TaskEnded, TaskStarted, TaskWaiting
 from orchestrator.runner import RunRequest, resume_run, run
 from orchestrator.session import DriveOptions, Outcome
 from orchestrator.store.contexts import HistoryEntry, read_history
@@ -101,11 +101,18 @@ class Notes:
 
 
 class PowerCut:
-    """A reporter with which the program ends as soon as an attempt has begun, so that nobody records its end."""
+    """A reporter with which the program ends as soon as an attempt has begun, so that nobody records its end.
+
+    Of one that waits for people, that is when they are asked; ``after`` names it.
+    """
+
+    def __init__(self, after: str = "") -> None:
+        self._after = after
 
     def tell(self, happening: Happening) -> None:
         """End everything."""
-        if isinstance(happening, TaskStarted):
+        is_asked = isinstance(happening, TaskWaiting) and happening.task_id == self._after
+        if is_asked or (isinstance(happening, TaskStarted) and not self._after):
             raise SystemExit
 
 
@@ -139,7 +146,7 @@ class Workshop:
         message = "nothing is wrong with the recipe"
         raise AssertionError(message)
 
-    def run(
+    def run(  # noqa: PLR0913  one for each way to run
         self,
         text: str,
         *,
@@ -153,6 +160,7 @@ class Workshop:
         reporter: Reporter | None = None,
         break_at: tuple[str, ...] = (),
         stubs: Path | None = None,
+        once: bool = False,
     ) -> Ran:
         """Run a recipe, or go on with a run of it that was interrupted."""
         request = RunRequest(
@@ -164,15 +172,39 @@ class Workshop:
             fresh=fresh,
             stubs=stubs,
             options=DriveOptions(
-                inline=inline, jobs=jobs, fail_fast=fail_fast, reporter=reporter or Silence(), break_at=break_at
+                inline=inline,
+                jobs=jobs,
+                fail_fast=fail_fast,
+                reporter=reporter or Silence(),
+                break_at=break_at,
+                once=once,
             ),
         )
         return Ran(outcome=run(request))
 
-    def resume(self, root: Path, *, accept_changes: bool = False, reporter: Reporter | None = None) -> Ran:
+    def resume(
+        self,
+        root: Path,
+        *,
+        accept_changes: bool = False,
+        reporter: Reporter | None = None,
+        inline: bool = True,
+        once: bool = False,
+    ) -> Ran:
         """Go on with a run."""
-        options = DriveOptions(inline=True, accept_changes=accept_changes, reporter=reporter or Silence())
+        options = DriveOptions(inline=inline, accept_changes=accept_changes, reporter=reporter or Silence(), once=once)
         return Ran(outcome=resume_run(root, options))
+
+    def refused(self, text: str) -> list[str]:
+        """Give why a recipe cannot be run, each with its place below the folder; nothing is left of it."""
+        try:
+            self.run(text)
+        except InvalidFileError as error:
+            assert self.runs() == []
+            heads = [str(problem).split("\n")[0] for problem in error.problems]
+            return [head.replace(f"{self.folder}/", "") for head in heads]
+        message = "nothing is wrong with the recipe"
+        raise AssertionError(message)
 
     def runs(self) -> list[Path]:
         """Give the run directories, in the order of their names."""

@@ -1,0 +1,117 @@
+"""``matterstack respond RUN TASK``: answer what a run asks people, or show what it asks."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from orchestrator.cli.options import json_option, open_run_for_reading, workspaces_option
+from orchestrator.cli.output import harmless, print_json
+from orchestrator.errors import NotJsonSafeError, UsageError
+from orchestrator.jsonsafe import JsonValue, loads
+from orchestrator.operators.human import COMPLETED, FAILED, NotYetError, Question, check_response, current_user, respond
+from orchestrator.operators.questions import open_question, open_questions
+
+
+@click.command("respond")
+@click.argument("run", default="@last")
+@click.argument("task", required=False)
+@click.option("--approve", is_flag=True, help="Approve: the data of the answer holds 'approved: true'.")
+@click.option("--reject", is_flag=True, help="Reject: the step fails.")
+@click.option("--data", metavar="JSON|@FILE", help="The data of the answer.")
+@click.option("--reason", default="", help="Why, for the records.")
+@workspaces_option
+@json_option
+def command(
+    run: str,
+    task: str | None,
+    approve: bool,  # noqa: FBT001  a command-line flag
+    reject: bool,  # noqa: FBT001  a command-line flag
+    data: str | None,
+    reason: str,
+    workspaces_dir: Path | None,
+    as_json: bool,  # noqa: FBT001  a command-line flag
+) -> int:
+    """Answer TASK of RUN; without an answer, show what is asked; without TASK, list the open questions."""
+    if approve and reject:
+        raise UsageError("--approve and --reject are both given", hint="choose one")
+    database = open_run_for_reading(run, workspaces_dir)
+    if task is None:
+        _list(open_questions(database), database.run_root.name, as_json=as_json)
+        return 0
+    question = open_question(database, task)
+    if not (approve or reject or data):
+        _show(question, as_json=as_json)
+        return 0
+    document = _document(approve=approve, reject=reject, data=data, reason=reason)
+    try:
+        check_response(question, document, current_user())
+    except NotYetError as error:
+        raise UsageError(f"{task}: {error}", hint=f"see: matterstack respond {run} {task}") from error
+    path = respond(question, document)
+    click.echo(f"{task}: {'rejected' if reject else 'answered'}, in {path.name}", err=True)
+    if as_json:
+        print_json(
+            {"task_id": task, "attempt_id": question.attempt_id, "status": document["status"], "by": current_user()}
+        )
+    return 0
+
+
+def _document(*, approve: bool, reject: bool, data: str | None, reason: str) -> dict[str, JsonValue]:
+    given = _data(data) if data else {}
+    if (approve or reject) and isinstance(given, dict):
+        given = {"approved": approve, **({"note": reason} if reason and approve else {}), **given}
+    document: dict[str, JsonValue] = {"status": FAILED if reject else COMPLETED, "data": given}
+    if reject:
+        document["error"] = f"rejected by {current_user()}{f': {reason}' if reason else ''}"
+    return document
+
+
+def _data(text: str) -> JsonValue:
+    try:
+        if text.startswith("@"):
+            text = sys.stdin.read() if text == "@-" else Path(text[1:]).read_text(encoding="utf-8")
+        return loads(text)
+    except (OSError, UnicodeDecodeError, NotJsonSafeError) as error:
+        raise UsageError(f"--data: {error}", hint="""as in: --data '{"grade": 3}', or --data @answer.json""") from error
+
+
+def _list(questions: list[Question], run_id: str, *, as_json: bool) -> None:
+    if as_json:
+        print_json([_described(question) for question in questions])
+        return
+    for question in questions:
+        first = question.instructions.strip().split("\n")[0]
+        click.echo(
+            harmless(f"{question.task_id}: {first}\n  = matterstack respond {run_id} {question.task_id} --approve")
+        )
+    if not questions:
+        click.echo("nothing waits for an answer", err=True)
+
+
+def _show(question: Question, *, as_json: bool) -> None:
+    if as_json:
+        print_json(_described(question))
+        return
+    click.echo(harmless(question.instructions.rstrip()))
+    if question.schema:
+        click.echo(f"\nan answer fits: {json.dumps(dict(question.schema), ensure_ascii=False)}")
+    click.echo(f"\nfiles: {question.folder}")
+    click.echo("answer with --approve, --reject, or --data JSON", err=True)
+
+
+def _described(question: Question) -> dict[str, Any]:
+    return {
+        "task_id": question.task_id,
+        "attempt_id": question.attempt_id,
+        "instructions": question.instructions,
+        "response_schema": dict(question.schema),
+        "approvals": question.approvals,
+        "approvers": list(question.approvers),
+        "deadline_at_utc": question.deadline_at or None,
+        "folder": str(question.folder),
+    }

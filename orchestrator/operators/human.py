@@ -1,0 +1,241 @@
+"""Ask people by files in the attempt's directory, and read what they answer, whoever wrote it and however slowly."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import pwd
+import stat
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from orchestrator.checks import mismatch
+from orchestrator.errors import NotJsonSafeError
+from orchestrator.files import make_directory, replace_file
+from orchestrator.jsonsafe import JsonValue, dumps, loads
+
+INSTRUCTIONS = "instructions.md"
+SCHEMA = "schema.json"
+MANIFEST = "manifest.json"
+RESPONSE = "response.json"
+RESPONSES = "responses"
+
+COMPLETED = "COMPLETED"
+FAILED = "FAILED"
+
+_CAP = 1024 * 1024
+_FIELDS = frozenset({"status", "data", "error", "task_id", "attempt_id", "by"})
+_LOOK = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What people are asked in one attempt, as its params say it.
+
+    ``asked_by`` is the user whose run it is, ``asked_at`` when the attempt began.
+    """
+
+    folder: Path
+    task_id: str
+    attempt_id: str
+    instructions: str
+    schema: Mapping[str, JsonValue] = field(default_factory=dict)
+    approvals: int = 1
+    approvers: tuple[str, ...] = ()
+    separation_of_duty: bool = False
+    deadline_at: str = ""
+    then: str = "fail"
+    asked_by: str = ""
+    asked_at: str = ""
+
+    @property
+    def sha256(self) -> str:
+        """Give the digest of what is shown: the instructions and the schema that an answer must fit."""
+        shown = f"{self.instructions}\0{json.dumps(self.schema, sort_keys=True)}"
+        return hashlib.sha256(shown.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Response:
+    """An answer of one person: who gave it, when, and in which file."""
+
+    status: str
+    data: JsonValue
+    error: str
+    by: str
+    at_utc: str
+    path: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What came of a question: nothing yet, with what stands in the way, or an end with those who brought it about."""
+
+    status: str = ""
+    data: JsonValue = None
+    error: str = ""
+    responses: tuple[Response, ...] = ()
+    waits_for: str = ""
+
+
+class NotYetError(Exception):
+    """A response cannot be taken, or not yet; the text says why."""
+
+
+def ask(question: Question) -> None:
+    """Put the question where people find it; what is there already is written again as it was."""
+    make_directory(question.folder)
+    manifest = {
+        "task_id": question.task_id,
+        "attempt_id": question.attempt_id,
+        "kind": "human",
+        "approvals": question.approvals,
+        "approvers": list(question.approvers),
+        "deadline_at_utc": question.deadline_at or None,
+        "then": question.then,
+        "shown_sha256": question.sha256,
+        "answer_with": RESPONSE if question.approvals == 1 else f"{RESPONSES}/<user>.json",
+    }
+    replace_file(question.folder / INSTRUCTIONS, question.instructions.encode("utf-8", "surrogatepass"), mode=0o644)
+    replace_file(question.folder / SCHEMA, _json(dict(question.schema)), mode=0o644)
+    replace_file(question.folder / MANIFEST, _json(manifest), mode=0o644)
+    if question.approvals > 1:
+        make_directory(question.folder / RESPONSES)
+
+
+def answer(question: Question, now_utc: str) -> Answer:
+    """Say what came of a question so far.
+
+    A response that is half written, malformed, by somebody who may not answer, or does not fit the schema, is waited
+    out. With several approvals each counts once for each user; one rejection ends the question.
+    """
+    found: list[Response] = []
+    waits: list[str] = []
+    for path in _paths(question):
+        try:
+            found.append(read_response(question, path))
+        except NotYetError as error:
+            waits.append(f"{path.relative_to(question.folder)}: {error}")
+    rejections = [response for response in found if response.status == FAILED]
+    if rejections:
+        first = rejections[0]
+        return Answer(
+            status=FAILED, data=first.data, error=first.error or f"rejected by {first.by}", responses=(first,)
+        )
+    by_user = {response.by: response for response in found}
+    if len(by_user) >= question.approvals:
+        taken = tuple(by_user.values())
+        return Answer(status=COMPLETED, data=taken[-1].data, responses=taken)
+    if question.deadline_at and now_utc >= question.deadline_at:
+        return _silence(question)
+    if question.approvals > 1:
+        waits.append(f"{len(by_user)} of {question.approvals} approvals")
+    return Answer(waits_for="; ".join(waits))
+
+
+def read_response(question: Question, path: Path) -> Response:
+    """Read a response; raise `NotYetError` with the reason where it is none, or none that counts."""
+    raw, owner, changed_at = _read(path)
+    document = _document(raw)
+    check_response(question, document, owner)
+    error = document.get("error", "")
+    return Response(
+        status=document["status"],
+        data=document.get("data", {}),
+        error=error if isinstance(error, str) else dumps(error),
+        by=owner,
+        at_utc=changed_at,
+        path=path,
+    )
+
+
+def check_response(question: Question, document: Mapping[str, Any], owner: str) -> None:
+    """Raise `NotYetError` with the reason why the response of a user does not count."""
+    if unknown := sorted(document.keys() - _FIELDS):
+        raise NotYetError(f"unknown key {unknown[0]!r}")
+    if document.get("status") not in {COMPLETED, FAILED}:
+        raise NotYetError(f"expected the status COMPLETED or FAILED, got {document.get('status')!r}")
+    for name in ("task_id", "attempt_id"):
+        if document.get(name, getattr(question, name)) != getattr(question, name):
+            raise NotYetError(f"it answers another question: {name} is {document[name]!r}")
+    if question.approvers and owner not in question.approvers:
+        raise NotYetError(f"{owner} may not answer; asked are: {', '.join(question.approvers)}")
+    if question.separation_of_duty and owner == question.asked_by:
+        raise NotYetError(f"{owner} has started the run, and somebody else must answer")
+    data = document.get("data", {})
+    if document["status"] == COMPLETED and (problem := mismatch("data", data, dict(question.schema))):
+        raise NotYetError(problem)
+
+
+def respond(question: Question, document: Mapping[str, JsonValue]) -> Path:
+    """Write the response of this user; the file appears whole."""
+    path = question.folder / RESPONSE
+    if question.approvals > 1:
+        path = question.folder / RESPONSES / f"{current_user()}.json"
+    replace_file(path, _json(dict(document)), mode=0o644)
+    return path
+
+
+def current_user() -> str:
+    """Give the name of the user whose process this is."""
+    return user_name(os.getuid())
+
+
+def user_name(uid: int) -> str:
+    """Give the name of a user, or the number of one that has none."""
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
+
+
+def _silence(question: Question) -> Answer:
+    if question.then == "approve":
+        return Answer(status=COMPLETED, data={"approved": True})
+    error = "nobody answered in time" if question.then == "fail" else "rejected: nobody answered in time"
+    return Answer(status=FAILED, data={"approved": False}, error=error)
+
+
+def _paths(question: Question) -> Iterator[Path]:
+    if question.approvals == 1:
+        paths = [question.folder / RESPONSE]
+    else:
+        paths = sorted((question.folder / RESPONSES).glob("*.json"))
+    return (path for path in paths if os.path.lexists(path))
+
+
+def _read(path: Path) -> tuple[bytes, str, str]:
+    """Give the bytes of a response, the user whose file it is, and when it was written."""
+    try:
+        descriptor = os.open(path, _LOOK)
+    except OSError as error:
+        raise NotYetError("it cannot be read, or is a link") from error
+    try:
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
+            raise NotYetError("it is no regular file of its own")
+        if found.st_size > _CAP:
+            raise NotYetError(f"it has {found.st_size} bytes, more than {_CAP}")
+        raw = os.read(descriptor, _CAP + 1)
+    finally:
+        os.close(descriptor)
+    at = datetime.fromtimestamp(found.st_mtime, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return raw, user_name(found.st_uid), at
+
+
+def _document(raw: bytes) -> dict[str, Any]:
+    try:
+        document = loads(raw.decode("utf-8-sig"))
+    except (UnicodeDecodeError, NotJsonSafeError, ValueError, RecursionError) as error:
+        raise NotYetError("it is not, or not yet, one whole JSON document") from error
+    if not isinstance(document, dict):
+        raise NotYetError("expected a JSON object")
+    return document
+
+
+def _json(document: dict[str, Any]) -> bytes:
+    return (json.dumps(document, ensure_ascii=False, indent=2) + "\n").encode("utf-8", "surrogatepass")

@@ -1,0 +1,322 @@
+"""Steps that ask people wait for an answer, whoever drives the run meanwhile, and take none that does not count."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from orchestrator.operators.human import COMPLETED, FAILED, Answer, Question, answer, ask, current_user
+from tests.unit.workshop import Notes, PowerCut, Ran, Workshop, recipe, shell
+
+OK = 'echo \'{"status": "ok"}\''
+APPROVE: dict[str, object] = {"status": "COMPLETED", "data": {"approved": True}}
+REJECT: dict[str, object] = {"status": "FAILED", "error": "too hot"}
+
+
+def human(name: str, keys: str = "") -> str:
+    """Write a step that asks people."""
+    return f"{{name: {name}, type: human, instructions: 'Is it so?'{keys and f', {keys}'}}}"
+
+
+def answered(workshop: Workshop, document: object, name: str = "response.json", *, when: str = "*") -> threading.Thread:
+    """Answer the questions of a task in the background, as soon as they are there."""
+
+    def write() -> None:
+        for _ in range(400):
+            folders = list(workshop.folder.glob(f"workspaces/*/runs/*/tasks/{when}/attempts/*/manifest.json"))
+            for manifest in folders:
+                (manifest.parent / name).write_text(json.dumps(document))
+            if folders:
+                return
+            time.sleep(0.02)
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    return thread
+
+
+def test_an_answer_is_a_value_of_the_step(workshop: Workshop) -> None:
+    """Under the step's name, for conditions and others."""
+    answered(workshop, APPROVE)
+    steps = [human("review"), shell("b", OK, "when: ctx.review.response_v1.approved")]
+
+    ran = workshop.run(recipe(*steps), inline=False)
+
+    assert ran.states == ["COMPLETED", "COMPLETED"]
+    assert ran.outcome.context.to_dict() == {"review.response_v1": {"approved": True}}
+
+
+def test_a_rejection_is_a_failure(workshop: Workshop) -> None:
+    """With its reason; allowed where the step says so."""
+    answered(workshop, REJECT)
+
+    ran = workshop.run(recipe(human("review"), shell("b", OK)), inline=False)
+
+    assert (ran.states, ran.reasons[0]) == (["FAILED", "BLOCKED"], "the exit code is 1, not 0: too hot")
+
+
+def test_who_answered_is_recorded(workshop: Workshop) -> None:
+    """With the file, and the digest of what was shown."""
+    answered(workshop, APPROVE)
+
+    ran = workshop.run(recipe(human("review")), inline=False)
+
+    (attempt,) = ran.attempts("review")
+    assert (attempt.operator_key, attempt.operator_type, attempt.status) == ("human.default", "human", "COMPLETED")
+    assert (ran.root / str(attempt.relative_path) / "instructions.md").read_text() == "Is it so?"
+
+
+def test_the_words_are_evaluated_and_the_rest_is_shown(workshop: Workshop) -> None:
+    """Instructions, schema, and how to answer lie in the attempt's directory."""
+    answered(workshop, {"status": "COMPLETED", "data": {"grade": 2}})
+    keys = "response_schema: {type: object, required: [grade]}"
+    step = f"{{name: review, type: human, instructions: 'n is ${{{{ ctx.a.n_v1 }}}}', {keys}}}"
+
+    ran = workshop.run(recipe(shell("a", OK, 'save: {a.n_v1: "3"}'), step), inline=False)
+
+    folder = ran.root / str(ran.attempts("review")[0].relative_path)
+    assert (folder / "instructions.md").read_text() == "n is 3"
+    assert json.loads((folder / "schema.json").read_text()) == {"type": "object", "required": ["grade"]}
+    assert json.loads((folder / "manifest.json").read_text())["answer_with"] == "response.json"
+
+
+def test_each_item_is_asked_about(workshop: Workshop) -> None:
+    """All at once; the answers are collected by the names of the items."""
+    for item in ("a", "b"):
+        answered(workshop, {"status": "COMPLETED", "data": {"item": item}}, when=f"each[[]{item}[]]")
+    ran = workshop.run(recipe(human("each", "foreach: [a, b]")), inline=False)
+
+    assert ran.outcome.context.to_dict() == {"each.response_v1": {"a": {"item": "a"}, "b": {"item": "b"}}}
+
+
+def test_other_steps_go_on_meanwhile(workshop: Workshop) -> None:
+    """A question takes nobody's turn and no slot."""
+    done = workshop.folder / "done"
+
+    def write() -> None:
+        for _ in range(400):
+            if done.exists():
+                answered(workshop, APPROVE).join()
+                return
+            time.sleep(0.02)
+
+    threading.Thread(target=write).start()
+    steps = [human("review"), shell("b", f"touch done; {OK}", "depends_on: []")]
+
+    assert workshop.run(recipe(*steps), inline=False, jobs=1).states == ["COMPLETED"] * 2
+
+
+def test_a_question_outlives_its_runner(workshop: Workshop) -> None:
+    """It is the same question, answered while nobody drove the run."""
+    text = recipe(shell("a", OK), human("review"), shell("b", OK))
+    with pytest.raises(SystemExit):
+        workshop.run(text, inline=False, reporter=PowerCut(after="review"))
+    (root,) = workshop.runs()
+    answered(workshop, APPROVE)
+
+    ran = workshop.resume(root, inline=False)
+
+    assert ran.states == ["COMPLETED"] * 3
+    assert [len(ran.attempts(name)) for name in ("a", "review", "b")] == [1, 1, 1]
+
+
+def test_a_step_goes_as_far_as_it_goes_without_people(workshop: Workshop) -> None:
+    """And says for whom it waits; the next one finds the answer."""
+    text = recipe(human("review"), shell("b", OK))
+
+    first = workshop.run(text, inline=False, once=True)
+    again = workshop.resume(first.root, inline=False, once=True)
+    answered(workshop, APPROVE).join()
+    last = workshop.resume(first.root, inline=False, once=True)
+
+    assert [one.outcome.exit_status for one in (first, again, last)] == [5, 5, 0]
+    assert first.outcome.reason == "waiting for review"
+    assert len(last.attempts("review")) == 1
+
+
+def test_a_failure_elsewhere_withdraws_the_question(workshop: Workshop) -> None:
+    """Nobody need answer what will not be used."""
+    steps = [human("review"), shell("b", "exit 1", "depends_on: []"), shell("c", OK, "depends_on: [review]")]
+
+    ran = workshop.run(recipe(*steps), inline=False)
+
+    assert ran.states == ["BLOCKED", "FAILED", "BLOCKED"]
+    assert [attempt.status for attempt in ran.attempts("review")] == ["CANCELLED"]
+
+
+def test_a_run_that_keeps_going_keeps_its_questions(workshop: Workshop) -> None:
+    """They do not depend on what failed."""
+    answered(workshop, APPROVE)
+    steps = [human("review"), shell("b", "exit 1", "depends_on: []")]
+
+    assert workshop.run(recipe(*steps), inline=False, fail_fast=False).states == ["COMPLETED", "FAILED"]
+
+
+def test_a_run_that_takes_too_long_withdraws_its_questions(workshop: Workshop) -> None:
+    """It is the run's time that is up."""
+    ran = workshop.run(recipe(human("review"), head="timeout: 0.3\n"), inline=False)
+
+    assert (ran.outcome.exit_status, [attempt.status for attempt in ran.attempts("review")]) == (124, ["TIMEOUT"])
+
+
+@pytest.mark.parametrize(
+    ("then", "states", "context"),
+    [
+        ("fail", ["FAILED"], {}),
+        ("reject", ["FAILED"], {}),
+        ("approve", ["COMPLETED"], {"review.response_v1": {"approved": True}}),
+    ],
+)
+def test_silence_has_a_meaning(workshop: Workshop, then: str, states: list[str], context: dict[str, object]) -> None:
+    """When the time to answer is over."""
+    ran = workshop.run(recipe(human("review", f"deadline: {{after: 0.2, then: {then}}}")), inline=False)
+
+    assert (ran.states, ran.outcome.context.to_dict()) == (states, context)
+
+
+def test_a_key_that_nobody_wired_begins_no_run(workshop: Workshop) -> None:
+    """The place is that of the step's key."""
+    problems = workshop.refused(recipe(human("review", "operator_key: human.committee")))
+
+    assert problems == ["r.yaml:2:72: error[MS214]: there is no operator 'human.committee' where nobody wired anything"]
+
+
+@pytest.fixture(name="question")
+def _question(tmp_path: Path) -> Question:
+    question = Question(
+        folder=tmp_path / "q",
+        task_id="review",
+        attempt_id="a1",
+        instructions="?",
+        schema={"type": "object", "properties": {"n": {"type": "integer"}}},
+    )
+    ask(question)
+    return question
+
+
+@pytest.mark.parametrize(
+    ("content", "waits_for"),
+    [
+        (b"", "it is not, or not yet, one whole JSON document"),
+        (b'{"status": "COMPLETED", "data": {', "it is not, or not yet, one whole JSON document"),
+        (b'{"status": "COMPLETED", "status": "FAILED"}', "it is not, or not yet, one whole JSON document"),
+        (b"[" * 100_000, "it is not, or not yet, one whole JSON document"),
+        (b'{"status": "COMPLETED", "data": NaN}', "it is not, or not yet, one whole JSON document"),
+        (b"\xff\xfe{}", "it is not, or not yet, one whole JSON document"),
+        (b"[]", "expected a JSON object"),
+        (b"{}", "expected the status COMPLETED or FAILED, got None"),
+        (b'{"status": "completed"}', "expected the status COMPLETED or FAILED, got 'completed'"),
+        (b'{"status": "COMPLETED", "approve": true}', "unknown key 'approve'"),
+        (b'{"status": "COMPLETED", "task_id": "other"}', "it answers another question: task_id is 'other'"),
+        (b'{"status": "COMPLETED", "attempt_id": "a0"}', "it answers another question: attempt_id is 'a0'"),
+        (b'{"status": "COMPLETED", "data": {"n": "x"}}', "data.n: 'x' is not of type 'integer'"),
+        (b" " * 2_000_000, "it has 2000000 bytes, more than 1048576"),
+    ],
+    ids=lambda value: str(value[:20]) if isinstance(value, bytes) else None,
+)
+def test_C8_F42_what_is_no_answer_is_waited_out(question: Question, content: bytes, waits_for: str) -> None:  # noqa: N802  rows of the fault matrix
+    """It may be half written; whoever wrote it sees why it does not count."""
+    (question.folder / "response.json").write_bytes(content)
+
+    assert answer(question, "2026") == Answer(waits_for=f"response.json: {waits_for}")
+
+
+def test_a_byte_order_mark_is_no_fault(question: Question) -> None:
+    """Some editors write one."""
+    (question.folder / "response.json").write_bytes(b"\xef\xbb\xbf" + json.dumps(APPROVE).encode())
+
+    assert answer(question, "2026").status == COMPLETED
+
+
+def link(path: Path) -> None:
+    """Make a link to an answer elsewhere."""
+    target = path.with_name("elsewhere.json")
+    target.write_text(json.dumps(APPROVE))
+    path.symlink_to(target)
+
+
+def hard_link(path: Path) -> None:
+    """Make another name of an answer elsewhere."""
+    target = path.with_name("elsewhere.json")
+    target.write_text(json.dumps(APPROVE))
+    path.hardlink_to(target)
+
+
+@pytest.mark.parametrize("make", [link, hard_link, os.mkfifo, os.mkdir])
+def test_C8_only_a_file_of_its_own_is_an_answer(question: Question, make: Callable[[Path], None]) -> None:  # noqa: N802  see above
+    """No link, pipe or folder is followed, waited for or read."""
+    make(question.folder / "response.json")
+
+    came = answer(question, "2026")
+    assert came.status == ""
+    assert came.waits_for
+
+
+@pytest.fixture(name="committee")
+def _committee(tmp_path: Path) -> Question:
+    question = Question(folder=tmp_path / "q", task_id="t", attempt_id="a", instructions="?", approvals=2)
+    ask(question)
+    return question
+
+
+def test_one_user_is_one_approval(committee: Question) -> None:
+    """However many files there are."""
+    for name in ("a", "b"):
+        (committee.folder / "responses" / f"{name}.json").write_text(json.dumps(APPROVE))
+
+    assert answer(committee, "2026").waits_for == "1 of 2 approvals"
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can give a file to somebody else")
+def test_as_many_users_as_asked_approve(committee: Question) -> None:
+    """All of them are named."""
+    for uid in (12_345, 12_346):
+        path = committee.folder / "responses" / f"{uid}.json"
+        path.write_text(json.dumps(APPROVE))
+        os.chown(path, uid, uid)
+
+    came = answer(committee, "2026")
+    assert (came.status, [response.by for response in came.responses]) == (COMPLETED, ["12345", "12346"])
+
+
+def test_one_rejection_ends_the_question(committee: Question) -> None:
+    """Whoever approved before."""
+    (committee.folder / "responses" / "a.json").write_text(json.dumps(REJECT))
+
+    assert (answer(committee, "2026").status, answer(committee, "2026").error) == (FAILED, "too hot")
+
+
+@pytest.mark.parametrize(
+    ("changes", "waits_for"),
+    [
+        ({"approvers": ("ada", "bob")}, "may not answer; asked are: ada, bob"),
+        (
+            {"separation_of_duty": True, "asked_by": current_user()},
+            "has started the run, and somebody else must answer",
+        ),
+    ],
+)
+def test_H1_H3_only_those_who_are_asked_may_answer(tmp_path: Path, changes: dict[str, object], waits_for: str) -> None:  # noqa: N802  see above
+    """Who owns the file has written it, whatever name stands in it."""
+    question = Question(folder=tmp_path / "q", task_id="t", attempt_id="a", instructions="?", **changes)  # type: ignore[arg-type]
+    ask(question)
+    (question.folder / "response.json").write_text(json.dumps({**APPROVE, "by": "ada"}))
+
+    assert answer(question, "2026").waits_for == f"response.json: {current_user()} {waits_for}"
+
+
+def test_a_question_is_shown_to_people(workshop: Workshop) -> None:
+    """With the command that answers it."""
+    notes = Notes()
+    first: Ran = workshop.run(recipe(human("review")), inline=False, once=True, reporter=notes)
+
+    waiting = [one for one in notes.told if type(one).__name__ == "TaskWaiting"]
+    assert [getattr(one, "todo", "") for one in waiting] == [
+        f"answer with: matterstack respond {first.root.name} review"
+    ]
