@@ -79,7 +79,7 @@ def plainly_fits(value: object, schema: Any) -> bool:  # noqa: ANN401  a part of
 
     jsonschema is asked about all others, and what is wrong: loading it takes longer than all else that is checked.
     """
-    if _is_open(value) and isinstance(value, str):
+    if is_open(value) and isinstance(value, str):
         return True
     if not isinstance(schema, dict) or not schema.keys() <= _PLAIN:
         return False
@@ -136,7 +136,7 @@ def _misfits(
                 place = loaded.place(step.name, "args" if step.args else "module", of_key=bool(step.args))
                 todo = f"add it to 'args': {_described(file, missing)}"
                 yield Problem(CODE, f"{file.class_name} needs the param {missing!r}", place, todo)
-        elif error.validator in _ABOUT_KEYS or not _is_open(error.instance):
+        elif error.validator in _ABOUT_KEYS or not is_open(error.instance):
             path = tuple(error.absolute_path)
             message = f"{file.class_name}: {'.'.join(map(str, path))}: {error.message}"
             yield Problem(
@@ -203,9 +203,9 @@ def _named(types: frozenset[str]) -> str:
     return " or ".join(sorted(types))
 
 
-def _is_open(value: object) -> bool:
+def is_open(value: object) -> bool:
     """Tell whether an expression is in a value, so that only a run knows what it is."""
     if isinstance(value, str):
         return _OPENING in value
     parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return any(_is_open(part) for part in parts)
+    return any(is_open(part) for part in parts)

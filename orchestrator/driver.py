@@ -595,7 +595,8 @@ class Driver:
             planned.step, running.attempt_index, exit_code=planned.rules.exit_code
         )
         stdout = "" if planned.free_stdout else envelope.line()
-        done = Done(attempt_id=attempt_id, exit_code=exit_code, stdout=stdout, changes=changes)
+        stderr = envelope.reason if planned.free_stdout else ""
+        done = Done(attempt_id=attempt_id, exit_code=exit_code, stdout=stdout, stderr=stderr, changes=changes)
         self._close(done, given=frozenset(stub.outputs), outcome="stubbed")
 
     def _take_over(self, task: Task, seen: Context, params: JsonValue, key: CacheKey) -> bool:
@@ -776,8 +777,8 @@ class Driver:
     def _masked(self, done: Done) -> Done:
         return dataclasses.replace(
             done,
-            stdout=self._masker.mask(done.stdout),
-            stderr=self._masker.mask(done.stderr),
+            stdout=self._masker.mask_output(done.stdout),
+            stderr=self._masker.mask_output(done.stderr),
             changes=self._without_secrets(done.changes),
         )
 
@@ -919,6 +920,7 @@ def _ending(
         retry_in_sec=None if at is None else max(0.0, at - monotonic()),
         allowed=running.task.planned.node.allow_failure,
         stderr=done.stderr if problem else "",
+        began=verdict is not None,
         problem=problem,
     )
 

@@ -433,9 +433,18 @@ class Board:
             self._admit(position)
 
     def _fail(self, position: int, state: TaskState) -> None:
-        if state is TaskState.FAILED:
+        if state is TaskState.FAILED and not self._is_allowed_above(position):
             self._failed.append(position)
         self._pass_on(position)
+
+    def _is_allowed_above(self, position: int) -> bool:
+        """Tell whether the failure of a step is one of a used recipe that may fail: it counts there alone."""
+        parent = self._nodes[position].parent
+        while parent is not None:
+            if self._nodes[parent].allow_failure and not self._nodes[position].allow_failure:
+                return True
+            position, parent = parent, self._nodes[parent].parent
+        return False
 
     def _pass_on(self, first: int) -> None:
         """Give up what needs a task that has not succeeded, and release what waits for its end alone."""

@@ -35,15 +35,16 @@ def fan_out(fan: Fan, scope: Scope) -> Iterator[tuple[str, JsonValue]]:
     Raises `ExpressionError` where there is no list, or where two items would have one id.
     """
     items = _combinations(fan.matrix, scope) if fan.matrix is not None else _items("foreach", fan.foreach, scope)
-    seen: set[str] = set()
+    seen: dict[str, JsonValue] = {}
     for item in items:
         name = _shortened(_matrix_id(item) if fan.matrix is not None else item_id(item))
         if name in seen:
+            what = "matrix" if fan.matrix is not None else "foreach"
             raise ExpressionError(
-                f"two items of {'matrix' if fan.matrix is not None else 'foreach'} have the id {name!r}",
+                f"two items of {what} have the id {name!r}: {dumps(seen[name])[:40]} and {dumps(item)[:40]}",
                 hint="items are named by their value, or by their 'id' or 'name'; make these differ",
             )
-        seen.add(name)
+        seen[name] = item
         yield name, item
 
 

@@ -21,7 +21,7 @@ from typing import Any
 from orchestrator.caching import CacheRule
 from orchestrator.catalog import Project, ScriptletFile, find_module, find_recipe, find_script, read_project
 from orchestrator.checks import SuccessRules
-from orchestrator.declared import unfit
+from orchestrator.declared import is_open, unfit
 from orchestrator.errors import (
     ExpressionError,
     InvalidFileError,
@@ -335,6 +335,9 @@ def _unfit_args(loaded: LoadedRecipe, step: RecipeStep, used: LoadedRecipe) -> I
         if name not in inputs:
             place = loaded.place(step.name, "args", name, of_key=True)
             yield Problem("MS209", f"{step.uses} has no input {name!r}", place, did_you_mean(name, inputs))
+        elif not is_open(step.args[name]) and (complaint := inputs[name].complaint(step.args[name])):
+            place = loaded.place(step.name, "args", name)
+            yield Problem("MS209", f"input {name!r} of {step.uses}: {complaint}", place, inputs[name].description)
     for name, entry in inputs.items():
         if entry.required and name not in step.args:
             place = loaded.place(step.name, "uses")
@@ -355,8 +358,13 @@ def recipes_of(source: Source, folder: Path) -> Iterator[Recipe]:
 
 
 def settle_vars(loaded: LoadedRecipe, inputs: dict[str, JsonValue]) -> dict[str, JsonValue]:
-    """Evaluate the expressions in ``vars``, which see the inputs and the environment, or raise with all that fail."""
-    scope = Scope(names={"inputs": inputs, "env": dict(os.environ)})
+    """Evaluate the expressions in ``vars``, which see the inputs and the environment, or raise with all that fail.
+
+    A variable that a secret comes from is no part of the environment: a constant may stand in arguments.
+    """
+    withheld = {secret.env for secret in loaded.recipe.secrets.values()}
+    env: dict[str, JsonValue] = {name: value for name, value in os.environ.items() if name not in withheld}
+    scope = Scope(names={"inputs": inputs, "env": env})
     settled: dict[str, JsonValue] = {}
     problems: list[Problem] = []
     for name, value in loaded.recipe.vars.items():

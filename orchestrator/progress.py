@@ -74,6 +74,7 @@ class TaskEnded:
     stubbed: bool = False
     stderr: str = ""
     problem: Problem | None = None
+    began: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,10 +95,14 @@ class RunSettled:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunLeftBehind:
-    """Another run is begun although one of the workspace has not ended; ``status`` is its state, or why it has none."""
+    """Another run is begun although one of the workspace has not ended; ``status`` is its state, or why it has none.
+
+    One that ``is_driven`` was started in the same way, and somebody drives it.
+    """
 
     run_id: str
     status: str
+    is_driven: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

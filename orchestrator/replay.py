@@ -88,7 +88,7 @@ def replay(run_root: Path, task_id: str, attempt_index: int | None = None) -> Re
     return Replay(
         attempt=scene.attempt,
         verdict=masked(verdict, scene.masker.mask),
-        stderr=scene.masker.mask(done.stderr),
+        stderr=scene.masker.mask_output(done.stderr),
         duration_sec=done.duration_sec,
         then=scene.then,
     )

@@ -140,9 +140,9 @@ def run(request: RunRequest) -> Outcome:
     if not request.fresh and (waiting := _interrupted_run(workspaces / slug, started_with)):
         try:
             return resume_run(waiting, request.options)
-        except RunLockedError:
-            pass  # that run is being driven: what was asked for is another one
-    if not request.fresh:
+        except RunLockedError:  # that run is being driven: what was asked for is another one
+            request.options.reporter.tell(RunLeftBehind(run_id=waiting.name, status="", is_driven=True))
+    elif not request.fresh:
         _tell_of_unfinished(workspaces / slug, request.options.reporter)
     place = RunPlace(workspaces=workspaces, slug=slug, run_id=new_run_id())
     _refuse_network(place.root, allowed=request.allow_network_fs)
@@ -171,7 +171,8 @@ def retry_run(run_root: Path, options: DriveOptions | None = None) -> Outcome:
     run_root, options = run_root.absolute(), options or DriveOptions()
     with reading(run_root) as database:
         names = [row.task_id for row in read_tasks(database) if row.status in (TaskState.FAILED, TaskState.BLOCKED)]
-    if not names:
+        has_failed = read_run(database).status is RunState.FAILED  # it may have by its outputs, or by its rounds
+    if not (names or has_failed):
         raise UsageError(f"nothing failed in run {run_root.name}", hint="see 'matterstack status'")
     return _go_on(run_root, options, Again(task_ids=tuple(names), reason="retry"))
 

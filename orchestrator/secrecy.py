@@ -18,6 +18,11 @@ from orchestrator.files import private_files
 from orchestrator.recipe.model import Secret
 
 MASK = "***"
+_CUT_BEFORE = re.compile(r"\[… [0-9]+ bytes cut …\]\n")
+_CUT_AFTER = re.compile(r"\n\[… [0-9]+ bytes cut …\]\Z")
+# Programs that encode end their lines after 20 characters at the least, with an end that JSON may have escaped.
+_SHORTEST_LINE = 19
+_LINE_END = r"(?:\r?\n|\\n)?"
 MIN_LENGTH = 8
 CODE = "MS211"
 # Words of eight letters or more that stand for a secret where nobody has set one, or in records as they are.
@@ -128,7 +133,8 @@ class Masker:
 
     def __init__(self, secrets: Iterable[str]) -> None:
         variants = sorted({text for value in secrets for text in _variants(value)}, key=len, reverse=True)
-        self._pattern = re.compile("|".join(map(re.escape, variants)), re.IGNORECASE) if variants else None
+        self._pattern = re.compile("|".join(map(_wrapped, variants)), re.IGNORECASE) if variants else None
+        self._longest = max(map(len, variants), default=0) * 2
 
     @property
     def is_needed(self) -> bool:
@@ -139,6 +145,16 @@ class Masker:
         """Give the text with ``***`` in the place of every secret."""
         return text if self._pattern is None else self._pattern.sub(MASK, text)
 
+    def mask_output(self, text: str) -> str:
+        """Mask what a program wrote, of which the beginning or the end may be cut off, and with it part of a secret."""
+        if self._pattern is None:
+            return text
+        if cut := _CUT_BEFORE.match(text):
+            text = f"{cut[0]}{text[cut.end() + self._longest :]}"
+        if cut := _CUT_AFTER.search(text):
+            text = f"{text[: max(0, cut.start() - self._longest)]}{cut[0]}"
+        return self.mask(text)
+
     def finds(self, text: str) -> bool:
         """Tell whether a secret is in the text."""
         return self._pattern is not None and self._pattern.search(text) is not None
@@ -146,6 +162,13 @@ class Masker:
     def places(self, text: str) -> list[int]:
         """Give where secrets begin in the text."""
         return [] if self._pattern is None else [match.start() for match in self._pattern.finditer(text)]
+
+
+def _wrapped(variant: str) -> str:
+    """Give the pattern of a variant; one that is longer than a line may be is found also over several lines."""
+    if len(variant) <= _SHORTEST_LINE:
+        return re.escape(variant)
+    return _LINE_END.join(map(re.escape, variant))
 
 
 def _variants(value: str) -> Iterator[str]:

@@ -6,7 +6,7 @@ import dataclasses
 import resource
 import signal
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.context import Change, Context
 from orchestrator.driver import Driver, Ending, Means
 from orchestrator.engine import Board
-from orchestrator.errors import StoreError, UsageError
+from orchestrator.errors import RunLockedError, StoreError, UsageError
 from orchestrator.files import replace_file, sweep_temporaries
 from orchestrator.frames import nodes_of
 from orchestrator.invoke import happen
@@ -29,7 +29,7 @@ from orchestrator.recall import recall, withheld
 from orchestrator.reuse import Reuse
 from orchestrator.secrecy import HandedOn, Masker, handing_on, read_secrets
 from orchestrator.sources import Source
-from orchestrator.states import ENDED_TASKS, AttemptState, RunState, TaskState
+from orchestrator.states import ENDED_RUNS, ENDED_TASKS, AttemptState, RunState, TaskState
 from orchestrator.store.audit import history_fault
 from orchestrator.store.cache import ResultCache
 from orchestrator.store.contexts import read_context
@@ -236,6 +236,11 @@ def _driven(
 
 def _take_over(database: Database, plan: Plan, options: DriveOptions, again: Again | None) -> None:
     """Refuse records and a wiring that do not hold before anything is changed, then settle what is open."""
+    run = read_run(database)
+    if run.status in ENDED_RUNS and again is None:
+        raise RunLockedError(
+            f"run {run.run_id} was brought to its end by another runner", hint="see 'matterstack status'"
+        )
     _check_history(database)
     asked = options.asked
     params = {"wiring": options.wiring, "provenance": asked.provenance(), "force": asked.force_override}
@@ -298,7 +303,8 @@ def _do_again(database: Database, plan: Plan, again: Again) -> None:
     rows = read_tasks(database)
     chosen = {row.position for row in rows if row.task_id in again.task_ids}
     if again.recursive:
-        chosen |= _dependents(plan, {_step_of(rows[position]) for position in chosen})
+        chosen |= _dependents_beside(plan, rows, chosen)
+        chosen |= _dependents(plan, {_step_of(rows, position) for position in chosen})
     if again.with_items:
         chosen |= {row.position for row in rows if row.parent in chosen}
     fanned = {row.parent for row in rows if row.parent is not None}
@@ -312,8 +318,65 @@ def _do_again(database: Database, plan: Plan, again: Again) -> None:
     )
 
 
-def _step_of(row: TaskRow) -> int:
-    return row.position if row.parent is None else row.parent
+def _step_of(rows: tuple[TaskRow, ...], position: int) -> int:
+    """Give the position of the step of the recipe that a task belongs to, however deep it lies, in the first round."""
+    while (parent := rows[position].parent) is not None:
+        position = parent
+    return next(row.position for row in rows if row.parent is None and row.task_id == rows[position].step)
+
+
+def _dependents_beside(plan: Plan, rows: tuple[TaskRow, ...], chosen: set[int]) -> set[int]:
+    """Give the steps that depend on some of these within the same used recipe or round, and all of later rounds."""
+    lists: dict[int | None, list[TaskRow]] = {}
+    for of, phase, row in _lists(plan, rows):
+        if phase is Phase.STEPS:
+            lists.setdefault(of, []).append(row)
+    found: set[int] = set()
+    for of, steps in lists.items():
+        changed = {row.position for row in steps if row.position in chosen or _holds(rows, row.position, chosen)}
+        if changed and (of is not None or any(_round(row) > 1 for row in steps)):
+            found |= _after(_planned_steps(plan, rows, of), steps, changed)
+    return found if not found - chosen else found | _dependents_beside(plan, rows, chosen | found)
+
+
+def _after(planned: Sequence[PlannedTask], steps: list[TaskRow], changed: set[int]) -> set[int]:
+    """Give the tasks of one list of steps that come after changed ones: dependents in their round, and later rounds."""
+    places = {task.step: task.position for task in planned}
+    names = {task.position: task.step for task in planned}
+    waits = {task.step: {names[place] for place in task.node.after} for task in planned}
+    first = min(_round(row) for row in steps if row.position in changed)
+    stale = {row.step for row in steps if row.position in changed and _round(row) == first}
+    for step in sorted(places, key=places.__getitem__):
+        if waits[step] & stale:
+            stale.add(step)
+    return {row.position for row in steps if _round(row) > first or (_round(row) == first and row.step in stale)}
+
+
+def _planned_steps(plan: Plan, rows: tuple[TaskRow, ...], group: int | None) -> Sequence[PlannedTask]:
+    """Give the steps of the recipe, or of the one that a task uses."""
+    if group is None:
+        return plan.tasks
+    above = rows[group].parent
+    around = rows[above].parent if above is not None and rows[group].item_json is not None else above
+    using = next(task for task in _planned_steps(plan, rows, around) if task.step == rows[group].step)
+    return using.sub.tasks if using.sub else ()
+
+
+def _holds(rows: tuple[TaskRow, ...], group: int, chosen: set[int]) -> bool:
+    """Tell whether one of some tasks lies below a task."""
+    for position in chosen:
+        above = rows[position].parent
+        while above is not None:
+            if above == group:
+                return True
+            above = rows[above].parent
+    return False
+
+
+def _round(row: TaskRow) -> int:
+    """Give the round in which a step's task stands."""
+    _, _, number = row.task_id.rpartition("/")[2].partition("@")
+    return int(number) if number.isdecimal() else 1
 
 
 def _dependents(plan: Plan, steps: set[int]) -> set[int]:

@@ -41,7 +41,7 @@ def list_results(workspaces_dir: Path | None, as_json: bool) -> None:  # noqa: F
 @workspaces_option
 def remove(key: str | None, everything: bool, workspaces_dir: Path | None) -> None:  # noqa: FBT001  a flag
     """Forget the results whose key begins with KEY, so that their steps run again."""
-    if (key is None) != everything:
+    if (key is None) is not everything:
         raise UsageError("give a key, or --all", hint="see 'matterstack cache ls'")
     count = ResultCache(workspaces_root(workspaces_dir)).remove(key or "")
     click.echo(f"{count} result{'' if count == 1 else 's'} forgotten")
@@ -68,7 +68,7 @@ def explain(run: str, task: str, workspaces_dir: Path | None, as_json: bool) -> 
     if as_json:
         print_json({"run_id": run_id, "task": task, "earlier": earlier.run_id if earlier else None, "changed": changed})
     elif earlier is None:
-        click.echo("there was no earlier result")
+        click.echo("there was no earlier result, or a file that its step left had changed")
     else:
         click.echo("\n".join(changed) or f"nothing but its files had changed since run {earlier.run_id}")
 

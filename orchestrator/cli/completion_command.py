@@ -54,7 +54,7 @@ _matterstack() {
     esac
     case "${COMPREPLY[*]:-}" in */) compopt -o nospace 2>/dev/null ;; esac
 }
-complete -F _matterstack matterstack
+complete -F _matterstack matterstack ms
 """
 _ZSH = """\
 autoload -U +X compinit && compinit -u
@@ -81,6 +81,7 @@ function __matterstack_is
     test "$command" = "$argv[1]"
 end
 complete -c matterstack -f
+complete -c ms -w matterstack
 """
 
 

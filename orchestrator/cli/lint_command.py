@@ -6,6 +6,8 @@ import click
 
 from orchestrator.cli.output import print_json
 from orchestrator.cli.validate_command import problem_document
+from orchestrator.errors import CODES, UsageError
+from orchestrator.keys import did_you_mean
 from orchestrator.lint import advise
 
 _INVALID = 3
@@ -18,7 +20,9 @@ _INVALID = 3
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def command(recipes: tuple[str, ...], ignore: str, strict: bool, as_json: bool) -> int:  # noqa: FBT001  command-line flags
     """Look in recipes for what is probably not meant, or will be hard to read, trust or share."""
-    ignored = {code.strip() for code in ignore.split(",")}
+    ignored = {code.strip() for code in ignore.split(",") if code.strip()}
+    if strays := sorted(ignored - CODES.keys()):
+        raise UsageError(f"there is no code {strays[0]!r}", hint=did_you_mean(strays[0], CODES))
     found = [problem for recipe in recipes for problem in advise(recipe) if problem.code not in ignored]
     for problem in found:
         click.echo(str(problem).replace("error[", "warning[", 1), err=True)

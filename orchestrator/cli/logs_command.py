@@ -33,7 +33,7 @@ def command(
     follow: bool,  # noqa: FBT001  a command-line flag
     workspaces_dir: Path | None,
 ) -> None:
-    """Print what the attempts of RUN wrote, in the order in which they ended; of TASK alone, where it is given."""
+    """Print what the attempts of RUN wrote, in the order in which they ended; of TASK, or what it became, alone."""
     run_root = find_run(run, workspaces_root(workspaces_dir))
     _check_task(run_root, task)
     shown = 0
@@ -43,7 +43,7 @@ def command(
             for row, seq in iterate_ended_attempts(database, after=shown, task_id=task):
                 shown = seq
                 if attempt in (None, row.attempt_index):
-                    _show(row, with_name=task is None)
+                    _show(row, with_name=row.task_id != task)
         if not (follow and driven):
             return
         time.sleep(_LOOK_SEC)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
 
 from orchestrator.cli.options import workspaces_option
+from orchestrator.errors import UsageError
 from orchestrator.files import make_directory, replace_file
 from orchestrator.paths import find_run, workspaces_root
 from orchestrator.reports.junit import junit_xml
@@ -29,6 +31,13 @@ def command(run: str, kind: str, out: Path | None, workspaces_dir: Path | None) 
     """Write a report of RUN: a page for people, or JUnit XML for test servers; print its path."""
     run_root = find_run(run, workspaces_root(workspaces_dir))
     click.echo(write_report(run_root, kind, out))
+
+
+def check_target(path: Path) -> None:
+    """Refuse a path at which no report can be written, before the run that it is about."""
+    folder = next(one for one in path.absolute().parents if one.exists())
+    if path.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
+        raise UsageError(f"no report can be written at {path}", hint="name a file in a folder that you may write")
 
 
 def write_report(run_root: Path, kind: str, out: Path | None = None) -> Path:

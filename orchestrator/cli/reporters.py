@@ -58,6 +58,11 @@ class PlainReporter:
         elif isinstance(happening, LogMissing):
             self.write(f"warning: state.sqlite-wal of run {happening.run_id} was removed after its runner died")
             self.write("  = what it held is lost: steps whose end it recorded run again")
+        elif isinstance(happening, RunLeftBehind) and happening.is_driven:
+            self.write(
+                f"note: run {happening.run_id} was started in the same way, and is being driven; this is another"
+            )
+            self.write(f"  = look at it:  matterstack status {happening.run_id}")
         elif isinstance(happening, RunLeftBehind):
             self.write(f"note: run {happening.run_id} has not ended ({happening.status}) and was started differently")
             self.write(f"  = go on with it:  matterstack resume {happening.run_id}")
@@ -122,8 +127,10 @@ class PlainReporter:
     def _say_how_to_go_on(self, settled: RunSettled) -> None:
         if settled.paused_at:
             self.write(f"  = look at its values:  matterstack ctx get {settled.run_id}")
-        if first := next((failure.task_id for failure in self._failures if _counts(failure)), ""):
+        counted = [failure for failure in self._failures if _counts(failure)]
+        if first := next((failure.task_id for failure in counted if failure.began), ""):
             self.write(f"  = that step alone:  matterstack replay {settled.run_id} {shlex.quote(first)}")
+        if counted:
             self.write(f"  = what failed, again:  matterstack retry {settled.run_id}")
         for task_id in settled.waits_for:
             self.write(f"  = answer with:  matterstack respond {settled.run_id} {shlex.quote(task_id)}")

@@ -100,8 +100,11 @@ def print_outcome(outcome: Outcome, *, table: bool = False) -> None:
 
 
 def _run(recipe: str, options: dict[str, Any]) -> Outcome:
-    from orchestrator.cli.report_command import write_report  # noqa: PLC0415  most runs write no report
+    from orchestrator.cli.report_command import check_target, write_report  # noqa: PLC0415  most runs write no report
 
+    for kind in ("html", "junit"):
+        if options[kind]:
+            check_target(options[kind])
     initial = read_context(options["ctx_source"]) if options["ctx_source"] else Context()
     request = RunRequest(
         recipe=recipe,

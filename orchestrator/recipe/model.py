@@ -97,6 +97,15 @@ class Input(_Part):
         return ""
 
     @model_validator(mode="after")
+    def _bounds_mean_something(self) -> Self:
+        bounds = [name for name in ("minimum", "maximum") if getattr(self, name) is not None]
+        if bounds and self.type not in {"number", "integer"}:
+            raise fault("MS106", f"an input of type {self.type!r} has no {bounds[0]}", "leave it out", bounds[0])
+        if self.minimum is not None and self.maximum is not None and self.minimum > self.maximum:
+            raise fault("MS106", "no value is at least 'minimum' and at most 'maximum'", "exchange them", "maximum")
+        return self
+
+    @model_validator(mode="after")
     def _default_fits(self) -> Self:
         if not self.required and (complaint := self.complaint(self.default)):
             raise fault("MS209", f"the default does not fit: {complaint}", "", "default")

@@ -7,7 +7,7 @@ from xml.sax.saxutils import escape, quoteattr
 
 from orchestrator.jsonsafe import encode
 from orchestrator.reports.records import RunRecord, TaskRecord, plain
-from orchestrator.states import TaskState
+from orchestrator.states import RunState, TaskState
 
 _SKIPPED = frozenset({TaskState.SKIPPED, TaskState.BLOCKED, TaskState.PENDING, TaskState.CANCELLED})
 
@@ -18,11 +18,12 @@ def junit_xml(record: RunRecord) -> str:
     counts = Counter(task.row.status for task in tasks)
     spans = [task.span for task in tasks if task.span]
     took = max(end for _, end in spans) - min(begin for begin, _ in spans) if spans else 0.0
+    is_at_fault = run.status is RunState.FAILED and not counts[TaskState.FAILED]
     suite = {
         "name": run.recipe_name,
-        "tests": str(len(tasks)),
+        "tests": str(len(tasks) + is_at_fault),
         "failures": str(counts[TaskState.FAILED]),
-        "errors": "0",
+        "errors": str(int(is_at_fault)),
         "skipped": str(sum(counts[state] for state in _SKIPPED)),
         "time": f"{took:.3f}",
         "timestamp": run.created_at[:19],
@@ -40,9 +41,16 @@ def junit_xml(record: RunRecord) -> str:
         *(f"<property{_attributes({'name': name, 'value': value})}/>" for name, value in properties.items()),
         "</properties>",
         *(_case(run.recipe_name, task) for task in tasks),
+        *([_fault(run.recipe_name, run.status_reason)] if is_at_fault else []),
         "</testsuite></testsuites>",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _fault(suite: str, reason: str) -> str:
+    """Give the case of a run that failed although no step of it did: by its outputs, its rounds or its time."""
+    head = _attributes({"classname": suite, "name": "(the run)", "time": "0.000"})
+    return f"<testcase{head}><error{_attributes({'message': reason, 'type': 'run'})}/></testcase>"
 
 
 def _case(suite: str, task: TaskRecord) -> str:

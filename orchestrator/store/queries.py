@@ -160,12 +160,15 @@ def read_open_attempts(database: Database) -> tuple[AttemptRow, ...]:
 def iterate_ended_attempts(
     database: Database, *, after: int = 0, task_id: str | None = None
 ) -> Iterator[tuple[AttemptRow, int]]:
-    """Give the attempts that ended after an event, all or those of a task, in order, each with its event's number."""
+    """Give the attempts that ended after an event, in order, each with its event's number.
+
+    With ``task_id`` those of that task, and of the tasks that it became.
+    """
     rows = database.all(
         "SELECT task_attempts.seq, task_id, attempt_index FROM task_attempts JOIN tasks ON position = task_position"
-        " WHERE task_attempts.seq > ? AND task_attempts.ended_at IS NOT NULL AND (? IS NULL OR task_id = ?)"
-        " ORDER BY task_attempts.seq",
-        (after, task_id, task_id),
+        " WHERE task_attempts.seq > ?1 AND task_attempts.ended_at IS NOT NULL AND (?2 IS NULL OR task_id = ?2"
+        " OR substr(task_id, 1, length(?2) + 1) IN (?2 || '[', ?2 || '/')) ORDER BY task_attempts.seq",
+        (after, task_id),
     )
     for seq, name, index in rows:
         (attempt,) = _attempts(database, "WHERE task_id = ? AND attempt_index = ?", (name, index))

@@ -241,3 +241,50 @@ def test_a_step_that_became_another_kind_is_refused(workshop: Workshop) -> None:
 
     with pytest.raises(UsageError, match="'each' has begun and changed into another kind of step"):
         workshop.resume(root, accept_changes=True)
+
+
+COUNTED = 'echo "{\\"status\\": \\"ok\\", \\"outputs\\": {\\"a.v_v1\\": $(cat v.txt)}}"'
+
+
+def test_a_rerun_goes_on_within_a_used_recipe(workshop: Workshop) -> None:
+    """What depends on the task there runs again, and what depends on the step outside."""
+    workshop.write("v.txt", "2")
+    inner = recipe(
+        shell("a", COUNTED), shell("b", OK, "save: {b.v_v1: ctx.a.v_v1}"), head="outputs: {r_v1: ctx.b.v_v1}\n"
+    )
+    workshop.write("inner.yaml", inner)
+    after = shell("after", OK, "save: {after.v_v1: ctx.s.r_v1}")
+    ran = workshop.run(recipe("{name: s, type: recipe, uses: ./inner.yaml}", after), inline=False)
+    workshop.write("v.txt", "7")
+
+    again = Ran(outcome=rerun_task(ran.root, "s/a", recursive=True))
+
+    assert again.outcome.context.to_dict() == {"s.r_v1": 7, "after.v_v1": 7}
+    assert {name: row.attempt_count for name, row in again.tasks.items()} == {"s": 0, "after": 2, "s/a": 2, "s/b": 2}
+
+
+@pytest.mark.parametrize(
+    ("task", "counts"), [("h", [2, 2, 2, 2, 2, 2]), ("h@2", [1, 1, 2, 2, 2, 2]), ("c@3", [1, 1, 1, 1, 1, 2])]
+)
+def test_a_rerun_goes_on_in_later_rounds(workshop: Workshop, task: str, counts: list[int]) -> None:
+    """Each sees what those before it wrote."""
+    steps = [
+        shell("h", OK, "save: {h.v_v1: \"get(ctx, 'c.v_v1', 0) + 1\"}"),
+        shell("c", OK, "save: {c.v_v1: ctx.h.v_v1}"),
+    ]
+    ran = workshop.run(recipe(*steps, head="repeat: {until: ctx.c.v_v1 >= 3, max: 3}\n"), inline=False)
+
+    again = Ran(outcome=rerun_task(ran.root, task, recursive=True))
+
+    assert [row.attempt_count for row in again.tasks.values()] == counts
+
+
+def test_a_run_that_failed_by_its_outputs_goes_on(workshop: Workshop) -> None:
+    """No step of it failed."""
+    text = recipe(shell("a", OK), head="outputs: {x: ctx.a.n_v1}\n")
+    ran = workshop.run(text, inline=False)
+    assert (ran.outcome.exit_status, ran.states) == (1, ["COMPLETED"])
+
+    again = Ran(outcome=retry_run(ran.root))
+
+    assert (again.outcome.exit_status, again.tasks["a"].attempt_count) == (1, 1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote, quote_plus
@@ -277,3 +278,39 @@ def test_a_kept_result_depends_on_what_is_in_the_file(
         workshop.run(text, inline=False, fresh=True)
 
     assert (workshop.folder / "calls.txt").read_text() == "x\nx\n"
+
+
+def test_a_secret_that_was_torn_by_a_cut_is_not_kept(workshop: Workshop, token: str) -> None:
+    """Of a long output only the end is kept, which may begin within a secret."""
+    command = 'printf "%s" "$TOKEN" >&2; head -c 262130 /dev/zero | tr "\\0" x >&2; ' + OK
+    ran, _ = leaking(workshop, command)
+
+    kept = ran.attempts("a")[0].stderr
+    assert kept.startswith("[… ")
+    assert token[-8:] not in kept
+
+
+@pytest.mark.parametrize("width", [20, 60, 76])
+@pytest.mark.parametrize(
+    "encode",
+    [str, lambda text: base64.b64encode(text.encode()).decode(), lambda text: text.encode().hex()],
+    ids=["plain", "base64", "hexadecimal"],
+)
+def test_a_secret_over_several_lines_is_found(encode: Callable[[str], str], width: int) -> None:
+    """Programs that encode break their lines, and JSON escapes the ends of them."""
+    secret = "".join(f"{number:04x}" for number in range(0, 65_536, 1_637))
+    text = encode(secret)
+    lines = "\n".join(text[start : start + width] for start in range(0, len(text), width))
+
+    masker = Masker([secret])
+    assert re.fullmatch(r"<\*\*\*.{0,3}>", masker.mask(f"<{lines}>"))
+    assert re.fullmatch(r'"\*\*\*.{0,3}"', masker.mask(json.dumps(lines)))
+
+
+def test_constants_do_not_see_the_variable_of_a_secret(workshop: Workshop) -> None:
+    """They may stand in arguments, which everybody may read."""
+    head = f"vars: {{z: '${{{{ env.LAB_TOKEN }}}}'}}\n{HEAD}"
+
+    assert [
+        problem.code for problem in workshop.problems(recipe(shell("a", OK, "args: {x: '${{ vars.z }}'}"), head=head))
+    ] == ["MS306"]

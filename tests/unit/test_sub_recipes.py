@@ -379,3 +379,28 @@ def test_an_allowed_failure_inside_is_none(workshop: Workshop) -> None:
         "sub/z": "SKIPPED",
     }
     assert ran.outcome.status is RunState.COMPLETED
+
+
+@pytest.mark.parametrize(("keys", "state"), [("", "FAILED"), (", foreach: [1, 2]", "COMPLETED")])
+def test_a_used_recipe_may_fail(workshop: Workshop, keys: str, state: str) -> None:
+    """What fails in it counts there alone; the run goes on, and succeeds, as does a fan-out of which items may fail."""
+    workshop.write("bad.yaml", recipe(shell("bad", "exit 1")))
+    uses = f"{{name: s, type: recipe, uses: ./bad.yaml, allow_failure: true{keys}}}"
+
+    ran = workshop.run(recipe(uses, shell("after", OK)), inline=False)
+
+    assert (ran.outcome.exit_status, ran.tasks["s"].status, ran.tasks["after"].status) == (0, state, "COMPLETED")
+
+
+@pytest.mark.parametrize(("value", "count"), [("x", 1), ("3", 0), ("'${{ ctx.a.b_v1 }}'", 0)])
+def test_a_literal_argument_fits_the_input(workshop: Workshop, value: str, count: int) -> None:
+    """An expression fits whatever it is: only a run knows its value."""
+    workshop.write("used.yaml", recipe(shell("u", OK), head="inputs: {n: {type: integer}}\n"))
+    text = recipe(f"{{name: s, type: recipe, uses: ./used.yaml, args: {{n: {value}}}}}")
+
+    if count:
+        assert [one.message for one in workshop.problems(text)] == [
+            "input 'n' of ./used.yaml: expected integer, got 'x'"
+        ]
+    else:
+        assert len(workshop.plan(text).tasks) == 1

@@ -189,3 +189,23 @@ def test_a_run_writes_its_reports_at_its_end(call: Call, workshop: Workshop) -> 
     assert answer.status == 1
     assert "FAILED" in Path("page.html").read_text()
     assert 'failures="1"' in Path("j.xml").read_text()
+
+
+def test_junit_of_a_run_that_is_at_fault_itself_has_an_error(workshop: Workshop) -> None:
+    """No step failed, and a test server must not show it as good."""
+    ran = workshop.run(recipe(shell("a", 'echo \'{"status": "ok"}\''), head="outputs: {x: ctx.a.n_v1}\n"), inline=False)
+
+    suite = ET.fromstring(junit_xml(record_of(ran))).find("testsuite")  # noqa: S314  we wrote it
+    assert suite is not None
+    assert (suite.get("tests"), suite.get("failures"), suite.get("errors")) == ("2", "0", "1")
+
+
+@pytest.mark.parametrize("target", [".", "steps.py/x.xml"])
+def test_a_report_that_cannot_be_written_begins_no_run(call: Call, workshop: Workshop, target: str) -> None:
+    """It would be known only at the end."""
+    workshop.write("r.yaml", recipe(python("a")))
+
+    answer = call("run", "r.yaml", "--junit", target)
+
+    assert (answer.status, workshop.runs()) == (2, [])
+    assert answer.json["reason"] == f"no report can be written at {target}"

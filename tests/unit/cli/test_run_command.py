@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable
 
 import pytest
@@ -205,3 +208,28 @@ def test_the_same_command_goes_on(run: Call, workshop: Workshop) -> None:
     assert run(text).json["run_id"] != stopped.json["run_id"]
     assert run(text, "--new").status == 0
     assert len(workshop.runs()) == 3
+
+
+def test_a_run_that_somebody_drives_is_not_said_to_be_another(
+    call: Call, workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same command begins a second one beside it, and says so."""
+    monkeypatch.chdir(workshop.folder)
+    path = workshop.write(
+        "r.yaml", recipe(shell("a", "touch here; while ! test -f go; do sleep 0.05; done", "stdout: free"))
+    )
+    first = threading.Thread(
+        target=lambda: subprocess.run([sys.executable, "-m", "orchestrator", "run", str(path), "-q"], check=True)
+    )
+    first.start()
+    for _ in range(400):
+        if (workshop.folder / "here").exists():
+            break
+        time.sleep(0.05)
+    threading.Timer(1.0, (workshop.folder / "go").touch).start()
+
+    answer = call("run", str(path))
+    first.join()
+
+    assert answer.status == 0
+    assert "was started in the same way, and is being driven; this is another" in answer.stderr

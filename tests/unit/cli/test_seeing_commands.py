@@ -178,3 +178,10 @@ def test_two_contexts_can_be_compared(call: Call, written: str, workshop: Worksh
     ]
     assert call("ctx", "diff", written, other, "--json").json["n.x_v1"] == {"before": 2, "after": 5}
     assert json.loads(call("ctx", "diff", written, written, "--json").stdout) == {}
+
+
+def test_logs_of_a_fan_out_are_those_of_its_items(call: Call, workshop: Workshop) -> None:
+    """With their names."""
+    workshop.run(recipe(shell("a", LOUD, "foreach: [x, y]"), shell("ab", LOUD)), inline=False)
+
+    assert sorted(call("logs", "@last", "a").stdout.splitlines()) == ["a[x]: hello sh", "a[y]: hello sh"]

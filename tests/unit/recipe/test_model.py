@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import pytest
@@ -263,3 +264,16 @@ def test_every_step_comes_in_the_order_of_the_lists() -> None:
     names = [step.name for step in Recipe.model_validate(document).every_step()]
 
     assert names == ["steps", "on_failure", "finally"]
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ({"type": "string", "minimum": 3}, "an input of type 'string' has no minimum"),
+        ({"type": "integer", "minimum": 5, "maximum": 2}, "no value is at least 'minimum' and at most 'maximum'"),
+    ],
+)
+def test_bounds_of_an_input_mean_something(entry: dict[str, object], message: str) -> None:
+    """Else no value could be given."""
+    with pytest.raises(ValidationError, match=re.escape(message)):
+        Input.model_validate(entry)
