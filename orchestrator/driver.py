@@ -64,7 +64,6 @@ if TYPE_CHECKING:
 OPERATOR_KEY = "local.default"
 CACHED = "cached"
 STUB = "stub"
-_LOOKS_EVERY_SEC = 0.5
 METRICS_KEY = "_runner.step_metrics_v1"
 
 # Where below its step a failure is shown; the rest is shown at the step's name.
@@ -545,7 +544,8 @@ class Driver:
             self._pool.interrupt(fault, spare=last)
 
     def _patience(self) -> float | None:
-        looks_at = monotonic() + _LOOKS_EVERY_SEC if self._desk.attempts else None
+        looks_in = self._desk.patience_sec()
+        looks_at = None if looks_in is None else monotonic() + looks_in
         times = [at for at in (looks_at, self._wake_at, self._deadline, *self._limits.values()) if at is not None]
         return max(0.0, min(times) - monotonic()) if times else None
 

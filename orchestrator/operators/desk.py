@@ -17,6 +17,8 @@ from orchestrator.workers.calls import Done, HumanCall
 if TYPE_CHECKING:
     from orchestrator.wiring.reading import Wired
 
+_LOOKS_EVERY_SEC = 0.5
+
 
 class Desk:
     """The questions that wait for people, by attempt; ``operators`` says whom each operator key asks."""
@@ -55,6 +57,14 @@ class Desk:
         which = {"task_id": task_id, "attempt_id": attempt_id}
         happen("attempt.created", {"run_root": str(self._database.run_root), **which})
         self._questions[attempt_id] = question_of(self._database, task_id, attempt_id)
+
+    def patience_sec(self) -> float | None:
+        """Give how long to wait until the next look: until somebody may have answered, or a deadline; None for ever."""
+        if not self._questions:
+            return None
+        now = utc_now()
+        left = [seconds_between(now, one.deadline_at) for one in self._questions.values() if one.deadline_at]
+        return max(0.0, min(_LOOKS_EVERY_SEC, *left)) if left else _LOOKS_EVERY_SEC
 
     def answers(self) -> list[tuple[str, Answer]]:
         """Take the questions that were answered, or that nobody answered in time, with what came of them."""

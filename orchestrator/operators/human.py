@@ -15,7 +15,7 @@ from typing import Any
 
 from orchestrator.checks import mismatch
 from orchestrator.errors import NotJsonSafeError
-from orchestrator.files import make_directory, replace_file
+from orchestrator.files import make_directory, replace_file, sweep_temporaries
 from orchestrator.jsonsafe import JsonValue, dumps, loads
 
 INSTRUCTIONS = "instructions.md"
@@ -87,8 +87,11 @@ class NotYetError(Exception):
 
 
 def ask(question: Question) -> None:
-    """Put the question where people find it; what is there already is written again as it was."""
+    """Put the question where people find it, unless it is there: its manifest comes last."""
+    if (question.folder / MANIFEST).is_file():
+        return
     make_directory(question.folder)
+    sweep_temporaries(question.folder)  # nobody was asked yet, so nobody else writes here
     manifest = {
         "task_id": question.task_id,
         "attempt_id": question.attempt_id,
@@ -102,9 +105,9 @@ def ask(question: Question) -> None:
     }
     replace_file(question.folder / INSTRUCTIONS, question.instructions.encode("utf-8", "surrogatepass"), mode=0o644)
     replace_file(question.folder / SCHEMA, _json(dict(question.schema)), mode=0o644)
-    replace_file(question.folder / MANIFEST, _json(manifest), mode=0o644)
     if question.approvals > 1:
         make_directory(question.folder / RESPONSES)
+    replace_file(question.folder / MANIFEST, _json(manifest), mode=0o644)
 
 
 def answer(question: Question, now_utc: str) -> Answer:

@@ -24,6 +24,7 @@ _WANTED = {
     "outside": TaskState.COMPLETED,
     "flaky": TaskState.COMPLETED,
     "kept": TaskState.COMPLETED,
+    "asked": TaskState.COMPLETED,
     "never": TaskState.SKIPPED,
     "each": TaskState.COMPLETED,
     "last": TaskState.COMPLETED,
@@ -33,6 +34,8 @@ _WANTED = {
 }
 # The one whose result was kept by a run before: it has no effect of its own.
 _TAKEN_OVER = "kept"
+# The one that asks people: it is the same attempt, whoever drives the run.
+_ASKED = "asked"
 _TOLD_OK = re.compile(r"^ ok +\d+ (\S+)", re.MULTILINE)
 
 
@@ -164,7 +167,7 @@ def _effects(project: Project) -> dict[tuple[str, str], list[str]]:
 
 def _miscounted(records: Records, effects: dict[tuple[str, str], list[str]]) -> Iterator[str]:
     """Compare effects with attempts: one that ended had one effect, one that was lost had one at most."""
-    for task_id in records.tasks.keys() - {_TAKEN_OVER}:
+    for task_id in records.tasks.keys() - {_TAKEN_OVER, _ASKED}:
         tokens, attempts = effects.get((records.run_id, task_id), []), records.attempts_at(task_id)
         ended = sum(status is not AttemptState.LOST for status in attempts)
         if not ended <= len(tokens) <= len(attempts):
@@ -189,6 +192,10 @@ def _forgotten(old: Records, new: Records, told: tuple[str, ...]) -> Iterator[st
         yield "events were lost"
     yield from (f"{name} was told to be ok and is {old.tasks[name]}" for name in told if not _ended(old, name))
     for (task_id, index), status in old.attempts.items():
+        if task_id == _ASKED:
+            if new.attempts_at(_ASKED) != [AttemptState.COMPLETED]:
+                yield f"{_ASKED} was asked again: {new.attempts_at(_ASKED)}"
+            continue
         wanted = AttemptState.LOST if status is AttemptState.RUNNING else status
         if new.attempts.get((task_id, index)) is not wanted:
             yield f"attempt {index} at {task_id} was {status} and is {new.attempts.get((task_id, index))}"
