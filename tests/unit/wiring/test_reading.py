@@ -137,8 +137,8 @@ def test_a_likely_key_is_named() -> None:
     assert [problem.help for problem in caught.value.problems] == ["write 'hpc.dev'", "did you mean 'local'?"]
 
 
-def test_a_secret_is_refused_and_not_shown() -> None:
-    """E3: nobody writes one there, and who did finds it in no message."""
+def test_E3_a_secret_is_refused_and_not_shown() -> None:  # noqa: N802  a row of the fault matrix
+    """Nobody writes one there, and who did finds it in no message."""
     ssh = "ssh: { host: h, password: hunter2 }"
     text = f"operators:\n  hpc.a: {{ kind: hpc, backend: {{ type: slurm, workspace_root: /s, {ssh} }} }}\n"
     with pytest.raises(InvalidFileError) as caught:
