@@ -9,7 +9,8 @@ from orchestrator.jsonsafe import encode
 from orchestrator.reports.records import RunRecord, TaskRecord, plain
 from orchestrator.states import RunState, TaskState
 
-_SKIPPED = frozenset({TaskState.SKIPPED, TaskState.BLOCKED, TaskState.PENDING, TaskState.CANCELLED})
+# All that has neither succeeded nor failed, also what has not ended.
+_SKIPPED = frozenset(TaskState) - {TaskState.COMPLETED, TaskState.FAILED}
 
 
 def junit_xml(record: RunRecord) -> str:

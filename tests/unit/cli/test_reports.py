@@ -209,3 +209,12 @@ def test_a_report_that_cannot_be_written_begins_no_run(call: Call, workshop: Wor
 
     assert (answer.status, workshop.runs()) == (2, [])
     assert answer.json["reason"] == f"no report can be written at {target}"
+
+
+def test_junit_does_not_count_what_has_not_ended_as_good(workshop: Workshop) -> None:
+    """A question that waits is neither."""
+    ran = workshop.run(recipe("{name: q, type: human, instructions: Is it so?}"), inline=False, once=True)
+
+    suite = ET.fromstring(junit_xml(record_of(ran))).find("testsuite")  # noqa: S314  we wrote it
+    assert suite is not None
+    assert (suite.get("tests"), suite.get("skipped")) == ("1", "1")
