@@ -179,6 +179,8 @@ class Driver:
             settled = self._tick()
             if stop := self._stop():
                 return stop
+            if self._stopping and settled is None and not self._running and self._wake_at is None:
+                return Ending(status=RunState.PENDING)  # what is left waits for people
             if settled is not None:
                 return self._ending(settled)
             self._wait()

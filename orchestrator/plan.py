@@ -506,7 +506,7 @@ def _node(
         locks=() if own is None or is_group else (*(() if is_shared else (LANE,)), *own.locks),
         phase=phase,
         is_group=is_group,
-        is_external=is_external and not is_group,
+        is_external=is_external,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,19 @@ import click
 
 from orchestrator.cli.options import json_option, open_run_for_reading, workspaces_option
 from orchestrator.cli.output import harmless, print_json
+from orchestrator.clock import utc_now
 from orchestrator.errors import NotJsonSafeError, UsageError
 from orchestrator.jsonsafe import JsonValue, loads
-from orchestrator.operators.human import COMPLETED, FAILED, NotYetError, Question, check_response, current_user, respond
+from orchestrator.operators.human import (
+    COMPLETED,
+    FAILED,
+    NotYetError,
+    Question,
+    check_response,
+    current_user,
+    given,
+    respond,
+)
 from orchestrator.operators.questions import open_question, open_questions
 
 
@@ -44,9 +55,15 @@ def command(
         _list(open_questions(database), database.run_root.name, as_json=as_json)
         return 0
     question = open_question(database, task)
-    if not (approve or reject or data):
+    if not (approve or reject or data is not None):
         _show(question, as_json=as_json)
         return 0
+    if earlier := given(question):
+        raise UsageError(
+            f"{task} was answered by {earlier.by} already", hint="the run takes that answer when it goes on"
+        )
+    if question.deadline_at and utc_now() >= question.deadline_at:
+        raise UsageError(f"{task} was to be answered by {question.deadline_at}", hint="go on with the run")
     document = _document(approve=approve, reject=reject, data=data, reason=reason)
     try:
         check_response(question, document, current_user())
@@ -62,10 +79,12 @@ def command(
 
 
 def _document(*, approve: bool, reject: bool, data: str | None, reason: str) -> dict[str, JsonValue]:
-    given = _data(data) if data else {}
-    if (approve or reject) and isinstance(given, dict):
-        given = {"approved": approve, **({"note": reason} if reason and approve else {}), **given}
-    document: dict[str, JsonValue] = {"status": FAILED if reject else COMPLETED, "data": given}
+    said = _data(data) if data is not None else {}
+    if (approve or reject) and isinstance(said, dict):
+        if said.get("approved", approve) is not approve:
+            raise UsageError("--data says otherwise than the option", hint="leave 'approved' out of the data")
+        said = {"approved": approve, **({"note": reason} if reason and approve else {}), **said}
+    document: dict[str, JsonValue] = {"status": FAILED if reject else COMPLETED, "data": said}
     if reject:
         document["error"] = f"rejected by {current_user()}{f': {reason}' if reason else ''}"
     return document
@@ -85,10 +104,12 @@ def _list(questions: list[Question], run_id: str, *, as_json: bool) -> None:
         print_json([_described(question) for question in questions])
         return
     for question in questions:
+        if given(question):
+            click.echo(f"{question.task_id}: answered; the run takes it when it goes on")
+            continue
         first = question.instructions.strip().split("\n")[0]
-        click.echo(
-            harmless(f"{question.task_id}: {first}\n  = matterstack respond {run_id} {question.task_id} --approve")
-        )
+        command = f"matterstack respond {run_id} {shlex.quote(question.task_id)} --approve"
+        click.echo(harmless(f"{question.task_id}: {first}\n  = {command}"))
     if not questions:
         click.echo("nothing waits for an answer", err=True)
 

@@ -145,6 +145,8 @@ def read_response(question: Question, path: Path) -> Response:
     raw, owner, changed_at = _read(path)
     document = _document(raw)
     check_response(question, document, owner)
+    if question.deadline_at and changed_at > question.deadline_at:
+        raise NotYetError("it came after the deadline")
     error = document.get("error", "")
     return Response(
         status=document["status"],
@@ -174,13 +176,25 @@ def check_response(question: Question, document: Mapping[str, Any], owner: str) 
         raise NotYetError(problem)
 
 
+def given(question: Question) -> Response | None:
+    """Give the answer that this user, or for one approval anybody, has given already."""
+    try:
+        return read_response(question, _own_path(question))
+    except NotYetError:
+        return None
+
+
 def respond(question: Question, document: Mapping[str, JsonValue]) -> Path:
     """Write the response of this user; the file appears whole."""
-    path = question.folder / RESPONSE
-    if question.approvals > 1:
-        path = question.folder / RESPONSES / f"{current_user()}.json"
+    path = _own_path(question)
     replace_file(path, _json(dict(document)), mode=0o644)
     return path
+
+
+def _own_path(question: Question) -> Path:
+    if question.approvals == 1:
+        return question.folder / RESPONSE
+    return question.folder / RESPONSES / f"{current_user()}.json"
 
 
 def current_user() -> str:

@@ -81,14 +81,21 @@ def _read(source: WiringSource, path: Path) -> Resolved:
 
 
 def _existing(path: Path, named_by: str) -> Path:
-    if not path.exists():
+    try:
+        is_there = path.exists()
+    except OSError:
+        is_there = False
+    if not is_there:
         raise UsageError(f"{named_by}: {path} does not exist", hint="check the path; nothing else is tried instead")
     return path
 
 
 def _check_owner(path: Path) -> None:
     """Refuse a file that is found, not named, and that others could have put there: it says which programs run."""
-    found = path.stat()
+    try:
+        found = path.stat()
+    except OSError as error:
+        raise UsageError(f"{path} leads nowhere", hint="remove the link, or mend it") from error
     if found.st_uid not in {os.getuid(), 0} or found.st_mode & stat.S_IWOTH:
         hint = f"look at it, then chmod o-w {path}, or name it with --operators-config"
         raise InfrastructureError(f"{path} belongs to somebody else, or everybody may write it", hint=hint)
@@ -122,7 +129,7 @@ def _generated(source: WiringSource, path: Path, cluster: object) -> Resolved:
     """Write operators.yaml for a cluster that an older file describes, beside what is built in."""
     backend: Mapping[str, object] = cluster if isinstance(cluster, dict) else {}
     backend = {"type": "slurm", **backend}
-    if backend["type"] not in PROFILES:
+    if not isinstance(backend["type"], str) or backend["type"] not in PROFILES:
         raise UsageError(f"{path}: there is no backend {backend['type']!r}", hint=did_you_mean("", PROFILES))
     operators = {
         "local.default": {"kind": "local", "backend": {"type": "local"}},

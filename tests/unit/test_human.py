@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -320,3 +322,37 @@ def test_a_question_is_shown_to_people(workshop: Workshop) -> None:
     assert [getattr(one, "todo", "") for one in waiting] == [
         f"answer with: matterstack respond {first.root.name} review"
     ]
+
+
+def test_an_answer_after_the_deadline_does_not_count(tmp_path: Path) -> None:
+    """Silence has its meaning, also where nobody drove the run meanwhile."""
+    question = Question(
+        folder=tmp_path / "q", task_id="t", attempt_id="a", instructions="?", deadline_at="2020-01-01T00:00:00.000000Z"
+    )
+    ask(question)
+    (question.folder / "response.json").write_text(json.dumps(APPROVE))
+
+    assert answer(question, "2026-01-01T00:00:00.000000Z").status == FAILED
+
+
+def test_all_items_are_asked_at_once(workshop: Workshop) -> None:
+    """However few steps may run here."""
+    ran = workshop.run(recipe(human("q", "foreach: [a, b, c]")), inline=False, jobs=1, once=True)
+
+    assert [row.status for name, row in ran.tasks.items() if name != "q"] == ["WAITING_EXTERNAL"] * 3
+
+
+def test_a_run_that_is_told_to_end_waits_for_nobody(workshop: Workshop) -> None:
+    """Not even for the question with which its recipe ends."""
+    workshop.write("r.yaml", recipe(shell("s", "touch here; sleep 20"), head=f"finally:\n- {human('bye')}\n"))
+    command = [sys.executable, "-m", "orchestrator", "run", "r.yaml", "-q"]
+    process = subprocess.Popen(command, cwd=workshop.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    for _ in range(400):
+        if (workshop.folder / "here").exists():
+            break
+        time.sleep(0.05)
+    process.terminate()
+
+    process.communicate(timeout=20)
+
+    assert process.returncode == 143

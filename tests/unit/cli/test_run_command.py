@@ -233,3 +233,39 @@ def test_a_run_that_somebody_drives_is_not_said_to_be_another(
 
     assert answer.status == 0
     assert "was started in the same way, and is being driven; this is another" in answer.stderr
+
+
+ASKING = "{name: q, type: human, instructions: Is it so?}"
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (("--approve", "--reject"), "--approve and --reject are both given"),
+        (("--approve", "--data", '{"approved": false}'), "--data says otherwise than the option"),
+        (("--data", ""), "--data: "),
+        (("--data", "{"), "--data: "),
+    ],
+)
+def test_an_answer_that_makes_no_sense_is_refused(
+    call: Call, workshop: Workshop, words: tuple[str, ...], reason: str
+) -> None:
+    """Nothing is written."""
+    ran = workshop.run(recipe(ASKING), inline=False, once=True)
+
+    answer = call("respond", "@last", "q", *words)
+
+    assert (answer.status, reason in answer.stderr) == (2, True)
+    assert list(ran.root.rglob("response.json")) == []
+
+
+def test_a_question_is_answered_once(call: Call, workshop: Workshop) -> None:
+    """A second answer would undo the first without a word."""
+    workshop.run(recipe(ASKING), inline=False, once=True)
+
+    first = call("respond", "@last", "q", "--reject", "--reason", "no")
+    second = call("respond", "@last", "q", "--approve")
+    listed = call("respond", "@last")
+
+    assert (first.status, second.status, "was answered by" in second.stderr) == (0, 2, True)
+    assert listed.stdout == "q: answered; the run takes it when it goes on\n"

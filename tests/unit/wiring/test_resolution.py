@@ -145,3 +145,28 @@ def test_a_file_of_somebody_else_is_refused(site: Path) -> None:
 
     with pytest.raises(InfrastructureError, match="belongs to somebody else"):
         resolve_wiring(site / "w", WiringOptions())
+
+
+def test_a_default_that_leads_nowhere_is_an_error(site: Path) -> None:
+    """It is there, and says nothing."""
+    (site / "w" / "operators.yaml").symlink_to("/nonexistent")
+
+    with pytest.raises(UsageError, match="leads nowhere"):
+        resolve_wiring(site / "w", WiringOptions())
+
+
+@pytest.mark.parametrize("cluster", ["type: [slurm]", "type: { a: 1 }"])
+def test_a_cluster_of_no_kind_is_an_error(site: Path, cluster: str) -> None:
+    """Whatever stands there."""
+    (site / "hpc.yaml").write_text(f"{cluster}\nworkspace_root: /s\n")
+
+    with pytest.raises(UsageError, match="there is no backend"):
+        resolve_wiring(site / "w", WiringOptions(hpc_config=Path("hpc.yaml")))
+
+
+def test_a_name_that_is_too_long_is_an_error(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No file can have it."""
+    monkeypatch.setenv(VARIABLE, "x" * 300)
+
+    with pytest.raises(UsageError, match="does not exist"):
+        resolve_wiring(site / "w", WiringOptions())
