@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.catalog import ScriptletFile
 from orchestrator.errors import Place, Problem
+from orchestrator.expressions import has_expression
 from orchestrator.keys import did_you_mean
 from orchestrator.recipe.load import LoadedRecipe
 from orchestrator.recipe.model import PythonStep
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 CODE = "MS213"
 
-_OPENING = "${{"
 _CONTEXT_VALUE = re.compile(r"\s*\$\{\{\s*ctx\.([A-Za-z_][\w.]*)\s*\}\}\s*")
 _TYPES = {"integer": "number"}
 # What `plainly_fits` understands; the first three say nothing of a value.
@@ -79,7 +79,7 @@ def plainly_fits(value: object, schema: Any) -> bool:  # noqa: ANN401  a part of
 
     jsonschema is asked about all others, and what is wrong: loading it takes longer than all else that is checked.
     """
-    if is_open(value) and isinstance(value, str):
+    if isinstance(value, str) and has_expression(value):
         return True
     if not isinstance(schema, dict) or not schema.keys() <= _PLAIN:
         return False
@@ -206,6 +206,6 @@ def _named(types: frozenset[str]) -> str:
 def is_open(value: object) -> bool:
     """Tell whether an expression is in a value, so that only a run knows what it is."""
     if isinstance(value, str):
-        return _OPENING in value
+        return has_expression(value)
     parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
     return any(is_open(part) for part in parts)

@@ -177,17 +177,16 @@ class Driver:
         self._adopt()
         while True:
             settled = self._tick()
-            if stop := self._stop():
-                return stop
-            if self._stopping and settled is None and not self._running and self._wake_at is None:
-                return Ending(status=RunState.PENDING)  # what is left waits for people
+            if left := self._left(settled):
+                return left
             if settled is not None:
                 return self._ending(settled)
             self._wait()
 
-    def _stop(self) -> Ending | None:
-        """Give the end of a drive that leaves its run unsettled: it was killed, paused, or waits for people alone."""
-        if self._stopping is signal.SIGKILL and not self._running:
+    def _left(self, settled: RunState | None) -> Ending | None:
+        """Give the end of a drive that leaves its run unsettled: it was stopped, paused, or waits for people alone."""
+        is_idle = settled is None and self._wake_at is None
+        if self._stopping and not self._running and (is_idle or self._stopping is signal.SIGKILL):
             return Ending(status=RunState.PENDING)
         if self._once:
             self._ended += self._answers()

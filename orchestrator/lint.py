@@ -11,7 +11,7 @@ from typing import Any
 
 from orchestrator.catalog import ScriptletFile
 from orchestrator.errors import MatterStackError, Place, Problem
-from orchestrator.expressions import Read, Scope, reads, resolve
+from orchestrator.expressions import Read, Scope, has_expression, reads, resolve
 from orchestrator.inputs import settle_inputs
 from orchestrator.jsonsafe import JsonValue
 from orchestrator.keys import did_you_mean
@@ -239,7 +239,7 @@ def _open_secrets(view: _View) -> Iterator[Problem]:
     for step in view.recipe.every_step():
         for group in ("env", "args"):
             for name, value in getattr(step, group, {}).items():
-                if isinstance(value, str) and value and "${{" not in value and _TELLS_SECRET.search(name):
+                if isinstance(value, str) and value and not has_expression(value) and _TELLS_SECRET.search(name):
                     place = view.place(step, group, name)
                     todo = "declare it under 'secrets', and hand it over by 'env'"
                     yield Problem("MS708", f"{group}.{name} looks like a secret, and is written here", place, todo)

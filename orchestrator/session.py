@@ -23,12 +23,12 @@ from orchestrator.invoke import happen
 from orchestrator.jsonsafe import JsonValue, dumps
 from orchestrator.nodes import Phase
 from orchestrator.operators.desk import Desk
+from orchestrator.operators.questions import asks_people
 from orchestrator.plan import Plan, PlannedTask
 from orchestrator.progress import LogMissing, Reporter, RunBegun, RunSettled, Silence
 from orchestrator.recall import recall, withheld
 from orchestrator.reuse import Reuse
 from orchestrator.secrecy import HandedOn, Masker, handing_on, read_secrets
-from orchestrator.sources import Source
 from orchestrator.states import ENDED_RUNS, ENDED_TASKS, AttemptState, RunState, TaskState
 from orchestrator.store.audit import history_fault
 from orchestrator.store.cache import ResultCache
@@ -53,7 +53,6 @@ from orchestrator.store.runs import (
     set_run_state,
 )
 from orchestrator.store.wirings import read_kept
-from orchestrator.wiring.keys import kind_of
 from orchestrator.wiring.options import WiringOptions
 from orchestrator.wiring.snapshot import FOLDER
 from orchestrator.workers.pool import WorkerPool
@@ -252,11 +251,11 @@ def _operators(plan: Plan, database: Database) -> Mapping[str, Wired]:
     """Give what operator keys mean in this run; nothing where no step is routed."""
     if not plan.operator_keys:
         return {}
-    from orchestrator.wiring.reading import built_in, read_wiring  # noqa: PLC0415  slow, and few runs ask people
+    from orchestrator.wiring.reading import built_in  # noqa: PLC0415  slow, and few runs ask people
+    from orchestrator.wiring.resolution import resolved_from  # noqa: PLC0415  as above
 
     kept = read_kept(database)
-    wiring = read_wiring(Source.from_text(FOLDER, kept.text)) if kept else built_in()
-    return wiring.operators
+    return (resolved_from(kept).wiring if kept else built_in()).operators
 
 
 def _leave_no_core() -> None:
@@ -284,7 +283,7 @@ def _check_history(database: Database) -> None:
 def _settle_earlier(database: Database, plan: Plan, again: Again | None, *, accept_changes: bool) -> None:
     """Refuse or take over changed steps, and give back the tasks of attempts that never ended."""
     _take_over_changes(database, plan, accept_changes=accept_changes)
-    orphans = [row for row in read_open_attempts(database) if kind_of(row.operator_key or "") != "human"]
+    orphans = [row for row in read_open_attempts(database) if not asks_people(row)]
     with database.transaction():
         if read_run(database).status is not RunState.PENDING or orphans:
             append_event(database, "run.resumed", {"orphans": [orphan.attempt_id for orphan in orphans]})

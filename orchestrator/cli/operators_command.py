@@ -10,12 +10,11 @@ import click
 from orchestrator.cli.options import json_option, read_wiring_options, wiring_options, workspaces_option
 from orchestrator.cli.output import print_json, print_table
 from orchestrator.paths import find_run, workspaces_root
-from orchestrator.sources import Source
 from orchestrator.store.database import reading
 from orchestrator.store.wirings import read_kept
 from orchestrator.wiring.model import HumanOperator
-from orchestrator.wiring.reading import Wired, read_wiring
-from orchestrator.wiring.resolution import Resolved, WiringSource, resolve_wiring
+from orchestrator.wiring.reading import Wired
+from orchestrator.wiring.resolution import Resolved, resolve_wiring, resolved_from
 
 HEADERS = ["operator_key", "kind", "backend", "max_concurrent"]
 
@@ -60,7 +59,4 @@ def _row(wired: Wired) -> tuple[str, str, str, int | None]:
 def _kept(run_root: Path) -> Resolved | None:
     with reading(run_root) as database:
         kept = read_kept(database)
-    if kept is None:
-        return None
-    wiring = read_wiring(Source.from_text("operators_snapshot/operators.yaml", kept.text))
-    return Resolved(source=WiringSource.RUN_PERSISTED, wiring=wiring, path=Path(kept.resolved_path))
+    return resolved_from(kept) if kept else None

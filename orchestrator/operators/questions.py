@@ -18,18 +18,22 @@ def attempt_folder(run_root: Path, task_id: str, attempt_id: str) -> Path:
     return run_root / "tasks" / task_id / "attempts" / attempt_id
 
 
+def asks_people(row: AttemptRow) -> bool:
+    """Tell whether an attempt is a question."""
+    return kind_of(row.operator_key or "") == "human"
+
+
 def question_of(database: Database, task_id: str, attempt_id: str) -> Question:
     """Give what is asked in an attempt; raise `UsageError` for one that there is not, or that asks nobody."""
     rows = [row for row in read_attempts(database, task_id) if row.attempt_id == attempt_id]
-    if not rows or kind_of(rows[0].operator_key or "") != "human":
+    if not rows or not asks_people(rows[0]):
         raise UsageError(f"attempt {attempt_id} of {task_id} asks nobody", hint="see 'matterstack attempts'")
     return _question(database, rows[0])
 
 
 def open_questions(database: Database) -> list[Question]:
     """Give the questions that wait for an answer."""
-    rows = [row for row in read_open_attempts(database) if kind_of(row.operator_key or "") == "human"]
-    return [_question(database, row) for row in rows]
+    return [_question(database, row) for row in read_open_attempts(database) if asks_people(row)]
 
 
 def open_question(database: Database, task_id: str) -> Question:

@@ -15,6 +15,7 @@ from orchestrator.errors import InfrastructureError, InvalidFileError, Problem, 
 from orchestrator.keys import did_you_mean
 from orchestrator.sources import Source, read_source
 from orchestrator.strict_yaml import parse
+from orchestrator.wiring.kept import KeptWiring
 from orchestrator.wiring.model import PROFILES
 from orchestrator.wiring.options import FILE_NAME, VARIABLE, WiringOptions
 from orchestrator.wiring.reading import Wiring, built_in, read_wiring
@@ -51,6 +52,13 @@ def resolve_wiring(workspace: Path, options: WiringOptions, persisted: Resolved 
     else could have written.
     """
     return next(_candidates(workspace, options, persisted))
+
+
+def resolved_from(kept: KeptWiring) -> Resolved:
+    """Give the wiring that a run has kept."""
+    wiring = read_wiring(Source.from_text("operators_snapshot/operators.yaml", kept.text))
+    path = Path(kept.resolved_path) if kept.resolved_path else None
+    return Resolved(source=WiringSource.RUN_PERSISTED, wiring=wiring, path=path)
 
 
 def _candidates(workspace: Path, options: WiringOptions, persisted: Resolved | None) -> Iterator[Resolved]:

@@ -12,11 +12,10 @@ if not __package__:
 from orchestrator import BaseScriptlet, Context
 from orchestrator.scriptlet import Outputs, Params
 from orchestrator.sources import Source
-from orchestrator.store.database import FILE_NAME, open_database
+from orchestrator.store.database import reading
 from orchestrator.store.wirings import read_kept
 from orchestrator.wiring.options import WiringOptions
-from orchestrator.wiring.reading import read_wiring
-from orchestrator.wiring.resolution import Resolved, WiringSource, resolve_wiring
+from orchestrator.wiring.resolution import Resolved, resolve_wiring, resolved_from
 
 
 class ResolveWiring(BaseScriptlet):
@@ -62,17 +61,9 @@ def _persisted(run_root: str | None) -> Resolved | None:
     """Give the wiring that a run has kept."""
     if run_root is None:
         return None
-    database = open_database(Path(run_root) / FILE_NAME, readonly=True)
-    try:
+    with reading(Path(run_root)) as database:
         kept = read_kept(database)
-    finally:
-        database.close()
-    if kept is None:
-        return None
-    wiring = read_wiring(Source.from_text("operators_snapshot/operators.yaml", kept.text))
-    return Resolved(
-        source=WiringSource.RUN_PERSISTED, wiring=wiring, path=Path(kept.resolved_path) if kept.resolved_path else None
-    )
+    return resolved_from(kept) if kept else None
 
 
 if __name__ == "__main__":
