@@ -102,6 +102,17 @@ def find_script(project: Project, script: str) -> ScriptletFile:
     return ScriptletFile(path=path, sha256=file_sha256(path))
 
 
+def find_file(project: Project, name: str) -> Path:
+    """Find a file that a step is given, relative to the recipe, then to the project's root; errors as above."""
+    candidates = [project.recipe_folder / name, project.root / name]
+    path = next((path for path in candidates if path.is_file()), None)
+    if path is None:
+        hint = f"{_looked_in(candidates)}; a text that is no path is written as {{content: …}}"
+        raise ScriptletError(f"file {name!r} is not there", hint=hint, code="MS206")
+    _check_below(path, [project.recipe_folder, project.root], name)
+    return path
+
+
 def find_recipe(project: Project, uses: str) -> Path:
     """Find a recipe that another one uses, given relative to that; errors as in `find_module`."""
     path = project.recipe_folder / uses

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import shlex
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
@@ -18,6 +20,7 @@ from orchestrator.catalog import check_unchanged
 from orchestrator.clock import monotonic
 from orchestrator.context import Change, Context
 from orchestrator.engine import Board, Due
+from orchestrator.errands import Errands
 from orchestrator.errors import (
     ExpressionError,
     InvalidFileError,
@@ -29,22 +32,25 @@ from orchestrator.errors import (
 )
 from orchestrator.expressions import Scope, evaluate, evaluate_condition, resolve
 from orchestrator.fanning import fan_out
+from orchestrator.files import replace_file
 from orchestrator.frames import Frame, Secrets, Task, add_to_merge, frame_outputs, nodes_of, root_task, sub_frame
 from orchestrator.inputs import settle_inputs
 from orchestrator.invoke import happen
 from orchestrator.jsonsafe import JsonValue, dumps
 from orchestrator.merge import Conflict
 from orchestrator.nodes import Phase
-from orchestrator.operators.desk import Desk
-from orchestrator.outcomes import INTERRUPTED, Failing, Verdict, judge_done, masked, refused
+from orchestrator.operators.assignments import Sighting
+from orchestrator.operators.crew import Crew
+from orchestrator.outcomes import INTERRUPTED, Failing, Verdict, judge_done, masked, refused, rehearsed
 from orchestrator.plan import Plan, PlannedTask
 from orchestrator.progress import Reporter, TaskEnded, TasksAdded, TaskStarted, TaskWaiting
 from orchestrator.reuse import Reuse
 from orchestrator.secrecy import CODE as SECRET_CODE
 from orchestrator.secrecy import Masker
 from orchestrator.states import AttemptState, RunState, TaskState
+from orchestrator.store.attempts import attempt_path
 from orchestrator.store.database import Database
-from orchestrator.store.queries import read_metrics, read_open_attempts
+from orchestrator.store.queries import read_attempt, read_metrics, read_open_attempts
 from orchestrator.store.runs import (
     ROUND_KEY,
     add_round,
@@ -54,21 +60,28 @@ from orchestrator.store.runs import (
     set_task_states,
     use_recipe,
 )
-from orchestrator.workers.calls import Call, Done, HumanCall, PythonCall
+from orchestrator.workers.calls import Call, CommandCall, Done, PythonCall
 from orchestrator.workers.inline import run_inline
 from orchestrator.workers.pool import WorkerPool
 
 if TYPE_CHECKING:
     from orchestrator.stubs import Stub, Stubs
+    from orchestrator.wiring.reading import Wired
 
 OPERATOR_KEY = "local.default"
 CACHED = "cached"
 STUB = "stub"
+# So often a task whose attempts were lost, by no fault of its own, is attempted again.
+MAX_LOST = 5
+LOST_DELAY_SEC = 1.0
 METRICS_KEY = "_runner.step_metrics_v1"
 
+_LOOKS_EVERY_SEC = 0.2
+# What of an operator's answer tells of the files that an attempt left.
+_COLLECTED = frozenset({"artifacts", "rejected_entries", "missing"})
 # Where below its step a failure is shown; the rest is shown at the step's name.
 _PLACES = {
-    **{key: (key,) for key in ("when", "args", "env", "foreach", "matrix", "save", "cache", "uses")},
+    **{key: (key,) for key in ("when", "args", "env", "foreach", "matrix", "save", "cache", "uses", "files", "fetch")},
     **{rule: ("success", rule) for rule in ("ctx_has_keys", "files_exist", "json_schema", "expect")},
 }
 
@@ -100,18 +113,20 @@ class Means:
     masker: Masker
     reporter: Reporter
     inline: bool
-    desk: Desk
+    crew: Crew
+    operators: Mapping[str, Wired]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Running:
-    """An attempt on its way, with what it sees of the context."""
+    """An attempt on its way, with what it sees of the context; one that an operator has works in its own folder."""
 
     task: Task
     attempt_index: int
     seen: Context
     key: CacheKey | None = None
     is_stubbed: bool = False
+    folder: Path | None = None
 
 
 class Driver:
@@ -141,13 +156,14 @@ class Driver:
         self._root = root
         self._means = means
         self._pool = means.pool
-        self._desk = means.desk
+        self._errands = Errands(database, means.crew)
         self._reporter = means.reporter
         self._reuse = means.reuse
         self._masker = means.masker
         self._frames = {task.parent: task.frame for task in tasks if task.parent is not None and task.item is None}
         self._running: dict[str, _Running] = {}
         self._ended: list[Done] = []
+        self._lost: dict[int, int] = {}
         self._news: list[Callable[[], None]] = []
         self._wake_at: float | None = None
         self._stopping: signal.Signals | None = None
@@ -189,9 +205,9 @@ class Driver:
         if self._stopping and not self._running and (is_idle or self._stopping is signal.SIGKILL):
             return Ending(status=RunState.PENDING)
         if self._once:
-            self._ended += self._answers()
+            self._ended += self._errands.look(self._running)
         if self._once and self._only_waits():
-            waits_for = self._desk.tasks
+            waits_for = tuple(one.task_id for one in self._errands.assignments.values())
             self._set_aside()
             return Ending(status=RunState.PENDING, step=waits_for[0], is_pause=True, waits_for=waits_for)
         if self._paused_at and not self._running:
@@ -238,6 +254,8 @@ class Driver:
         if self._stopping or self._paused_at:
             self._set_aside()
         with self._database.transaction():
+            for sighting in self._errands.take_news():
+                self._note(sighting)
             ended, self._ended = self._ended, []
             for done in ended:
                 self._close(done)
@@ -245,8 +263,9 @@ class Driver:
         self._tell()
         for call in calls:
             self._run(call)
+        self._errands.hand_over()
         if self._board.is_stopping:
-            self._withdraw(INTERRUPTED, lambda task: task.closes is Phase.STEPS and task.part is Phase.STEPS)
+            self._cancel(INTERRUPTED, _is_needless_question)
         return settled
 
     def _start_due(self, calls: list[Call]) -> RunState | None:
@@ -495,14 +514,14 @@ class Driver:
 
     def _wait(self) -> None:
         """Wait until there is something to record or to start."""
-        while not self._ended:
+        while not (self._ended or self._errands.has_news):
             if not self._running and self._wake_at is None and not self._stopping:
                 message = "nothing runs and nothing is due, but the run has not settled"
                 raise AssertionError(message)
             self._interrupt()
             is_over = self._end_overdue()
             self._ended += self._pool.wait(0.0 if is_over or self._ended else self._patience())
-            self._ended += self._answers()
+            self._ended += self._errands.look(self._running)
             is_due = self._wake_at is not None and monotonic() >= self._wake_at
             if self._stopping or self._expired or is_over or is_due:
                 return
@@ -516,7 +535,7 @@ class Driver:
                 task = self._tasks[group]
                 self._given_up[group] = f"{task.task_id} took more than {_limit_sec(task):g} seconds"
                 self._board.stop_below(group, self._given_up[group])
-                self._withdraw(f"timeout of {task.task_id}", self._is_overdue)
+                self._cancel(f"timeout of {task.task_id}", self._is_overdue)
                 spare = {key for key, running in self._running.items() if not self._is_overdue(running.task)}
                 self._pool.interrupt(f"timeout of {task.task_id}", spare=spare)
         return bool(over)
@@ -541,12 +560,11 @@ class Driver:
             fault = INTERRUPTED if self._stopping else "timeout of the whole run"
             phase = Phase.FINALLY if self._stopping else Phase.ON_FAILURE
             last = {key for key, running in self._running.items() if running.task.part >= phase}
-            self._withdraw(fault, lambda task: task.part < phase)
+            self._cancel(fault, lambda task: task.part < phase)
             self._pool.interrupt(fault, spare=last)
 
     def _patience(self) -> float | None:
-        looks_in = self._desk.patience_sec()
-        looks_at = None if looks_in is None else monotonic() + looks_in
+        looks_at = monotonic() + _LOOKS_EVERY_SEC if self._once and self._errands.assignments else None
         times = [at for at in (looks_at, self._wake_at, self._deadline, *self._limits.values()) if at is not None]
         return max(0.0, min(times) - monotonic()) if times else None
 
@@ -566,6 +584,8 @@ class Driver:
             env = resolve(planned.env, scope)
             key = "cache"
             depends = self._reuse.key(planned, scope, params, env) if task.part is Phase.STEPS else None
+            key = "files"
+            work = self._work(task, scope, seen, environment_of(env)) if planned.away else None
         except (ExpressionError, ScriptletError) as error:
             self._refuse(task, error, key, seen)
             return None
@@ -574,10 +594,12 @@ class Driver:
             return None
         if depends and self._take_over(task, seen, params, depends):
             return None
-        if isinstance(planned.target, HumanCall):
-            params = {**params, **self._desk.asked(planned.target)}  # type: ignore[dict-item]
-        attempt_id = self._open_attempt(task, params, seen, depends, _operator_key(planned))
+        attempt_id = self._open_attempt(task, params, seen, depends, _operator_key(planned), work)
         environment = environment_of(env)
+        if work is not None or not isinstance(planned.target, PythonCall | CommandCall):
+            index = self._running[attempt_id].attempt_index
+            self._errands.prepare(read_attempt(self._database, task.position, index), environment)
+            return None
         return Call(
             attempt_id=attempt_id,
             step=planned.step,
@@ -606,7 +628,7 @@ class Driver:
         if found is None:
             return False
         done = Done(attempt_id="", exit_code=task.planned.rules.exit_code, stdout=found.stdout, changes=found.writes)
-        verdict = self._judge(task, seen, done)
+        verdict = self._judge(_Running(task=task, attempt_index=0, seen=seen), done)
         if verdict.status is not AttemptState.COMPLETED:
             return False
         done = dataclasses.replace(done, attempt_id=self._open_attempt(task, params, seen))
@@ -627,6 +649,7 @@ class Driver:
         seen: Context,
         key: CacheKey | None = None,
         operator_key: str = OPERATOR_KEY,
+        work: Mapping[str, Any] | None = None,
     ) -> str:
         outputs = happen(
             "task.ready",
@@ -635,12 +658,18 @@ class Driver:
                 "task_id": task.task_id,
                 "params": params,
                 "operator_key": operator_key,
+                **({} if work is None else {"work": work}),
             },
         )
         attempt_id: str = outputs["_attempt.opened_v1"]["attempt_id"]
         index: int = outputs["_attempt.opened_v1"]["attempt_index"]
         self._running[attempt_id] = _Running(
-            task=task, attempt_index=index, seen=seen, key=key, is_stubbed=operator_key == STUB
+            task=task,
+            attempt_index=index,
+            seen=seen,
+            key=key,
+            is_stubbed=operator_key == STUB,
+            folder=None if work is None else self._database.run_root / attempt_path(task.task_id, attempt_id),
         )
         self._board.started(task.position)
         started = TaskStarted(position=self._place_of(task), task_id=task.task_id, attempt_index=index)
@@ -651,9 +680,6 @@ class Driver:
         """Run a call now, in this process, or hand it to a worker."""
         running = self._running[call.attempt_id]
         planned = running.task.planned
-        if isinstance(call.target, HumanCall):
-            self._ask(call.attempt_id, running.task)
-            return
         is_inline = self._means.inline if not planned.isolation else planned.isolation == "inline"
         if not is_inline or planned.needs_process or not isinstance(call.target, PythonCall):
             self._pool.start(call)
@@ -667,46 +693,79 @@ class Driver:
         finally:
             self._in_step = False
 
+    def _work(self, task: Task, scope: Scope, seen: Context, env: Mapping[str, str]) -> dict[str, Any]:
+        """Give what the operator of a step has to know."""
+        from orchestrator.operators.orders import Surroundings, work_of  # noqa: PLC0415  slow, and few runs need it
+
+        away = task.planned.away
+        if away is None:
+            return {}
+        around = Surroundings(
+            run_root=self._database.run_root,
+            project=task.frame.project,
+            scope=scope,
+            seen=seen,
+            env=env,
+            failures=self._board.failures(task.position),
+            is_secret=self._masker.finds,
+        )
+        return work_of(task.planned, away, self._means.operators[away.operator_key], around)
+
     def _adopt(self) -> None:
-        """Take over the questions that an earlier runner asked, or was about to ask."""
+        """Take over the attempts that operators have, or were about to get, from an earlier runner."""
         positions = {task.task_id: task.position for task in self._tasks}
         for row in read_open_attempts(self._database):
             task = self._tasks[positions[row.task_id]]
             merged = task.merged()
             task.frame.context.apply(merged.shared)
             seen = task.frame.context.fork_hiding(merged.hidden)
-            self._running[row.attempt_id] = _Running(task=task, attempt_index=row.attempt_index, seen=seen)
-            self._board.started(task.position)
-            self._ask(row.attempt_id, task)
+            folder = self._database.run_root / str(row.relative_path)
+            self._running[row.attempt_id] = _Running(
+                task=task, attempt_index=row.attempt_index, seen=seen, folder=folder
+            )
+            self._board.adopted(task.position)
+            self._errands.adopt(row, environment_of(resolve(task.planned.env, task.scope(seen))))
 
-    def _ask(self, attempt_id: str, task: Task) -> None:
-        """Put a question where people find it."""
-        self._desk.ask(attempt_id, task.task_id)
-        todo = f"answer with: matterstack respond {self._database.run_root.name} {shlex.quote(task.task_id)}"
-        self._reporter.tell(TaskWaiting(position=self._place_of(task), task_id=task.task_id, todo=todo))
+    def _note(self, sighting: Sighting) -> None:
+        """Record where an attempt stands that an operator has."""
+        running = self._running[sighting.attempt_id]
+        if sighting.state is AttemptState.FAILED_INIT:
+            self._not_begun(running, sighting)
+            return
+        self._errands.record(running.task.task_id, sighting)
+        if sighting.state is AttemptState.WAITING_EXTERNAL:
+            self._tell_of_waiting(running.task, sighting)
 
-    def _answers(self) -> list[Done]:
-        """Give what came of the questions that have been answered, or that nobody answered in time."""
-        return [
-            self._desk.done(attempt_id, came, self._running[attempt_id].task.planned.step)
-            for attempt_id, came in self._desk.answers()
-        ]
+    def _tell_of_waiting(self, task: Task, sighting: Sighting) -> None:
+        todo = sighting.note or "waits for a result in the attempt's directory"
+        if task.planned.kind == "human":
+            todo = f"answer with: matterstack respond {self._database.run_root.name} {shlex.quote(task.task_id)}"
+        waiting = TaskWaiting(position=self._place_of(task), task_id=task.task_id, todo=todo)
+        self._news.append(lambda: self._reporter.tell(waiting))
 
-    def _withdraw(self, fault: str, is_needless: Callable[[Task], bool]) -> None:
-        """Close questions that nobody need answer any more."""
-        needless = [one for one in self._desk.attempts if is_needless(self._running[one].task)]
-        self._ended += self._desk.withdraw(needless, fault)
+    def _not_begun(self, running: _Running, sighting: Sighting) -> None:
+        """Record an attempt that an operator could not begin."""
+        failing = Failing(code="MS601", reason=sighting.note, rule="operator")
+        at = self._board.retry_at(running.task.position, "error", monotonic())
+        state = TaskState.FAILED if at is None else TaskState.PENDING
+        done = Done(attempt_id=sighting.attempt_id, exit_code=None)
+        self._conclude(done, sighting.state, state, outcome="not begun", failing=failing, at=at)
+
+    def _cancel(self, fault: str, is_needless: Callable[[Task], bool]) -> None:
+        """Ask operators to end attempts that nobody needs any more."""
+        self._errands.cancel(fault, lambda attempt_id: is_needless(self._running[attempt_id].task))
 
     def _set_aside(self) -> None:
-        """Let questions stay open for the next runner."""
-        for attempt_id in self._desk.attempts:
+        """Let attempts that operators have go on for the next runner."""
+        for attempt_id in [*self._errands.assignments]:
             self._board.set_aside(self._running.pop(attempt_id).task.position)
-        self._desk.leave()
+        self._errands.leave()
 
     def _only_waits(self) -> bool:
-        """Tell whether nothing is under way but questions."""
+        """Tell whether nothing is under way but what operators have."""
         is_due = self._wake_at is not None and self._wake_at <= monotonic()
-        return bool(self._running) and self._running.keys() == self._desk.attempts and not (is_due or self._ended)
+        is_busy = is_due or bool(self._ended) or self._errands.has_news
+        return bool(self._running) and self._running.keys() == self._errands.assignments.keys() and not is_busy
 
     def _skip(self, task: Task, reason: str) -> None:
         set_task_states(self._database, [task.task_id], TaskState.SKIPPED, reason)
@@ -741,32 +800,41 @@ class Driver:
     def _close(self, done: Done, *, given: AbstractSet[str] = frozenset(), outcome: str = "ok") -> None:
         """Judge and record what came of a call; what is ``given`` need not be read from the step's files."""
         running = self._running[done.attempt_id]
-        verdict = self._judge(running.task, running.seen, done, given)
+        verdict = rehearsed() if done.is_rehearsed else self._judge(running, done, given)
         if self._masker.is_needed:
             done = self._masked(done)
+            self._mask_logs(running.folder)
         if verdict.status is AttemptState.COMPLETED:
-            self._succeed(running, done, verdict, outcome=outcome)
+            self._succeed(running, done, verdict, outcome=verdict.outcome if done.is_rehearsed else outcome)
             if running.key:
                 self._keep(running, running.key, done, verdict)
             return
         if verdict.status is AttemptState.CANCELLED:
             self._conclude(done, verdict.status, TaskState.PENDING, outcome=verdict.outcome, verdict=verdict)
             return
-        is_over = self._expired or self._is_overdue(running.task)
-        retry_at = None if is_over else self._board.retry_at(running.task.position, verdict.cause, monotonic())
+        retry_at = self._retry_at(running.task, verdict)
         state = TaskState.FAILED if retry_at is None else TaskState.PENDING
         self._conclude(
             done, verdict.status, state, outcome=verdict.outcome, verdict=verdict, failing=verdict.failing, at=retry_at
         )
+
+    def _retry_at(self, task: Task, verdict: Verdict) -> float | None:
+        """Say when a task is attempted again after a failure, or after its attempt was lost; None where it is not."""
+        if self._expired or self._is_overdue(task):
+            return None
+        if verdict.status is not AttemptState.LOST:
+            return self._board.retry_at(task.position, verdict.cause, monotonic())
+        times = self._lost[task.position] = self._lost.get(task.position, 0) + 1
+        return monotonic() + LOST_DELAY_SEC * (times - 1) if times <= MAX_LOST else None
 
     def _succeed(self, running: _Running, done: Done, verdict: Verdict, *, outcome: str) -> None:
         if running.task.item is None:
             running.task.frame.merge.ended(running.task.position, verdict.changes)
         self._conclude(done, verdict.status, TaskState.COMPLETED, outcome=outcome, verdict=verdict)
 
-    def _judge(self, task: Task, seen: Context, done: Done, given: AbstractSet[str] = frozenset()) -> Verdict:
+    def _judge(self, running: _Running, done: Done, given: AbstractSet[str] = frozenset()) -> Verdict:
         """Judge what came of a call; nothing with a secret in it is kept."""
-        verdict = self._judge_openly(task, seen, done, given)
+        verdict = self._judge_openly(running, done, given)
         if not self._masker.is_needed:
             return verdict
         leak = next((change.key for change in verdict.changes if self._masker.finds(change.text or "")), "")
@@ -781,23 +849,38 @@ class Driver:
             stdout=self._masker.mask_output(done.stdout),
             stderr=self._masker.mask_output(done.stderr),
             changes=self._without_secrets(done.changes),
+            operator_data=json.loads(self._masker.mask(dumps(dict(done.operator_data)))),
         )
+
+    def _mask_logs(self, folder: Path | None) -> None:
+        """Take secrets out of what an attempt has printed into files of its directory."""
+        for name in ("stdout.log", "stderr.log") if folder else ():
+            path = folder / name  # type: ignore[operator]
+            text = path.read_text(encoding="utf-8", errors="surrogateescape") if path.is_file() else ""
+            if self._masker.finds(text):
+                replace_file(path, self._masker.mask_output(text).encode("utf-8", "surrogateescape"), mode=0o644)
 
     def _without_secrets(self, changes: tuple[Change, ...]) -> tuple[Change, ...]:
         return tuple(change for change in changes if not self._masker.finds(change.text or ""))
 
-    def _judge_openly(self, task: Task, seen: Context, done: Done, given: AbstractSet[str]) -> Verdict:
-        planned = task.planned
-        return judge_done(
+    def _judge_openly(self, running: _Running, done: Done, given: AbstractSet[str]) -> Verdict:
+        planned, seen, folder = running.task.planned, running.seen, running.folder
+        verdict = judge_done(
             done,
             step=planned.step,
             rules=planned.rules,
             save={key: text for key, text in planned.save.items() if key not in given},
             context=seen,
-            names=task.scope(seen).names,
-            missing=missing_files,
+            names=running.task.scope(seen).names,
+            folder=folder,
+            missing=partial(missing_files, folder=folder),
             free_stdout=planned.free_stdout,
         )
+        unmet = done.operator_data.get("missing")
+        if unmet and verdict.status is AttemptState.COMPLETED:
+            reason = f"fetch.required: the step left no file that fits {unmet[0]!r}"  # type: ignore[index]
+            return refused(Failing(code="MS302", reason=reason, rule="fetch"), verdict.changes)
+        return verdict
 
     def _conclude(
         self,
@@ -823,6 +906,7 @@ class Driver:
                 "task_status": state,
                 "outcome": outcome,
                 "reason": reason,
+                "collected": _collected(done) if running.folder and status is not AttemptState.FAILED_INIT else None,
                 **_recorded(done, verdict, keep_stdout=running.task.planned.free_stdout or failing is not None),
             },
         )
@@ -876,7 +960,12 @@ class Driver:
 
 
 def _operator_key(planned: PlannedTask) -> str:
-    return planned.target.operator_key if isinstance(planned.target, HumanCall) else OPERATOR_KEY
+    return planned.away.operator_key if planned.away else OPERATOR_KEY
+
+
+def _is_needless_question(task: Task) -> bool:
+    """Tell whether people need not answer any more where no further step is started."""
+    return task.planned.kind == "human" and task.closes is Phase.STEPS and task.part is Phase.STEPS
 
 
 def _recorded(done: Done, verdict: Verdict | None, *, keep_stdout: bool) -> dict[str, Any]:
@@ -891,8 +980,12 @@ def _recorded(done: Done, verdict: Verdict | None, *, keep_stdout: bool) -> dict
         "duration_sec": round(done.duration_sec, 6),
         "cpu_sec": done.cpu_sec,
         "max_rss_mb": done.max_rss_mb,
-        "operator_data": dict(done.operator_data),
+        "operator_data": {name: value for name, value in done.operator_data.items() if name not in _COLLECTED},
     }
+
+
+def _collected(done: Done) -> dict[str, JsonValue]:
+    return {name: value for name, value in done.operator_data.items() if name in _COLLECTED}
 
 
 def _ending(
@@ -939,9 +1032,9 @@ def metrics_for(planned: PlannedTask, database: Database) -> tuple[Change, ...]:
     return (Change(METRICS_KEY, dumps(read_metrics(database)), "runner"),)
 
 
-def missing_files(names: Sequence[str]) -> tuple[str, ...]:
-    """Give those of some files that are not there."""
-    return tuple(name for name in names if not Path(name).exists())
+def missing_files(names: Sequence[str], folder: Path | None = None) -> tuple[str, ...]:
+    """Give those of some files that are not there; relative ones lie in ``folder``, or else in the present one."""
+    return tuple(name for name in names if not (folder or Path()).joinpath(name).exists())
 
 
 def environment_of(env: JsonValue) -> dict[str, str]:

@@ -40,11 +40,43 @@ class Due:
         return not (self.start or self.collect or self.skip or self.round_is_over or self.rounds_below)
 
 
+class _Seats:
+    """How many tasks each operator may have at once, and under an empty key all of them; no lock has such a name."""
+
+    def __init__(self, limits: Mapping[str, int]) -> None:
+        self._limits = {f"\0{key}": limit for key, limit in limits.items()}
+        self._of: dict[int, tuple[str, ...]] = {}
+        self._taken = Counter[str]()
+
+    def wanted_by(self, node: Node) -> tuple[str, ...]:
+        """Name what a task needs one seat of; nothing for one that no operator carries out."""
+        if not node.operator_key or node.is_group or not self._limits:
+            return ()
+        return tuple(name for name in (f"\0{node.operator_key}", "\0") if name in self._limits)
+
+    def is_taken(self, name: str) -> bool:
+        """Tell whether all seats of a name are taken."""
+        return name in self._limits and self._taken[name] >= self._limits[name]
+
+    def take(self, position: int, node: Node) -> None:
+        """Give a task its seats."""
+        if names := self.wanted_by(node):
+            self._of[position] = names
+            self._taken.update(names)
+
+    def leave(self, position: int) -> tuple[str, ...]:
+        """Take its seats back from a task; return their names."""
+        names = self._of.pop(position, ())
+        self._taken.subtract(names)
+        return names
+
+
 class Board:
     """The present state of every task of a run, and which can go next.
 
     ``fail_fast`` starts no further step after the first failure that counts; with ``again``, those of before do not.
-    With ``in_rounds``, the steps may be extended by another round of them when they have succeeded.
+    With ``in_rounds``, the steps may be extended by another round of them when they have succeeded. ``limits`` says how
+    many tasks each operator may have at once, and under an empty key how many all of them may have.
     """
 
     def __init__(
@@ -55,6 +87,7 @@ class Board:
         fail_fast: bool = True,
         again: bool = False,
         in_rounds: bool = False,
+        limits: Mapping[str, int] | None = None,
     ) -> None:
         self._nodes = list(nodes)
         self._states = list(states)
@@ -69,6 +102,7 @@ class Board:
         self._delayed: list[tuple[float, int]] = []
         self._holders: dict[str, int] = {}
         self._waiting: dict[str, list[int]] = {}
+        self._seats = _Seats(limits or {})
         self._kept: dict[Phase, list[int]] = {Phase.ON_FAILURE: [], Phase.FINALLY: []}
         self._blocked: list[tuple[int, str]] = []
         self._collectable: list[int] = []
@@ -169,6 +203,11 @@ class Board:
         """Note that an attempt at a task was opened."""
         self._states[position] = TaskState.RUNNING
         self._running.add(position)
+
+    def adopted(self, position: int) -> None:
+        """Note that an attempt goes on that an earlier runner began."""
+        self._hold(position)
+        self.started(position)
 
     def set_aside(self, position: int) -> None:
         """Note that an attempt goes on without this runner: its task is neither due nor waited for."""
@@ -280,6 +319,10 @@ class Board:
         self._failures[position] = self._failures.get(position, 0) + 1
         delay = self._nodes[position].retry.delay_after(self._failures[position], cause)
         return None if delay is None else now + delay
+
+    def failures(self, position: int) -> int:
+        """Count the attempts at a task that have failed, since it was last asked for."""
+        return self._failures.get(position, 0)
 
     def again(self, position: int, at: float) -> None:
         """Note that a task goes back to pending and is due at a time."""
@@ -398,27 +441,36 @@ class Board:
             node = self._nodes[position]
             if node.phase < self._phase or (self._stops_steps and not self._is_closing(position)):
                 continue  # the run was halted before its turn came, or another step failed
-            taken = next((lock for lock in node.locks if lock in self._holders), None)
+            names = (*node.locks, *self._seats.wanted_by(node))
+            taken = next((name for name in names if self._is_taken(name)), None)
             if taken is not None:
                 heapq.heappush(self._waiting.setdefault(taken, []), position)
-                self._wake(lock for lock in node.locks if lock not in self._holders)
+                self._wake(name for name in names if not self._is_taken(name))
                 continue
-            self._holders.update(dict.fromkeys(node.locks, position))
+            self._hold(position)
             slots -= not self._takes_no_slot(position)
             yield position
 
+    def _is_taken(self, name: str) -> bool:
+        return name in self._holders or self._seats.is_taken(name)
+
+    def _hold(self, position: int) -> None:
+        node = self._nodes[position]
+        self._holders.update(dict.fromkeys(node.locks, position))
+        self._seats.take(position, node)
+
     def _takes_no_slot(self, position: int) -> bool:
         node = self._nodes[position]
-        return node.is_group or node.is_external
+        return node.is_group or bool(node.operator_key)
 
     def _let_go(self, position: int) -> None:
         held = [lock for lock in self._nodes[position].locks if self._holders.get(lock) == position]
         for lock in held:
             del self._holders[lock]
-        self._wake(held)
+        self._wake((*held, *self._seats.leave(position)))
 
     def _wake(self, locks: Iterable[str]) -> None:
-        """Let the first that waits for each free lock try again."""
+        """Let the first that waits for each free lock, or for a seat, try again."""
         for lock in locks:
             if waiting := self._waiting.get(lock):
                 heapq.heappush(self._ready, heapq.heappop(waiting))

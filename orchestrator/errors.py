@@ -55,6 +55,7 @@ CODES = {
     "MS213": "an argument does not fit what its scriptlet declares",
     "MS214": "operator key or wiring is not allowed",
     "MS215": "wiring is not the one that the run began with",
+    "MS216": "key is for steps that an operator carries out",
     "MS301": "step failed",
     "MS302": "success condition does not hold",
     "MS303": "answer is not one JSON line",

@@ -91,6 +91,40 @@ def new_directory(path: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
+def filling_directory(path: Path, *, durable: bool) -> Iterator[Path]:
+    """Fill a directory under a temporary name; it appears as ``path``, whole, when the block ends without an error.
+
+    Nothing is synced where it need not be ``durable``: what can be made again, or is lost together with what uses it.
+    """
+    temporary = path.parent / f"{TEMPORARY}{os.urandom(6).hex()}"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.mkdir()
+        yield temporary
+        if durable:
+            _sync_tree(temporary)
+        temporary.rename(path)
+        if durable:
+            sync_directory(path.parent)
+    except OSError as error:
+        raise refused(error, f"make the directory {path}") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def log_action(number: int, path: Path) -> Tuple[int, int, str, int, int]:
+    """Say, for `os.posix_spawn`, that a descriptor of the program is the end of a log file."""
+    return (os.POSIX_SPAWN_OPEN, number, str(path), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+
+
+def fill_file(path: Path, content: bytes, *, mode: int = 0o644) -> None:
+    """Write a file that is not there yet into a directory that is being filled; raises `OSError`."""
+    descriptor = os.open(path, _NEW, mode)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+
+
+@contextlib.contextmanager
 def private_files(parent: Path, contents: Mapping[str, bytes]) -> Iterator[Dict[str, Path]]:
     """Keep small files that this user alone may read while the block lasts; they need not survive the machine.
 
@@ -176,6 +210,15 @@ def _write_synced(path: Path, content: bytes, mode: int) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _sync_tree(folder: Path) -> None:
+    for entry in folder.iterdir():
+        if entry.is_dir():
+            _sync_tree(entry)
+        else:
+            _sync(entry, os.O_RDONLY)
+    sync_directory(folder)
 
 
 def _sync(path: Path, flags: int) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from orchestrator.catalog import Project
 from orchestrator.context import Change, Context
 from orchestrator.expressions import Scope, evaluate
 from orchestrator.jsonsafe import JsonValue, dumps, loads
@@ -28,6 +29,7 @@ class Frame:
     """One list of steps on its way; ``names`` is what expressions can name besides the context."""
 
     loaded: LoadedRecipe
+    project: Project
     planned: tuple[PlannedTask, ...]
     names: dict[str, JsonValue]
     context: Context
@@ -183,6 +185,7 @@ def sub_frame(sub: SubRecipe, inputs: dict[str, JsonValue], around: dict[str, Js
     wins = sub.loaded.recipe.on_conflict == "last_write_wins"
     return Frame(
         loaded=sub.loaded,
+        project=sub.project,
         planned=sub.tasks,
         names={**around, **own},
         context=Context(),

@@ -49,8 +49,8 @@ class Node:
     ended. ``locks`` names what only one task at a time may hold. A group has no attempts of its own: it is expanded
     into tasks whose ``parent`` it is, and ends when they have; one that ``has_rounds`` uses a recipe that may repeat
     its steps. ``phase`` is that of the run, ``part`` that within its own recipe. What ``closes`` a used recipe runs
-    even where no further step is started: it is the latest part of the task and of those that it stands below. An
-    external one is carried out elsewhere, and takes no place of those that run here.
+    even where no further step is started: it is the latest part of the task and of those that it stands below. What
+    has an ``operator_key`` is carried out by that operator, and takes no place of those that run here.
     """
 
     task_id: str
@@ -62,7 +62,7 @@ class Node:
     phase: Phase = Phase.STEPS
     part: Phase = Phase.STEPS
     closes: Phase = Phase.STEPS
-    is_external: bool = False
+    operator_key: str = ""
     is_group: bool = False
     has_rounds: bool = False
     parent: int | None = None

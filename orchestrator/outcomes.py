@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from orchestrator.checks import StepEvidence, SuccessRules, judge
@@ -18,6 +19,13 @@ from orchestrator.states import AttemptState
 from orchestrator.workers.calls import Done
 
 INTERRUPTED = "interrupted"
+
+# The states of attempts that did not end by themselves, by the first word of what ended them.
+_FAULTS = {
+    "timeout": AttemptState.TIMEOUT,
+    INTERRUPTED: AttemptState.CANCELLED,
+    "lost": AttemptState.LOST,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +41,10 @@ class Failing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """An attempt as judged. ``cause`` is what retry rules speak of: ``error`` or ``timeout``; empty on success."""
+    """An attempt as judged. ``cause`` is what retry rules speak of: ``error`` or ``timeout``; empty on success.
+
+    One that was lost is nobody's failure, and of that no rule speaks.
+    """
 
     status: AttemptState
     outcome: str
@@ -56,12 +67,13 @@ def judge_done(
     save: Mapping[str, str] | None = None,
     context: Context,
     names: Mapping[str, JsonValue],
+    folder: Path | None = None,
     missing: Callable[[Sequence[str]], tuple[str, ...]] = lambda _: (),
     free_stdout: bool = False,
 ) -> Verdict:
     """Turn a finished call into a verdict; the first of fault, exit code, envelope and success rules decides.
 
-    ``missing`` tells which of some files are not there; this module looks at no file itself.
+    ``missing`` tells which of some files are not there, and ``folder`` is where the step worked, if that is not here.
     """
     if done.fault:
         return _faulted(done)
@@ -75,7 +87,7 @@ def judge_done(
     scope = Scope(names={**names, "result": _result(envelope)}, ctx=after)
     if save and envelope.is_ok:
         try:
-            saved = tuple(_saved(save, scope, step))
+            saved = tuple(_saved(save, scope, step, folder))
         except (ExpressionError, NotJsonSafeError) as error:
             unsaved = Failing(code=error.code, reason=f"save: {error}", rule="save", detail=error.hint)
             return _failed(done, unsaved, envelope, changes)
@@ -106,6 +118,11 @@ def refused(failing: Failing, changes: tuple[Change, ...]) -> Verdict:
     )
 
 
+def rehearsed() -> Verdict:
+    """Give the verdict of a step that was not run, since its operator only rehearses."""
+    return Verdict(status=AttemptState.COMPLETED, outcome="dry run", envelope=Envelope(), changes=())
+
+
 def masked(verdict: Verdict, mask: Callable[[str], str]) -> Verdict:
     """Give a verdict whose texts went through ``mask``."""
     text = dumps(verdict.envelope.to_json())
@@ -117,10 +134,10 @@ def masked(verdict: Verdict, mask: Callable[[str], str]) -> Verdict:
     return dataclasses.replace(verdict, envelope=parse_envelope(mask(text)), failing=failing)
 
 
-def _saved(save: Mapping[str, str], scope: Scope, step: str) -> Iterator[Change]:
+def _saved(save: Mapping[str, str], scope: Scope, step: str, folder: Path | None) -> Iterator[Change]:
     """Evaluate what a step saves: a bare expression, or ``file.json:path`` for a value in a result file."""
     for key, source in save.items():
-        value = read_selected(source) if is_selector(source) else evaluate(source, scope)
+        value = read_selected(source, folder) if is_selector(source) else evaluate(source, scope)
         yield Change(key, dumps(value, key), step)
 
 
@@ -179,9 +196,8 @@ def _result(envelope: Envelope) -> dict[str, Any]:
 
 def _faulted(done: Done) -> Verdict:
     timed_out = done.fault.startswith("timeout")
-    interrupted = done.fault == INTERRUPTED
     return Verdict(
-        status=AttemptState.TIMEOUT if timed_out else AttemptState.CANCELLED if interrupted else AttemptState.FAILED,
+        status=_FAULTS.get(done.fault.partition(" ")[0].rstrip(":"), AttemptState.FAILED),
         outcome=done.fault,
         envelope=Envelope(status="error", reason=done.fault, exit_code=done.exit_code or 1),
         changes=done.changes,

@@ -39,18 +39,27 @@ from orchestrator.keys import did_you_mean
 from orchestrator.nodes import Node, Phase, RetryRule
 from orchestrator.paths import project_root
 from orchestrator.recipe.load import LoadedRecipe, load_recipe
-from orchestrator.recipe.model import HumanStep, PythonStep, Recipe, RecipeStep, Retry, ShellStep, Step, Success
+from orchestrator.recipe.model import (
+    ExperimentStep,
+    HumanStep,
+    PythonStep,
+    Recipe,
+    RecipeStep,
+    Retry,
+    ShellStep,
+    Step,
+    Success,
+)
 from orchestrator.recipe.order import dependencies, in_order
 from orchestrator.sources import MAX_BYTES, Source, read_source
 from orchestrator.states import TaskState
-from orchestrator.support import unsupported
-from orchestrator.workers.calls import CommandCall, HumanCall, PythonCall
+from orchestrator.support import operator_key_of, unsupported
+from orchestrator.workers.calls import CommandCall, ExperimentCall, HumanCall, PythonCall
 from orchestrator.workers.commands import command_for
 
 _ITEM = re.compile(r"\bitem\b")
 
 STDIN_NAME = "<stdin>"
-HUMAN_KEY = "human.default"
 # What every step holds that did not say it may run beside others; no lock of a recipe has this name.
 LANE = ""
 
@@ -71,6 +80,21 @@ class Selection:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Away:
+    """What a step that an operator carries out takes with it, asks for, and brings back.
+
+    ``grow`` says by what factor each of its resources grows with every retry; times are in seconds, memory in GB.
+    """
+
+    operator_key: str
+    files: Mapping[str, JsonValue] = field(default_factory=dict)
+    needs: tuple[str, ...] = ()
+    resources: Mapping[str, float] = field(default_factory=dict)
+    grow: Mapping[str, float] = field(default_factory=dict)
+    fetch: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedTask:
     """One task, ready to run once its arguments are evaluated.
 
@@ -82,7 +106,8 @@ class PlannedTask:
     task_id: str
     step: str
     kind: str
-    target: PythonCall | CommandCall | HumanCall
+    target: PythonCall | CommandCall | HumanCall | ExperimentCall
+    away: Away | None = None
     file: ScriptletFile | None = None
     definition_sha256: str
     node: Node
@@ -106,16 +131,16 @@ class PlannedTask:
         """Give what the task runs, for people."""
         if isinstance(self.target, PythonCall):
             return f"{self.target.path.name}:{self.target.class_name}"
-        if isinstance(self.target, HumanCall):
-            return self.target.operator_key
-        return " ".join(self.target.argv)
+        if isinstance(self.target, CommandCall):
+            return " ".join(self.target.argv)
+        return self.away.operator_key if self.away else ""
 
     @property
     def code(self) -> dict[str, JsonValue]:
         """Give what the task runs, as far as a cached result depends on it."""
         target = self.target
         what: JsonValue = self.runs
-        if not isinstance(target, HumanCall):
+        if isinstance(target, PythonCall | CommandCall):
             what = target.class_name if isinstance(target, PythonCall) else list(target.argv)
         if self.file and isinstance(target, CommandCall):
             what = self.file.path.name
@@ -413,15 +438,13 @@ def _tasks(loaded: LoadedRecipe, found: Found, left_out: Mapping[str, str]) -> I
     for phase, steps in lists.items():
         waits = dependencies(steps)
         for step in in_order(steps, waits):
-            if not isinstance(step, PythonStep | ShellStep | HumanStep | RecipeStep):  # refused by `unsupported` before
-                continue
             file = found.files[step.name]
             position = positions[step.name] = len(positions)
             node = _node(loaded, step, file, phase, tuple(positions[name] for name in waits[step.name]))
             reason = left_out.get(step.name, "")
             if isinstance(step, RecipeStep):
                 yield _using(position, step, found.subs[step.name], node, reason)
-            elif isinstance(step, HumanStep):
+            elif isinstance(step, HumanStep | ExperimentStep):
                 yield _asking(position, step, node, reason)
             else:
                 yield _task(loaded, position, step, file, node, reason)
@@ -452,33 +475,39 @@ def _using(position: int, step: RecipeStep, sub: SubRecipe, node: Node, left_out
     )
 
 
-def _asking(position: int, step: HumanStep, node: Node, left_out: str) -> PlannedTask:
+def _asking(position: int, step: HumanStep | ExperimentStep, node: Node, left_out: str) -> PlannedTask:
+    """Plan a step that people or instruments carry out."""
     return PlannedTask(
         position=position,
         task_id=step.name,
         step=step.name,
         kind=step.type,
-        target=HumanCall(
-            operator_key=step.operator_key or HUMAN_KEY,
-            approvals=step.approvals,
-            response_schema=step.response_schema,
-            deadline_sec=step.deadline.after if step.deadline else None,
-            then=step.deadline.then if step.deadline else "fail",
-        ),
+        target=_question(step) if isinstance(step, HumanStep) else ExperimentCall(result_schema=step.result_schema),
+        away=Away(operator_key=node.operator_key, files=step.files),
         definition_sha256=_digest(step, {"after": list(node.waits_for)}),
         node=node,
         fan=_fan(step),
         rules=_rules(step.success),
         save=step.save,
         locks=step.locks,
-        args={"instructions": step.instructions},
+        args={"instructions": step.instructions} if isinstance(step, HumanStep) else step.config,
         when=step.when or "",
+        timeout_sec=None if isinstance(step, HumanStep) else step.timeout,
         needs_process=True,
         left_out=left_out,
     )
 
 
-def _fan(step: PythonStep | ShellStep | HumanStep | RecipeStep) -> Fan | None:
+def _question(step: HumanStep) -> HumanCall:
+    return HumanCall(
+        approvals=step.approvals,
+        response_schema=step.response_schema,
+        deadline_sec=step.deadline.after if step.deadline else None,
+        then=step.deadline.then if step.deadline else "fail",
+    )
+
+
+def _fan(step: Step) -> Fan | None:
     if step.foreach is None and not step.matrix:
         return None
     return Fan(foreach=step.foreach, matrix=step.matrix or None)
@@ -486,15 +515,15 @@ def _fan(step: PythonStep | ShellStep | HumanStep | RecipeStep) -> Fan | None:
 
 def _node(
     loaded: LoadedRecipe,
-    step: PythonStep | ShellStep | HumanStep | RecipeStep,
+    step: Step,
     file: ScriptletFile | None,
     phase: Phase,
     after: tuple[int, ...],
 ) -> Node:
     own = None if isinstance(step, RecipeStep) else step
     is_group = own is None or _fan(step) is not None
-    is_external = isinstance(own, HumanStep)
-    is_shared = step.parallel or is_group or is_external or (file is not None and file.parallelizable)
+    operator_key = "" if own is None else operator_key_of(own)
+    is_shared = step.parallel or is_group or bool(operator_key) or (file is not None and file.parallelizable)
     retry = None if own is None or isinstance(own, HumanStep) else own.retry or loaded.recipe.defaults.retry
     needs_success = phase is Phase.STEPS or step.depends_on is not None
     return Node(
@@ -506,7 +535,7 @@ def _node(
         locks=() if own is None or is_group else (*(() if is_shared else (LANE,)), *own.locks),
         phase=phase,
         is_group=is_group,
-        is_external=is_external,
+        operator_key=operator_key,
     )
 
 
@@ -527,6 +556,7 @@ def _task(
         step=step.name,
         kind=step.type,
         target=_target(step, file),
+        away=_away(loaded.recipe, step, file, node),
         file=file,
         definition_sha256=_definition(step, file, env, timeout_sec, node),
         node=node,
@@ -543,6 +573,21 @@ def _task(
         isolation=_isolation(loaded.recipe, step),
         free_stdout=isinstance(step, ShellStep) and step.stdout == "free",
         left_out=left_out,
+    )
+
+
+def _away(recipe: Recipe, step: PythonStep | ShellStep, file: ScriptletFile | None, node: Node) -> Away | None:
+    if not node.operator_key:
+        return None
+    resources = step.resources or recipe.defaults.resources
+    retry = step.retry or recipe.defaults.retry
+    return Away(
+        operator_key=node.operator_key,
+        files=step.files,
+        needs=tuple(dict.fromkeys((*step.needs, *(file.needs if file else ())))),
+        resources=resources.model_dump(exclude_none=True) if resources else {},
+        grow=retry.grow.model_dump(exclude_none=True) if retry else {},
+        fetch={name: patterns for name, patterns in step.fetch.model_dump().items() if patterns},
     )
 
 
@@ -603,7 +648,7 @@ def _definition(
     return _digest(step, {**settled, "file_sha256": file.sha256 if file else ""})
 
 
-def _digest(step: PythonStep | ShellStep | HumanStep | RecipeStep, settled: Mapping[str, Any]) -> str:
+def _digest(step: Step, settled: Mapping[str, Any]) -> str:
     """Hash what a step says and what was settled about it, without what changes nothing in its results."""
     said_otherwise = {"idx", "description", "tags", "depends_on", "retry", "parallel", "locks"}
     document = step.model_dump(mode="json", exclude_unset=True, warnings=False, exclude=said_otherwise)
@@ -653,8 +698,8 @@ def _without_tags(steps: Sequence[Step], tags: Sequence[str]) -> dict[str, str]:
 def _operator_keys(loaded: LoadedRecipe, tasks: Iterable[PlannedTask]) -> Iterator[tuple[str, Place]]:
     """Give the operator key of each step that has one; the first of one key comes last, and so counts."""
     for task in reversed([*tasks]):
-        if isinstance(task.target, HumanCall):
-            yield task.target.operator_key, loaded.place(task.step, "operator_key")
+        if task.away:
+            yield task.away.operator_key, loaded.place(task.step, "operator_key")
         elif task.sub:
             yield from _operator_keys(task.sub.loaded, task.sub.tasks)
 

@@ -53,7 +53,9 @@ def _root_frame(plan: Plan, database: Database, context: Context, names: dict[st
     first = read_first_values(database)
     context.apply(Change(key, text, "") for key, text in first.items())
     merge = Merge(first, last_write_wins=plan.recipe.on_conflict == "last_write_wins")
-    return Frame(loaded=plan.loaded, planned=plan.tasks, names=names, context=context, merge=merge)
+    return Frame(
+        loaded=plan.loaded, project=plan.project, planned=plan.tasks, names=names, context=context, merge=merge
+    )
 
 
 def _tasks(root: Frame, rows: tuple[TaskRow, ...], secrets: Secrets) -> list[Task]:

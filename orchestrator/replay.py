@@ -25,7 +25,7 @@ from orchestrator.states import AttemptState
 from orchestrator.store.contexts import read_history
 from orchestrator.store.database import Database, reading
 from orchestrator.store.queries import AttemptRow, read_attempts, read_opening, read_tasks
-from orchestrator.workers.calls import Call, Done, PythonCall
+from orchestrator.workers.calls import Call, CommandCall, Done, PythonCall
 from orchestrator.workers.loading import load_class, surroundings
 from orchestrator.workers.pool import WorkerPool
 
@@ -179,6 +179,9 @@ def _attempt(database: Database, task_id: str, attempt_index: int | None) -> Att
 
 def _run(scene: _Scene) -> Done:
     planned, params = scene.task.planned, scene.attempt.params
+    if planned.away or not isinstance(planned.target, PythonCall | CommandCall):
+        hint = "rerun it: 'matterstack rerun'"
+        raise UsageError(f"{scene.task.task_id} is carried out by an operator, not by the runner", hint=hint)
     own = Context()
     own.apply(Change(key, text, "") for key, text in scene.seen.texts().items())
     call = Call(

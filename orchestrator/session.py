@@ -22,8 +22,7 @@ from orchestrator.frames import nodes_of
 from orchestrator.invoke import happen
 from orchestrator.jsonsafe import JsonValue, dumps
 from orchestrator.nodes import Phase
-from orchestrator.operators.desk import Desk
-from orchestrator.operators.questions import asks_people
+from orchestrator.operators.crew import Crew
 from orchestrator.plan import Plan, PlannedTask
 from orchestrator.progress import LogMissing, Reporter, RunBegun, RunSettled, Silence
 from orchestrator.recall import recall, withheld
@@ -52,12 +51,12 @@ from orchestrator.store.runs import (
     reset_tasks,
     set_run_state,
 )
-from orchestrator.store.wirings import read_kept
 from orchestrator.wiring.options import WiringOptions
 from orchestrator.wiring.snapshot import FOLDER
 from orchestrator.workers.pool import WorkerPool
 
 if TYPE_CHECKING:
+    from orchestrator.operators.assignments import Operator
     from orchestrator.stubs import Stubs
     from orchestrator.wiring.reading import Wired
 
@@ -201,6 +200,7 @@ def _driven(
     masker: Masker,
 ) -> Outcome:
     rows = read_tasks(database)
+    wiring = _wiring(plan, database)
     root, tasks = recall(database, plan, rows, handed_on.secrets, context=context, fixtures=options.fixtures)
     board = Board(
         nodes_of(tasks),
@@ -208,6 +208,7 @@ def _driven(
         fail_fast=options.fail_fast,
         again=again is not None,
         in_rounds=plan.recipe.repeat is not None,
+        limits=wiring.limits,
     )
     board.recall_failures(count_failures(database))
     anew = frozenset(again.task_ids) if again and again.with_items else frozenset[str]()
@@ -221,14 +222,18 @@ def _driven(
         masker=masker,
         reporter=options.reporter,
         inline=options.inline,
-        desk=Desk(database, _operators(plan, database)),
+        crew=Crew(wiring.operator, pool.wake, has_threads=not options.once),
+        operators=wiring.operators,
     )
     driver = Driver(
         plan, database, root=root, tasks=tasks, board=board, means=means, break_at=options.break_at, once=options.once
     )
     options.reporter.tell(_beginning(database, plan, rows))
-    with _stopping_on_signals(driver, enabled=options.handle_signals) as caught:
-        end = driver.drive()
+    try:
+        with _stopping_on_signals(driver, enabled=options.handle_signals) as caught:
+            end = driver.drive()
+    finally:
+        means.crew.close()
     reuse.close()
     return _settle(database, driver, context, options.reporter, caught, end)
 
@@ -247,15 +252,28 @@ def _take_over(database: Database, plan: Plan, options: DriveOptions, again: Aga
     _settle_earlier(database, plan, again, accept_changes=options.accept_changes)
 
 
-def _operators(plan: Plan, database: Database) -> Mapping[str, Wired]:
-    """Give what operator keys mean in this run; nothing where no step is routed."""
-    if not plan.operator_keys:
-        return {}
-    from orchestrator.wiring.reading import built_in  # noqa: PLC0415  slow, and few runs ask people
-    from orchestrator.wiring.resolution import resolved_from  # noqa: PLC0415  as above
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Wiring:
+    """What operator keys mean in a run, how many attempts each may have at once, and what makes its operator."""
 
-    kept = read_kept(database)
-    return (resolved_from(kept).wiring if kept else built_in()).operators
+    operators: Mapping[str, Wired] = field(default_factory=dict)
+    limits: Mapping[str, int] = field(default_factory=dict)
+    withheld: frozenset[str] = frozenset()
+
+    def operator(self, operator_key: str) -> Operator:
+        from orchestrator.operators.registry import operator_for  # noqa: PLC0415  as below
+
+        return operator_for(self.operators[operator_key], self.withheld)
+
+
+def _wiring(plan: Plan, database: Database) -> _Wiring:
+    """Give the wiring of a run; nothing where no step is routed."""
+    if not plan.operator_keys:
+        return _Wiring()
+    from orchestrator.operators.registry import limits_of, wiring_of  # noqa: PLC0415  slow, and few runs need it
+
+    wiring = wiring_of(database)
+    return _Wiring(operators=wiring.operators, limits=limits_of(wiring), withheld=withheld(plan))
 
 
 def _leave_no_core() -> None:
@@ -283,7 +301,7 @@ def _check_history(database: Database) -> None:
 def _settle_earlier(database: Database, plan: Plan, again: Again | None, *, accept_changes: bool) -> None:
     """Refuse or take over changed steps, and give back the tasks of attempts that never ended."""
     _take_over_changes(database, plan, accept_changes=accept_changes)
-    orphans = [row for row in read_open_attempts(database) if not asks_people(row)]
+    orphans = [row for row in read_open_attempts(database) if not row.is_external]
     with database.transaction():
         if read_run(database).status is not RunState.PENDING or orphans:
             append_event(database, "run.resumed", {"orphans": [orphan.attempt_id for orphan in orphans]})

@@ -78,7 +78,7 @@ _FROM: dict[type[StrEnum], dict[StrEnum, frozenset[StrEnum]]] = {
     TaskState: {
         TaskState.PENDING: frozenset(TaskState),
         TaskState.BLOCKED: frozenset({TaskState.PENDING}),
-        TaskState.RUNNING: frozenset({TaskState.PENDING}),
+        TaskState.RUNNING: frozenset({TaskState.PENDING, TaskState.WAITING_EXTERNAL}),
         TaskState.WAITING_EXTERNAL: frozenset({TaskState.RUNNING}),
         TaskState.COMPLETED: frozenset({TaskState.RUNNING, TaskState.WAITING_EXTERNAL}),
         TaskState.FAILED: frozenset({TaskState.RUNNING, TaskState.WAITING_EXTERNAL, TaskState.COMPLETED}),

@@ -7,10 +7,9 @@ from functools import partial
 
 from pydantic import BaseModel
 
-from orchestrator.errors import Place, Problem
+from orchestrator.errors import Place, Problem, UsageError
 from orchestrator.recipe.load import LoadedRecipe
 from orchestrator.recipe.model import (
-    Defaults,
     ExperimentStep,
     HumanStep,
     PythonStep,
@@ -19,69 +18,105 @@ from orchestrator.recipe.model import (
     ShellStep,
 )
 from orchestrator.sources import Source
+from orchestrator.wiring.keys import canonical
 
 CODE = "MS208"
+
+ROUTED_CODE = "MS216"
+# What the runner itself keeps in the directory of an attempt, whoever carries it out.
+RESERVED = frozenset(
+    {".ms", "manifest.json", "config_snapshot", "stdout.log", "stderr.log", "exit_code", "instructions.md"}
+    | {"schema.json", "response.json", "responses", "experiment_request.json", "experiment_result.json"}
+)
 
 _RECIPE_KEYS = {
     "budget": "leave it out",
 }
-_DEFAULTS_KEYS = {"resources": "leave it out"}
-_STEP_KEYS = {
-    "operator_key": "leave it out; the step then runs on this machine",
-    "needs": "leave it out; a step on this machine sees the whole context",
+_STEP_KEYS = {"on_walltime": "leave it out"}
+_UNROUTED_KEYS = {
+    "needs": "leave it out: a step that the runner runs itself sees the whole context",
     "files": "put the files where the step looks for them",
     "resources": "leave it out",
-    "fetch": "leave it out; a step on this machine works in the directory the run was started from",
-    "on_walltime": "leave it out",
+    "fetch": "leave it out: a step that the runner runs itself works in the directory the run was started from",
+}
+_ROUTED_KEYS = {
+    "cache": "leave it out: results of steps that an operator carries out are not taken over yet",
+    "cache_key": "leave it out",
+    "isolation": "leave it out: the step has a process of its own",
 }
 _ROUTING = "MATTERSTACK_OPERATOR"
-_TYPES = (ExperimentStep,)
+_BY_TYPE = {"human": "human.default", "experiment": "experiment.default"}
+
+
+def operator_key_of(step: PythonStep | ShellStep | HumanStep | ExperimentStep) -> str:
+    """Give the operator that carries a step out; nothing for one that the runner runs itself."""
+    if isinstance(step, HumanStep | ExperimentStep):
+        return step.operator_key or _BY_TYPE[step.type]
+    named = step.operator_key or step.env.get(_ROUTING)
+    return canonical(str(named)) if named else ""
 
 
 def unsupported(loaded: LoadedRecipe) -> Iterator[Problem]:
-    """Give a problem, with its place, for every construct of a recipe that is not executed yet."""
+    """Give a problem, with its place, for every construct of a recipe that is not executed yet, or not where it is."""
     recipe = loaded.recipe
     of_recipe = partial(_place, loaded.source)
     of_defaults = partial(of_recipe, "defaults")
     yield from _keys(recipe, of_recipe, _RECIPE_KEYS)
-    yield from _keys(recipe.defaults, of_defaults, _DEFAULTS_KEYS)
-    yield from _parts(recipe.defaults, of_defaults)
+    yield from _retries(recipe.defaults.retry, of_defaults)
     for step in recipe.every_step():
         of_step = partial(loaded.place, step.name)
-        if isinstance(step, _TYPES):
-            message = f"steps of type {step.type!r} are not executed yet"
-            yield Problem(CODE, message, of_step("type"), "use type 'python' or 'shell'")
-        elif isinstance(step, HumanStep):
-            yield from _keys(step, of_step, {"files": "show what is asked in 'instructions'"})
-        elif not isinstance(step, RecipeStep):
-            yield from _keys(step, of_step, _STEP_KEYS)
-            yield from _parts(step, of_step)
+        if isinstance(step, PythonStep | ShellStep):
+            yield from _code_step(step, of_step)
+        if not isinstance(step, RecipeStep):
+            yield from _files(step, of_step)
+        if isinstance(step, ExperimentStep):
+            yield from _retries(step.retry, of_step)
+
+
+def _code_step(step: PythonStep | ShellStep, of_step: Callable[..., Place]) -> Iterator[Problem]:
+    yield from _keys(step, of_step, _STEP_KEYS)
+    try:
+        is_routed = bool(operator_key_of(step))
+    except UsageError as error:
+        yield Problem(error.code, error.message, of_step("env", _ROUTING), error.hint)
+        return
+    if is_routed:
+        yield from _keys(step, of_step, _ROUTED_KEYS)
+    else:
+        yield from _keys(step, of_step, _UNROUTED_KEYS, ROUTED_CODE)
+    yield from _retries(step.retry, of_step, is_routed=is_routed)
+
+
+def _files(
+    step: PythonStep | ShellStep | HumanStep | ExperimentStep, of_step: Callable[..., Place]
+) -> Iterator[Problem]:
+    for name in step.files:
+        if name.split("/")[0] in RESERVED:
+            place = of_step("files", name, of_key=True)
+            yield Problem("MS106", f"{name!r} is a file of the runner", place, "take another name")
 
 
 def _place(source: Source, *path: str, of_key: bool) -> Place:
     return source.place(path, of_key=of_key)
 
 
-def _keys(part: BaseModel, place: Callable[..., Place], ways_out: dict[str, str]) -> Iterator[Problem]:
+def _keys(
+    part: BaseModel, place: Callable[..., Place], ways_out: dict[str, str], code: str = CODE
+) -> Iterator[Problem]:
     for name in sorted(part.model_fields_set & ways_out.keys()):
         default = type(part).model_fields[name].get_default(call_default_factory=True)
         if getattr(part, name) != default:
             key = name.rstrip("_")
-            yield Problem(CODE, f"{key!r} is not executed yet", place(key, of_key=True), ways_out[name])
+            why = "is for steps that have an 'operator_key'" if code == ROUTED_CODE else "is not executed yet"
+            yield Problem(code, f"{key!r} {why}", place(key, of_key=True), ways_out[name])
 
 
-def _parts(part: Defaults | PythonStep | ShellStep, place: Callable[..., Place]) -> Iterator[Problem]:
-    """Look into the keys of which a part is executed."""
-    if part.retry is not None:
-        yield from _retries(part.retry, place)
-    if _ROUTING in part.env:
-        todo = _STEP_KEYS["operator_key"]
-        yield Problem(CODE, f"{_ROUTING!r} is not executed yet", place("env", _ROUTING, of_key=True), todo)
-
-
-def _retries(retry: Retry, place: Callable[..., Place]) -> Iterator[Problem]:
-    if "grow" in retry.model_fields_set:
-        yield Problem(CODE, "'grow' is not executed yet", place("retry", "grow", of_key=True), "leave it out")
+def _retries(retry: Retry | None, place: Callable[..., Place], *, is_routed: bool = True) -> Iterator[Problem]:
+    if retry is None:
+        return
+    if "grow" in retry.model_fields_set and not is_routed:
+        message = "'grow' is for steps that have an 'operator_key'"
+        yield Problem(ROUTED_CODE, message, place("retry", "grow", of_key=True), "leave it out")
     if "oom" in retry.on and "error" not in retry.on:
         todo = "add 'error': a step that is killed has failed"
         yield Problem(CODE, "'oom' alone is not executed yet", place("retry", "on", of_key=True), todo)

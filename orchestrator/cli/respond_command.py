@@ -14,16 +14,14 @@ from orchestrator.cli.options import json_option, open_run_for_reading, workspac
 from orchestrator.cli.output import harmless, print_json
 from orchestrator.clock import utc_now
 from orchestrator.errors import NotJsonSafeError, UsageError
+from orchestrator.invoke import happen
 from orchestrator.jsonsafe import JsonValue, loads
 from orchestrator.operators.human import (
     COMPLETED,
     FAILED,
-    NotYetError,
     Question,
-    check_response,
     current_user,
     given,
-    respond,
 )
 from orchestrator.operators.questions import open_question, open_questions
 
@@ -65,12 +63,9 @@ def command(
     if question.deadline_at and utc_now() >= question.deadline_at:
         raise UsageError(f"{task} was to be answered by {question.deadline_at}", hint="go on with the run")
     document = _document(approve=approve, reject=reject, data=data, reason=reason)
-    try:
-        check_response(question, document, current_user())
-    except NotYetError as error:
-        raise UsageError(f"{task}: {error}", hint=f"see: matterstack respond {run} {task}") from error
-    path = respond(question, document)
-    click.echo(f"{task}: {'rejected' if reject else 'answered'}, in {path.name}", err=True)
+    answered = {"run_root": str(database.run_root), "task_id": task, "response": document}
+    recorded = happen("attempt.answered", answered)["_response.recorded_v1"]
+    click.echo(f"{task}: {'rejected' if reject else 'answered'}, in {recorded['file']}", err=True)
     if as_json:
         print_json(
             {"task_id": task, "attempt_id": question.attempt_id, "status": document["status"], "by": current_user()}

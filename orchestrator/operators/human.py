@@ -15,12 +15,13 @@ from typing import Any
 
 from orchestrator.checks import mismatch
 from orchestrator.errors import NotJsonSafeError
-from orchestrator.files import make_directory, replace_file, sweep_temporaries
+from orchestrator.files import replace_file
 from orchestrator.jsonsafe import JsonValue, dumps, loads
+from orchestrator.operators.assignments import Assignment
+from orchestrator.operators.staging import json_file, stage
 
 INSTRUCTIONS = "instructions.md"
 SCHEMA = "schema.json"
-MANIFEST = "manifest.json"
 RESPONSE = "response.json"
 RESPONSES = "responses"
 
@@ -42,6 +43,7 @@ class Question:
     folder: Path
     task_id: str
     attempt_id: str
+    run_id: str = ""
     instructions: str
     schema: Mapping[str, JsonValue] = field(default_factory=dict)
     approvals: int = 1
@@ -51,11 +53,14 @@ class Question:
     then: str = "fail"
     asked_by: str = ""
     asked_at: str = ""
+    files: Mapping[str, JsonValue] = field(default_factory=dict)
 
     @property
     def sha256(self) -> str:
-        """Give the digest of what is shown: the instructions and the schema that an answer must fit."""
+        """Give the digest of what is shown: the instructions, the schema that an answer must fit, and the files."""
         shown = f"{self.instructions}\0{json.dumps(self.schema, sort_keys=True)}"
+        if self.files:
+            shown += f"\0{json.dumps(self.files, sort_keys=True)}"
         return hashlib.sha256(shown.encode("utf-8", "surrogatepass")).hexdigest()
 
 
@@ -82,20 +87,39 @@ class Answer:
     waits_for: str = ""
 
 
+def question_of(assignment: Assignment) -> Question:
+    """Give what is asked in an attempt."""
+    work = assignment.work
+    return Question(
+        folder=assignment.folder,
+        run_id=assignment.run_root.name,
+        task_id=assignment.task_id,
+        attempt_id=assignment.attempt_id,
+        instructions=str(assignment.params["instructions"]),
+        schema=work.get("response_schema") or {},
+        approvals=work.get("approvals", 1),
+        approvers=tuple(work.get("approvers", ())),
+        separation_of_duty=work.get("separation_of_duty", False),
+        deadline_at=work.get("deadline_at", ""),
+        then=work.get("then", "fail"),
+        asked_at=assignment.asked_at,
+        files=work.get("files", {}),
+        asked_by=user_name(assignment.run_root.stat().st_uid),
+    )
+
+
 class NotYetError(Exception):
     """A response cannot be taken, or not yet; the text says why."""
 
 
-def ask(question: Question) -> None:
-    """Put the question where people find it, unless it is there: its manifest comes last."""
-    if (question.folder / MANIFEST).is_file():
-        return
-    make_directory(question.folder)
-    sweep_temporaries(question.folder)  # nobody was asked yet, so nobody else writes here
-    manifest = {
-        "task_id": question.task_id,
-        "attempt_id": question.attempt_id,
-        "kind": "human",
+def ask(question: Question, assignment: Assignment) -> Mapping[str, JsonValue]:
+    """Put the question where people find it, whole, unless it is there; return the digest of what it was made from."""
+    texts = {
+        INSTRUCTIONS: question.instructions.encode("utf-8", "surrogatepass"),
+        SCHEMA: json_file(question.schema),
+        **({f"{RESPONSES}/.keep": b""} if question.approvals > 1 else {}),
+    }
+    manifest: dict[str, JsonValue] = {
         "approvals": question.approvals,
         "approvers": list(question.approvers),
         "deadline_at_utc": question.deadline_at or None,
@@ -103,11 +127,7 @@ def ask(question: Question) -> None:
         "shown_sha256": question.sha256,
         "answer_with": RESPONSE if question.approvals == 1 else f"{RESPONSES}/<user>.json",
     }
-    replace_file(question.folder / INSTRUCTIONS, question.instructions.encode("utf-8", "surrogatepass"), mode=0o644)
-    replace_file(question.folder / SCHEMA, _json(dict(question.schema)), mode=0o644)
-    if question.approvals > 1:
-        make_directory(question.folder / RESPONSES)
-    replace_file(question.folder / MANIFEST, _json(manifest), mode=0o644)
+    return stage(assignment, texts, manifest, durable=True)
 
 
 def answer(question: Question, now_utc: str) -> Answer:
@@ -187,7 +207,7 @@ def given(question: Question) -> Response | None:
 def respond(question: Question, document: Mapping[str, JsonValue]) -> Path:
     """Write the response of this user; the file appears whole."""
     path = _own_path(question)
-    replace_file(path, _json(dict(document)), mode=0o644)
+    replace_file(path, json_file(document), mode=0o644)
     return path
 
 
@@ -252,7 +272,3 @@ def _document(raw: bytes) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise NotYetError("expected a JSON object")
     return document
-
-
-def _json(document: dict[str, Any]) -> bytes:
-    return (json.dumps(document, ensure_ascii=False, indent=2) + "\n").encode("utf-8", "surrogatepass")

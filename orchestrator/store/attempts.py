@@ -41,8 +41,22 @@ def attempt_token(run_id: str, task_id: str, attempt_index: int) -> str:
     return hashlib.sha256(f"{run_id}\n{task_id}\n{attempt_index}".encode()).hexdigest()[:16]
 
 
-def open_attempt(database: Database, task_id: str, params: Mapping[str, Any], operator_key: str) -> tuple[str, int]:
-    """Record the intent to attempt a task, of which nothing has happened yet; return the attempt's id and index."""
+def attempt_path(task_id: str, attempt_id: str) -> str:
+    """Give where the files of an attempt in other hands lie, relative to the run directory."""
+    return f"tasks/{task_id}/attempts/{attempt_id}"
+
+
+def open_attempt(
+    database: Database,
+    task_id: str,
+    params: Mapping[str, Any],
+    operator_key: str,
+    work: Mapping[str, Any] | None = None,
+) -> tuple[str, int]:
+    """Record the intent to attempt a task, of which nothing has happened yet; return the attempt's id and index.
+
+    ``work`` is what an operator is to do in the attempt's own directory; without it, the runner itself runs the step.
+    """
     row = database.one(
         "SELECT (SELECT run_id FROM runs), position, status, attempt_count FROM tasks WHERE task_id = ?", (task_id,)
     )
@@ -51,17 +65,37 @@ def open_attempt(database: Database, task_id: str, params: Mapping[str, Any], op
     run_id, position, status, count = row
     _check_move(TaskState(status), TaskState.RUNNING, f"task {task_id}")
     attempt_id = attempt_token(run_id, task_id, count + 1)
-    seq = append_event(
-        database,
-        "attempt.opened",
-        {"task_id": task_id, "attempt_id": attempt_id, "attempt_index": count + 1, "operator_key": operator_key},
-    )
+    state = AttemptState.RUNNING if work is None else AttemptState.SUBMITTING
+    opening = {"task_id": task_id, "attempt_id": attempt_id, "attempt_index": count + 1, "operator_key": operator_key}
+    seq = append_event(database, "attempt.opened", {**opening, "status": state.value})
     now = utc_now()
     database.write(
         "INSERT INTO task_attempts (attempt_id, task_position, attempt_index, status, operator_key, params_json,"
         " created_at, submitted_at, seq) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (attempt_id, position, count + 1, AttemptState.RUNNING, operator_key, encode(params), now, now, seq),
+        (
+            attempt_id,
+            position,
+            count + 1,
+            state,
+            operator_key,
+            encode(params),
+            now,
+            now if work is None else None,
+            seq,
+        ),
     )
+    if work is not None:
+        database.write(
+            "UPDATE task_attempts SET operator_type = ?, relative_path = ?, operator_data_json = ?"
+            " WHERE task_position = ? AND attempt_index = ?",
+            (
+                operator_key.partition(".")[0],
+                attempt_path(task_id, attempt_id),
+                encode({"work": work}),
+                position,
+                count + 1,
+            ),
+        )
     database.write(
         "UPDATE tasks SET status = ?, status_reason = '', attempt_count = ?, seq = ? WHERE position = ?",
         (TaskState.RUNNING, count + 1, seq, position),
@@ -69,20 +103,71 @@ def open_attempt(database: Database, task_id: str, params: Mapping[str, Any], op
     return attempt_id, count + 1
 
 
-def wait_for_others(database: Database, task_id: str, attempt_id: str, relative_path: str) -> None:
-    """Record that an attempt is in other hands, and where its files lie; one that is so already stays so."""
+def move_attempt(
+    database: Database,
+    task_id: str,
+    attempt_id: str,
+    state: AttemptState,
+    *,
+    external_id: str = "",
+    operator_data: Mapping[str, Any] | None = None,
+) -> None:
+    """Record what an operator says of an attempt that goes on; one that is in this state already stays as it is."""
     position, index, status = _find_attempt(database, task_id, attempt_id)
-    if status == AttemptState.WAITING_EXTERNAL:
+    if status == state:
         return
-    _check_move(AttemptState(status), AttemptState.WAITING_EXTERNAL, f"attempt {attempt_id} of {task_id}")
-    seq = append_event(database, "attempt.waiting", {"task_id": task_id, "attempt_id": attempt_id})
-    database.write(
-        "UPDATE task_attempts SET status = ?, operator_type = 'human', relative_path = ?, seq = ?"
-        " WHERE task_position = ? AND attempt_index = ?",
-        (AttemptState.WAITING_EXTERNAL, relative_path, seq, position, index),
+    _check_move(AttemptState(status), state, f"attempt {attempt_id} of {task_id}")
+    task_state = TaskState.WAITING_EXTERNAL if state is AttemptState.WAITING_EXTERNAL else TaskState.RUNNING
+    payload = {"task_id": task_id, "attempt_id": attempt_id, "status": state.value, "task_status": task_state.value}
+    is_first = status == AttemptState.SUBMITTING
+    seq = append_event(
+        database,
+        "attempt.submitted" if is_first else "attempt.moved",
+        {**payload, "external_id": external_id} if is_first else payload,
     )
     database.write(
-        "UPDATE tasks SET status = ?, seq = ? WHERE position = ?", (TaskState.WAITING_EXTERNAL, seq, position)
+        "UPDATE task_attempts SET status = ?, external_id = coalesce(nullif(?, ''), external_id),"
+        " submitted_at = coalesce(submitted_at, ?), operator_data_json = json_patch(operator_data_json, ?), seq = ?"
+        " WHERE task_position = ? AND attempt_index = ?",
+        (state, external_id, utc_now(), encode(operator_data or {}), seq, position, index),
+    )
+    database.write("UPDATE tasks SET status = ?, seq = ? WHERE position = ?", (task_state, seq, position))
+
+
+def note_submitted(database: Database, task_id: str, attempt_id: str, sighting: Mapping[str, Any]) -> None:
+    """Record what an operator says of an attempt that it was asked to begin: state, external id and data to keep."""
+    move_attempt(
+        database,
+        task_id,
+        attempt_id,
+        AttemptState(sighting["state"]),
+        external_id=sighting.get("external_id", ""),
+        operator_data=sighting.get("operator_data"),
+    )
+
+
+def note_cancel_asked(database: Database, task_id: str, attempt_id: str, fault: str) -> None:
+    """Record that an attempt is to end, and what it is then told of as ended by."""
+    position, index, _ = _find_attempt(database, task_id, attempt_id)
+    payload = {"task_id": task_id, "attempt_id": attempt_id, "fault": fault}
+    append_event(database, "attempt.cancel_asked", payload)
+    database.write(
+        "UPDATE task_attempts SET operator_data_json = json_patch(operator_data_json, ?)"
+        " WHERE task_position = ? AND attempt_index = ?",
+        (encode({"cancel_asked": fault}), position, index),
+    )
+
+
+def note_collected(database: Database, task_id: str, attempt_id: str, collected: Mapping[str, Any]) -> None:
+    """Record what an attempt left in its directory, before anything is judged by it: files with size and digest."""
+    position, index, status = _find_attempt(database, task_id, attempt_id)
+    _check_move(AttemptState(status), AttemptState.COLLECTING, f"attempt {attempt_id} of {task_id}")
+    files = {artifact["path"]: artifact["sha256"] for artifact in collected.get("artifacts", ())}
+    seq = append_event(database, "attempt.collected", {"task_id": task_id, "attempt_id": attempt_id, "files": files})
+    database.write(
+        "UPDATE task_attempts SET status = ?, operator_data_json = json_patch(operator_data_json, ?), seq = ?"
+        " WHERE task_position = ? AND attempt_index = ?",
+        (AttemptState.COLLECTING, encode(collected), seq, position, index),
     )
 
 
@@ -121,8 +206,9 @@ def _find_attempt(database: Database, task_id: str, attempt_id: str) -> tuple[in
 def _write_result(database: Database, key: tuple[int, int], result: AttemptResult, seq: int) -> None:
     database.write(
         "UPDATE task_attempts SET status = ?, outcome = ?, status_reason = ?, envelope_json = ?, exit_code = ?,"
-        " stdout = ?, stderr = ?, ended_at = ?, duration_sec = ?, cpu_sec = ?, max_rss_mb = ?, operator_data_json = ?,"
-        " seq = ? WHERE task_position = ? AND attempt_index = ?",
+        " stdout = ?, stderr = ?, ended_at = ?, duration_sec = ?, cpu_sec = ?, max_rss_mb = ?,"
+        " operator_data_json = json_patch(operator_data_json, ?), seq = ?"
+        " WHERE task_position = ? AND attempt_index = ?",
         (
             result.status,
             result.outcome,

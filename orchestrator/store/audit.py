@@ -66,12 +66,16 @@ def _take_run_round(told: _Told, payload: Mapping[str, Any]) -> None:
 def _take_attempt_opened(told: _Told, payload: Mapping[str, Any]) -> None:
     told.tasks[payload["task_id"]] = TaskState.RUNNING.value
     told.counts[payload["task_id"]] = payload["attempt_index"]
-    told.attempts[payload["attempt_id"]] = AttemptState.RUNNING.value
+    told.attempts[payload["attempt_id"]] = payload["status"]
 
 
-def _take_attempt_waiting(told: _Told, payload: Mapping[str, Any]) -> None:
-    told.tasks[payload["task_id"]] = TaskState.WAITING_EXTERNAL.value
-    told.attempts[payload["attempt_id"]] = AttemptState.WAITING_EXTERNAL.value
+def _take_attempt_moved(told: _Told, payload: Mapping[str, Any]) -> None:
+    told.tasks[payload["task_id"]] = payload["task_status"]
+    told.attempts[payload["attempt_id"]] = payload["status"]
+
+
+def _take_attempt_collected(told: _Told, payload: Mapping[str, Any]) -> None:
+    told.attempts[payload["attempt_id"]] = AttemptState.COLLECTING.value
 
 
 def _take_attempt_closed(told: _Told, payload: Mapping[str, Any]) -> None:
@@ -119,7 +123,9 @@ _TAKERS: dict[str, Callable[[_Told, Mapping[str, Any]], None]] = {
     "run.outputs": _take_run_outputs,
     "run.round": _take_run_round,
     "attempt.opened": _take_attempt_opened,
-    "attempt.waiting": _take_attempt_waiting,
+    "attempt.submitted": _take_attempt_moved,
+    "attempt.moved": _take_attempt_moved,
+    "attempt.collected": _take_attempt_collected,
     "attempt.closed": _take_attempt_closed,
     "tasks.reset": _take_tasks_reset,
     "task.expanded": _take_task_expanded,

@@ -15,7 +15,7 @@ from orchestrator.store.database import Database
 _COLUMNS = (
     "attempt_id, task_id, attempt_index, task_attempts.status, outcome, task_attempts.status_reason, operator_type,"
     " operator_key, external_id, relative_path, params_json, envelope_json, exit_code, stdout, stderr, created_at,"
-    " ended_at, duration_sec, cpu_sec, max_rss_mb"
+    " ended_at, duration_sec, cpu_sec, max_rss_mb, operator_data_json"
 )
 
 
@@ -80,6 +80,12 @@ class AttemptRow:
     duration_sec: float | None
     cpu_sec: float | None
     max_rss_mb: float | None
+    operator_data: dict[str, Any]
+
+    @property
+    def is_external(self) -> bool:
+        """Tell whether it is, or was, in the hands of an operator beside the runner, in a directory of its own."""
+        return self.relative_path is not None
 
     def without_logs(self) -> AttemptRow:
         """Give it with nothing of what it printed."""
@@ -150,6 +156,12 @@ def read_opening(database: Database, attempt_id: str) -> int:
 def read_attempts(database: Database, task_id: str) -> tuple[AttemptRow, ...]:
     """Give the attempts of a task, oldest first."""
     return _attempts(database, "WHERE task_id = ? ORDER BY attempt_index", (task_id,))
+
+
+def read_attempt(database: Database, position: int, attempt_index: int) -> AttemptRow:
+    """Give one attempt of the task at a position."""
+    (row,) = _attempts(database, "WHERE task_position = ? AND attempt_index = ?", (position, attempt_index))
+    return row
 
 
 def read_open_attempts(database: Database) -> tuple[AttemptRow, ...]:
@@ -272,4 +284,5 @@ def _attempt(row: tuple[Any, ...]) -> AttemptRow:
         duration_sec=row[17],
         cpu_sec=row[18],
         max_rss_mb=row[19],
+        operator_data=json.loads(row[20]),
     )

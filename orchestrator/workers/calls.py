@@ -39,11 +39,17 @@ class HumanCall:
     ``deadline_sec`` is how long it stays open, and ``then`` what silence means: fail, approve or reject.
     """
 
-    operator_key: str
     approvals: int = 1
     response_schema: Mapping[str, JsonValue] = field(default_factory=dict)
     deadline_sec: float | None = None
     then: str = "fail"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExperimentCall:
+    """A measurement; what the instrument is told is evaluated when the step begins."""
+
+    result_schema: Mapping[str, JsonValue] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +61,7 @@ class Call:
 
     attempt_id: str
     step: str
-    target: PythonCall | CommandCall | HumanCall
+    target: PythonCall | CommandCall
     params: Mapping[str, JsonValue] = field(default_factory=dict)
     env: Mapping[str, str] = field(default_factory=dict)
     timeout_sec: float | None = None
@@ -68,7 +74,8 @@ class Done:
 
     ``fault`` is empty when the step ended by itself, else what ended it: ``timeout after 30s``, ``signal SIGSEGV``,
     ``interrupted``. Output beyond the caps is cut: stdout keeps its head, stderr its tail. ``stdout_stray_byte`` names
-    the first byte of stdout that is no UTF-8, and is empty when there is none.
+    the first byte of stdout that is no UTF-8, and is empty when there is none. One that ``is_rehearsed`` was not run,
+    so that there is nothing to judge.
     """
 
     attempt_id: str
@@ -83,6 +90,7 @@ class Done:
     stdout_dropped: int = 0
     stdout_stray_byte: str = ""
     operator_data: Mapping[str, JsonValue] = field(default_factory=dict)
+    is_rehearsed: bool = False
 
 
 def signal_fault(exit_code: int) -> str:

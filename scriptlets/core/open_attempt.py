@@ -18,7 +18,8 @@ from orchestrator.store.leases import refuse_if_driven
 class OpenAttempt(BaseScriptlet):
     """Open the next attempt at a task.
 
-    Params: ``run_root``, ``task_id``, ``params`` (the step's arguments as resolved) and ``operator_key``.
+    Params: ``run_root``, ``task_id``, ``params`` (the step's arguments as resolved) and ``operator_key``; optional
+    ``work``, what an operator beside the runner is to do in a directory of the attempt's own.
     """
 
     own_keys = True
@@ -32,7 +33,11 @@ class OpenAttempt(BaseScriptlet):
         database = opened(params["run_root"])
         with database.transaction():
             attempt_id, index = open_attempt(
-                database, params["task_id"], params.get("params", {}), params.get("operator_key", "local.default")
+                database,
+                params["task_id"],
+                params.get("params", {}),
+                params.get("operator_key", "local.default"),
+                params.get("work"),
             )
         opened_attempt = {"task_id": params["task_id"], "attempt_id": attempt_id, "attempt_index": index}
         return {"_attempt.opened_v1": opened_attempt}

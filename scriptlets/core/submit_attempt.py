@@ -1,4 +1,4 @@
-"""Put an attempt into the hands of those who carry it out: people are asked by files in its directory."""
+"""Put an attempt into the hands of the operator that carries it out."""
 
 from __future__ import annotations
 
@@ -9,30 +9,37 @@ if not __package__:
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from orchestrator import BaseScriptlet, Context
-from orchestrator.operators.human import ask
-from orchestrator.operators.questions import question_of
+from orchestrator.operators.assignments import find_assignment
+from orchestrator.operators.by_hand import submit_by_hand
 from orchestrator.scriptlet import Outputs, Params
-from orchestrator.store.attempts import wait_for_others
+from orchestrator.store.attempts import note_submitted
 from orchestrator.store.database import opened
+from orchestrator.store.leases import refuse_if_driven
 
 
 class SubmitAttempt(BaseScriptlet):
-    """Submit an attempt that is open, or see that it was submitted.
+    """Submit an attempt that is open.
 
-    Params: ``run_root``, ``task_id`` and ``attempt_id``. What is asked stands in the attempt's own params.
+    Params: ``run_root``, ``task_id`` and ``attempt_id``; optional ``sighting``, what the operator has answered where it
+    was asked already: ``state``, ``external_id`` and ``operator_data``.
     """
 
     own_keys = True
 
+    def validate(self, ctx: Context, params: Params) -> None:
+        """Refuse to write where a runner writes."""
+        refuse_if_driven(opened(params["run_root"]))
+
     def work(self, ctx: Context, params: Params) -> Outputs:
-        """Write the files of the question, then record that it waits for an answer."""
-        database = opened(Path(params["run_root"]))
-        question = question_of(database, params["task_id"], params["attempt_id"])
-        ask(question)
+        """Ask the operator, unless it was asked, and record its answer."""
+        database = opened(params["run_root"])
+        task_id, attempt_id = params["task_id"], params["attempt_id"]
+        sighting = params.get("sighting")
+        if sighting is None:
+            sighting = submit_by_hand(database, find_assignment(database, task_id, attempt_id)).to_json()
         with database.transaction():
-            path = question.folder.relative_to(database.run_root).as_posix()
-            wait_for_others(database, params["task_id"], params["attempt_id"], path)
-        return {"_attempt.submitted_v1": {"attempt_id": params["attempt_id"], "folder": str(question.folder)}}
+            note_submitted(database, task_id, attempt_id, sighting)
+        return {"_attempt.submitted_v1": {"attempt_id": attempt_id, "status": sighting["state"]}}
 
 
 if __name__ == "__main__":

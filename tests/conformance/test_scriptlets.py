@@ -58,15 +58,21 @@ def opened_attempt(folder: Path) -> dict[str, Any]:
     return {"run_root": run_root, **ids, "status": "FAILED", "task_status": "FAILED"}
 
 
-def asking_attempt(folder: Path) -> dict[str, Any]:
-    """Begin an attempt that asks people."""
+def asking_attempt(folder: Path, *, submit: bool = False, answer: bool = False) -> dict[str, Any]:
+    """Begin an attempt that asks people; ask them, and let one answer."""
     run_root = opened_run(folder)
-    asked = {"operator_key": "human.default", "params": {"instructions": "Is it so?"}}
+    asked = {"operator_key": "human.default", "params": {"instructions": "Is it so?"}, "work": {"step": "load"}}
+    which = {"run_root": run_root, "task_id": "load", "attempt_id": attempt_token(RUN_ID, "load", 1)}
     call_core("open_attempt", {"run_root": run_root, "task_id": "load", **asked})
+    if submit:
+        call_core("submit_attempt", which)
+    if answer:
+        call_core("record_response", {**which, **ANSWER})
     close_opened(run_root)
-    return {"run_root": run_root, "task_id": "load", "attempt_id": attempt_token(RUN_ID, "load", 1)}
+    return which
 
 
+ANSWER = {"response": {"status": "COMPLETED", "data": {"approved": True}}}
 WIRING = {
     "source": "CLI_OVERRIDE",
     "resolved_path": "operators.yaml",
@@ -76,6 +82,11 @@ WIRING = {
 
 
 CASES: dict[str, Callable[[Path], Case]] = {
+    "core/cancel_attempt.py": lambda folder: Case(asking_attempt(folder, submit=True)),
+    "core/collect_attempt.py": lambda folder: Case(asking_attempt(folder, submit=True, answer=True)),
+    "core/poll_attempts.py": lambda folder: Case(asking_attempt(folder, submit=True)),
+    "core/record_response.py": lambda folder: Case({**asking_attempt(folder, submit=True), **ANSWER}),
+    "core/recover_attempt.py": lambda folder: Case(asking_attempt(folder)),
     "core/close_attempt.py": lambda folder: Case(opened_attempt(folder)),
     "core/close_run.py": lambda folder: Case({"run_root": opened_run(folder), "status": "CANCELLED"}),
     "core/open_attempt.py": lambda folder: Case({"run_root": opened_run(folder), "task_id": "load"}),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -13,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.operators.human import COMPLETED, FAILED, Answer, Question, answer, ask, current_user
+from orchestrator.operators.assignments import Assignment
+from orchestrator.operators.human import COMPLETED, FAILED, Answer, Question, answer, ask, current_user, question_of
 from tests.unit.workshop import Notes, PowerCut, Ran, Workshop, recipe, shell
 
 OK = 'echo \'{"status": "ok"}\''
@@ -189,17 +191,26 @@ def test_a_key_that_nobody_wired_begins_no_run(workshop: Workshop) -> None:
     assert problems == ["r.yaml:2:72: error[MS214]: there is no operator 'human.committee' where nobody wired anything"]
 
 
-@pytest.fixture(name="question")
-def _question(tmp_path: Path) -> Question:
-    question = Question(
-        folder=tmp_path / "q",
+def put(run_root: Path, **work: object) -> Question:
+    """Put a question, as an attempt at the task review."""
+    assignment = Assignment(
+        run_root=run_root,
         task_id="review",
         attempt_id="a1",
-        instructions="?",
-        schema={"type": "object", "properties": {"n": {"type": "integer"}}},
+        attempt_index=1,
+        operator_key="human.default",
+        relative_path="q",
+        params={"instructions": "?"},
+        work={"step": "review", **work},
     )
-    ask(question)
+    question = question_of(assignment)
+    ask(question, assignment)
     return question
+
+
+@pytest.fixture(name="question")
+def _question(tmp_path: Path) -> Question:
+    return put(tmp_path, response_schema={"type": "object", "properties": {"n": {"type": "integer"}}})
 
 
 @pytest.mark.parametrize(
@@ -262,9 +273,7 @@ def test_C8_only_a_file_of_its_own_is_an_answer(question: Question, make: Callab
 
 @pytest.fixture(name="committee")
 def _committee(tmp_path: Path) -> Question:
-    question = Question(folder=tmp_path / "q", task_id="t", attempt_id="a", instructions="?", approvals=2)
-    ask(question)
-    return question
+    return put(tmp_path, approvals=2)
 
 
 def test_one_user_is_one_approval(committee: Question) -> None:
@@ -306,8 +315,7 @@ def test_one_rejection_ends_the_question(committee: Question) -> None:
 )
 def test_H1_H3_only_those_who_are_asked_may_answer(tmp_path: Path, changes: dict[str, object], waits_for: str) -> None:  # noqa: N802  see above
     """Who owns the file has written it, whatever name stands in it."""
-    question = Question(folder=tmp_path / "q", task_id="t", attempt_id="a", instructions="?", **changes)  # type: ignore[arg-type]
-    ask(question)
+    question = dataclasses.replace(put(tmp_path), **changes)  # type: ignore[arg-type]
     (question.folder / "response.json").write_text(json.dumps({**APPROVE, "by": "ada"}))
 
     assert answer(question, "2026").waits_for == f"response.json: {current_user()} {waits_for}"
@@ -326,10 +334,7 @@ def test_a_question_is_shown_to_people(workshop: Workshop) -> None:
 
 def test_an_answer_after_the_deadline_does_not_count(tmp_path: Path) -> None:
     """Silence has its meaning, also where nobody drove the run meanwhile."""
-    question = Question(
-        folder=tmp_path / "q", task_id="t", attempt_id="a", instructions="?", deadline_at="2020-01-01T00:00:00.000000Z"
-    )
-    ask(question)
+    question = put(tmp_path, deadline_at="2020-01-01T00:00:00.000000Z")
     (question.folder / "response.json").write_text(json.dumps(APPROVE))
 
     assert answer(question, "2026-01-01T00:00:00.000000Z").status == FAILED

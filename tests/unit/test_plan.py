@@ -143,7 +143,7 @@ def test_all_that_is_wrong_is_told_at_once(workshop: Workshop) -> None:
         ("MS101", 2),
         ("MS206", 3),
         ("MS206", 4),
-        ("MS208", 5),
+        ("MS216", 5),
         ("MS207", 6),
     ]
 
@@ -326,7 +326,7 @@ def test_what_cannot_run_yet_is_shown_with_what_is_missing(workshop: Workshop) -
         recipe(python("a", "Gone"), python("b", keys="needs: [a.x_v1]"), head="budget: {core_hours: 1}\n")
     )
 
-    assert [problem.code for problem in problems] == ["MS208", "MS206", "MS208"]
+    assert [problem.code for problem in problems] == ["MS208", "MS206", "MS216"]
     with pytest.raises(InvalidFileError, match="'budget' is not executed yet"):
         workshop.plan(recipe(python("a", "Gone"), head="budget: {core_hours: 1}\n"))
 

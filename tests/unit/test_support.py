@@ -36,49 +36,63 @@ def test_a_key_of_the_recipe_is_refused_at_its_place(head: str, key: str) -> Non
     assert told(recipe(A, head=f"{head}\n")) == [("r.yaml:1:1", f"'{key}' is not executed yet")]
 
 
-@pytest.mark.parametrize(("keys", "key"), [("resources: {cores: 2}", "resources")])
-def test_a_key_of_the_defaults_is_refused_at_its_place(keys: str, key: str) -> None:
-    """What steps would have is as good as what they say."""
-    assert told(recipe(A, head=f"defaults: {{{keys}}}\n")) == [("r.yaml:1:12", f"'{key}' is not executed yet")]
+def test_a_key_of_a_step_is_refused_at_its_place() -> None:
+    """Its name is marked."""
+    assert told(recipe(shell("a", "x", "on_walltime: {restart: 1}"))) == [
+        ("r.yaml:2:36", "'on_walltime' is not executed yet")
+    ]
 
 
 @pytest.mark.parametrize(
     ("keys", "key"),
     [
-        ("operator_key: hpc.default", "operator_key"),
         ("needs: [a.x_v1]", "needs"),
         ("files: {a: b}", "files"),
         ("resources: {cores: 2}", "resources"),
         ("fetch: {required: [a]}", "fetch"),
-        ("on_walltime: {restart: 1}", "on_walltime"),
     ],
 )
-def test_a_key_of_a_step_is_refused_at_its_place(keys: str, key: str) -> None:
-    """Its name is marked."""
-    assert told(recipe(shell("a", "x", keys))) == [("r.yaml:2:36", f"'{key}' is not executed yet")]
+def test_what_an_operator_needs_is_refused_where_there_is_none(keys: str, key: str) -> None:
+    """The step has no directory of its own, and would silently run without it."""
+    (problem,) = found(recipe(shell("a", "x", keys)))
+
+    message = f"'{key}' is for steps that have an 'operator_key'"
+    assert (problem.code, str(problem.place), problem.message) == ("MS216", "r.yaml:2:36", message)
+    assert told(recipe(shell("a", "x", f"operator_key: hpc.default, {keys}"))) == []
 
 
-@pytest.mark.parametrize(("kind", "keys"), [("experiment", "")])
-def test_a_type_of_step_is_refused_at_its_place(kind: str, keys: str) -> None:
-    """Its word is marked."""
-    expected = f"steps of type '{kind}' are not executed yet"
+@pytest.mark.parametrize(("keys", "key"), [("cache: true", "cache"), ("cache_key: x", "cache_key")])
+def test_what_an_operator_does_not_do_yet_is_refused(keys: str, key: str) -> None:
+    """Results of such steps are not taken over."""
+    keys = f"operator_key: hpc.default, {keys}"
 
-    assert told(recipe(f"{{name: a, type: {kind}{keys}}}")) == [("r.yaml:2:19", expected)]
-
-
-@pytest.mark.parametrize(
-    ("keys", "column"), [("retry: {max: 1, grow: {cores: 2x}}", 52), ("retry: {grow: {cores: 2x}, max: 1}", 44)]
-)
-def test_resources_do_not_grow_yet(keys: str, column: int) -> None:
-    """A retry with the same resources would fail the same way."""
-    assert told(recipe(shell("a", "x", keys))) == [(f"r.yaml:2:{column}", "'grow' is not executed yet")]
+    assert told(recipe(shell("a", "x", keys))) == [("r.yaml:2:63", f"'{key}' is not executed yet")]
 
 
-def test_resources_of_the_defaults_do_not_grow_yet() -> None:
-    """As those of a step."""
-    head = "defaults: {retry: {max: 1, grow: {cores: 2x}}}\n"
+def test_resources_grow_where_there_are_any() -> None:
+    """A step that the runner runs itself asks for none."""
+    keys = "retry: {max: 1, grow: {cores: 2x}}"
+    expected = "'grow' is for steps that have an 'operator_key'"
 
-    assert told(recipe(A, head=head)) == [("r.yaml:1:28", "'grow' is not executed yet")]
+    assert told(recipe(shell("a", "x", keys))) == [("r.yaml:2:52", expected)]
+    assert told(recipe(shell("a", "x", f"operator_key: hpc.default, {keys}"))) == []
+
+
+def test_a_step_is_routed_by_a_variable_too() -> None:
+    """By a canonical key, or one of those that older recipes have."""
+    routed = "env: {MATTERSTACK_OPERATOR: HPC}, needs: [a.x_v1]"
+
+    assert told(recipe(shell("a", "x", routed))) == []
+    (problem,) = found(recipe(shell("a", "x", "env: {MATTERSTACK_OPERATOR: nowhere}")))
+    assert (problem.code, problem.message) == ("MS214", "expected kind.name, got 'nowhere'")
+
+
+@pytest.mark.parametrize("name", ["manifest.json", ".ms/claim", "exit_code"])
+def test_a_file_of_the_runner_is_not_given_by_a_step(name: str) -> None:
+    """It would be overwritten, or overwrite."""
+    text = recipe(shell("a", "x", f"operator_key: hpc.default, files: {{'{name}': b}}"))
+
+    assert [problem.message for problem in found(text)] == [f"'{name}' is a file of the runner"]
 
 
 @pytest.mark.parametrize("on", ["[oom]", "[timeout, oom]"])
@@ -95,15 +109,6 @@ def test_a_step_out_of_memory_is_a_failed_one() -> None:
     assert told(recipe(shell("a", "x", "retry: {max: 1, on: [error, oom]}"))) == []
 
 
-def test_a_step_is_not_routed_by_a_variable_yet() -> None:
-    """It would silently run on this machine."""
-    keys = "env: {MATTERSTACK_OPERATOR: hpc.default}"
-    expected = "'MATTERSTACK_OPERATOR' is not executed yet"
-
-    assert told(recipe(shell("a", "x", keys))) == [("r.yaml:2:42", expected)]
-    assert told(recipe(A, head=f"defaults: {{{keys}}}\n")) == [("r.yaml:1:18", expected)]
-
-
 @pytest.mark.parametrize("head", ["on_conflict: fail", "outputs: {}", "finally: []", "secrets: {}", "defaults: {}"])
 def test_what_changes_nothing_is_not_refused(head: str) -> None:
     """A key that says what would be anyway is no promise."""
@@ -112,52 +117,40 @@ def test_what_changes_nothing_is_not_refused(head: str) -> None:
 
 def test_everything_is_listed_at_once_with_a_way_out() -> None:
     """One round of mending is enough."""
-    steps = ("{name: a, type: experiment}", shell("b", "x", "fetch: {required: [a]}, needs: [a.x_v1]"))
+    problems = found(
+        recipe(shell("b", "x", "on_walltime: {restart: 1}, needs: [a.x_v1]"), head="budget: {core_hours: 1}\n")
+    )
 
-    problems = found(recipe(*steps, head="budget: {core_hours: 1}\ndefaults: {resources: {cores: 2}}\n"))
-
-    assert {problem.code for problem in problems} == {"MS208"}
-    assert [(problem.place and problem.place.line, problem.help) for problem in problems] == [
-        (1, "leave it out"),
-        (2, "leave it out"),
-        (4, "use type 'python' or 'shell'"),
-        (5, "leave it out; a step on this machine works in the directory the run was started from"),
-        (5, "leave it out; a step on this machine sees the whole context"),
+    assert [(problem.code, problem.place and problem.place.line, problem.help) for problem in problems] == [
+        ("MS208", 1, "leave it out"),
+        ("MS208", 3, "leave it out"),
+        ("MS216", 3, "leave it out: a step that the runner runs itself sees the whole context"),
     ]
 
 
+ROUTED = {"operator_key", "needs", "files", "resources", "fetch"}
 EXECUTED = {
     Recipe: {"schema_id", "workspace", "inputs", "vars", "defaults", "steps", "timeout", "max_parallel", "on_conflict"}
     | {"on_failure", "finally_", "outputs", "secrets", "repeat", "isolation"},
-    Defaults: {"timeout", "retry", "env", "isolation"},
-    Retry: {"max", "delay_sec", "backoff", "on"},
+    Defaults: {"timeout", "retry", "env", "isolation", "resources"},
+    Retry: {"max", "delay_sec", "backoff", "on", "grow"},
     PythonStep: {"idx", "name", "type", "module", "function", "args", "env", "when", "depends_on", "success"}
     | {"allow_failure", "timeout", "retry", "parallel", "foreach", "matrix", "save", "locks", "cache", "cache_key"}
-    | {"isolation"},
+    | {"isolation", *ROUTED},
     ShellStep: {"idx", "name", "type", "run", "script", "stdout", "args", "env", "when", "depends_on", "success"}
-    | {"allow_failure", "timeout", "retry", "parallel", "foreach", "matrix", "save", "locks", "cache", "cache_key"},
+    | {"allow_failure", "timeout", "retry", "parallel", "foreach", "matrix", "save", "locks", "cache", "cache_key"}
+    | ROUTED,
 }
 DESCRIBING = {"description", "license", "tags", "test_meta"}
 OF_PYTEST = {"pytest"}
-REFUSED = {
+REFUSED: dict[type[BaseModel], set[str]] = {
     Recipe: {"budget"},
-    Defaults: {"resources"},
-    Retry: {"grow"},
-    PythonStep: {
-        "operator_key",
-        "needs",
-        "files",
-        "resources",
-        "fetch",
-        "on_walltime",
-        "cache",
-        "cache_key",
-    },
-    ShellStep: {"operator_key", "needs", "files", "resources", "fetch", "on_walltime"},
+    PythonStep: {"on_walltime"},
+    ShellStep: {"on_walltime"},
 }
 
 
 @pytest.mark.parametrize("part", EXECUTED)
 def test_every_key_of_the_language_is_executed_or_refused(part: type[BaseModel]) -> None:
     """A key that the model gains belongs to one of the lists above, and so to a test."""
-    assert set(part.model_fields) - DESCRIBING - OF_PYTEST == EXECUTED[part] | REFUSED[part]
+    assert set(part.model_fields) - DESCRIBING - OF_PYTEST == EXECUTED[part] | REFUSED.get(part, set())

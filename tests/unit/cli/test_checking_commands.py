@@ -24,13 +24,13 @@ def test_a_recipe_that_needs_an_input_is_valid(call: Call, workshop: Workshop) -
 
 
 def test_a_recipe_that_cannot_be_planned_is_not_valid(call: Call, workshop: Workshop) -> None:
-    """Files that are missing and constructs that are not executed are found."""
+    """Files that are missing and keys that stand in the wrong place are found."""
     workshop.write("r.yaml", recipe(python("a", "Gone"), shell("b", "x", "needs: [a.x_v1]")))
 
     answer = call("validate", "r.yaml", "--json")
 
     (report,) = answer.json
-    assert (answer.status, [(p["code"], p["line"]) for p in report["problems"]]) == (3, [("MS206", 2), ("MS208", 3)])
+    assert (answer.status, [(p["code"], p["line"]) for p in report["problems"]]) == (3, [("MS206", 2), ("MS216", 3)])
 
 
 def test_a_warning_does_not_make_a_recipe_invalid(call: Call, workshop: Workshop) -> None:

@@ -1,0 +1,121 @@
+"""Say what an operator is to carry out and what it says of it: the values that pass between it and the runner."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from orchestrator.errors import UsageError
+from orchestrator.jsonsafe import JsonValue
+from orchestrator.states import AttemptState
+from orchestrator.store.database import Database
+from orchestrator.store.queries import AttemptRow, read_attempts
+from orchestrator.workers.calls import Done
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assignment:
+    """One attempt in the hands of an operator, as the run has recorded it.
+
+    ``attempt_id`` is unique and the same after a crash, so that what is outside can be told by it. ``params`` are the
+    step's arguments, ``work`` is what the operator has to know beside them. ``env`` holds the variables of the step
+    with its secrets, and is never recorded. ``cancel_asked`` is what ends it, where it is to end before its time.
+    """
+
+    run_root: Path
+    task_id: str
+    attempt_id: str
+    attempt_index: int
+    operator_key: str
+    relative_path: str
+    params: Mapping[str, Any]
+    work: Mapping[str, Any]
+    env: Mapping[str, str] = field(default_factory=dict, repr=False)
+    external_id: str = ""
+    asked_at: str = ""
+    cancel_asked: str = ""
+
+    @property
+    def folder(self) -> Path:
+        """Give the attempt's directory."""
+        return self.run_root / self.relative_path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sighting:
+    """What an operator knows of an attempt: its state, and once it has ended also what came of it.
+
+    ``note`` tells people what stands in the way; ``operator_data`` is kept with the attempt.
+    """
+
+    attempt_id: str
+    state: AttemptState
+    external_id: str = ""
+    note: str = ""
+    operator_data: Mapping[str, JsonValue] = field(default_factory=dict)
+    done: Done | None = None
+
+    def to_json(self) -> dict[str, JsonValue]:
+        """Give it as params of the core scriptlet that records it."""
+        return {
+            "state": self.state.value,
+            "external_id": self.external_id,
+            "operator_data": dict(self.operator_data),
+        }
+
+
+class Operator(Protocol):
+    """Whoever carries out the attempts of one operator key; a thread of its own calls it.
+
+    What cannot be done now, such as reaching a cluster, is told as a state (UNKNOWN, MISSING) with a note, and never
+    as the end of an attempt.
+    """
+
+    @property
+    def looks_every_sec(self) -> float | None:
+        """Give how long to wait between looks; None where `fileno` tells when there is something to see."""
+
+    def fileno(self) -> int | None:
+        """Give a descriptor that can be read when something happened, if there is one."""
+
+    def submit(self, assignment: Assignment) -> Sighting:
+        """Begin an attempt. Asked again for the same one, after a crash, it begins nothing twice."""
+
+    def look(self, assignments: Sequence[Assignment]) -> Iterator[Sighting]:
+        """Say where attempts stand that were submitted."""
+
+    def cancel(self, assignment: Assignment) -> None:
+        """Ask that an attempt ends; `look` tells when it has."""
+
+    def close(self) -> None:
+        """Let go of what this process holds; attempts go on."""
+
+
+def assignment_of(database: Database, row: AttemptRow, env: Mapping[str, str] | None = None) -> Assignment:
+    """Give an attempt as its operator knows it."""
+    return Assignment(
+        run_root=database.run_root,
+        task_id=row.task_id,
+        attempt_id=row.attempt_id,
+        attempt_index=row.attempt_index,
+        operator_key=row.operator_key or "",
+        relative_path=row.relative_path or "",
+        params=row.params,
+        work=row.operator_data.get("work", {}),
+        env=env or {},
+        external_id=row.external_id or "",
+        asked_at=row.created_at,
+        cancel_asked=row.operator_data.get("cancel_asked", ""),
+    )
+
+
+def find_assignment(database: Database, task_id: str, attempt_id: str) -> Assignment:
+    """Give an attempt by its ids; raise `UsageError` for one that there is not, or that is in nobody else's hands."""
+    rows = [row for row in read_attempts(database, task_id) if row.attempt_id == attempt_id]
+    if not rows or not rows[0].is_external:
+        raise UsageError(
+            f"attempt {attempt_id} of {task_id} is in the hands of no operator", hint="see 'matterstack attempts'"
+        )
+    return assignment_of(database, rows[0])

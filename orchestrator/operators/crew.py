@@ -1,0 +1,228 @@
+"""Keep the operators of one run at work, each in a thread of its own, so that a slow one never delays another."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import select
+import threading
+from collections import deque
+from collections.abc import Callable, Collection, Mapping
+
+from orchestrator.clock import monotonic
+from orchestrator.errors import InfrastructureError, ScriptletError
+from orchestrator.operators.assignments import Assignment, Operator, Sighting
+from orchestrator.states import AttemptState
+
+_TELLS_EVERY_SEC = 0.02
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Held:
+    """An attempt in the hands of an operator: what was last said of it, and why it is to end before its time."""
+
+    assignment: Assignment
+    state: AttemptState = AttemptState.SUBMITTING
+    note: str = ""
+    deadline: float | None = None
+    fault: str = ""
+
+
+class Outpost:
+    """One operator at work: it is handed attempts, and says what it sees of them by ``tell``.
+
+    `round` does all there is to do once. In a thread, rounds follow one another as often as the operator wants to look.
+    """
+
+    def __init__(self, operator: Operator, tell: Callable[[list[Sighting | Exception]], None]) -> None:
+        self._operator = operator
+        self._tell = tell
+        self._news: list[Sighting | Exception] = []
+        self._told_at = 0.0
+        self._held: dict[str, _Held] = {}
+        self._new: deque[tuple[Assignment, float | None]] = deque()
+        self._to_cancel: deque[tuple[str, str]] = deque()
+        self._ended = False
+        self._woken, self._waker = os.pipe()
+        self._poll = select.poll()
+        for end in (self._woken, self._waker):
+            os.set_blocking(end, False)
+        for descriptor in (self._woken, operator.fileno()):
+            if descriptor is not None:
+                self._poll.register(descriptor, select.POLLIN)
+        self._thread: threading.Thread | None = None
+
+    def hand_over(self, assignment: Assignment, *, timeout_sec: float | None) -> None:
+        """Give it an attempt to begin, or to take over from an earlier runner; after ``timeout_sec`` it is to end."""
+        self._new.append((assignment, timeout_sec))
+        self._wake()
+
+    def cancel(self, attempt_id: str, fault: str) -> None:
+        """Ask that an attempt ends; it is told of as one that this ``fault`` has ended."""
+        self._to_cancel.append((attempt_id, fault))
+        self._wake()
+
+    def start(self) -> None:
+        """Begin to work in a thread."""
+        self._thread = threading.Thread(target=self._work, name="operator", daemon=True)
+        try:
+            self._thread.start()
+        except RuntimeError as error:
+            hint = "check 'ulimit -u' and memory, then run again"
+            raise InfrastructureError("cannot start a thread for an operator", hint=hint) from error
+
+    def round(self) -> None:
+        """Begin what was handed over, end what is to end, and look at the rest."""
+        while self._new:
+            self._submit(*self._new.popleft())
+        while self._to_cancel:
+            self._end(*self._to_cancel.popleft())
+        for attempt_id, held in list(self._held.items()):
+            if held.deadline is not None and monotonic() >= held.deadline and not held.fault:
+                self._end(attempt_id, f"timeout after {held.assignment.work['timeout_sec']:g}s")
+        if self._held:
+            for sighting in self._operator.look([held.assignment for held in self._held.values()]):
+                self._take(sighting)
+        self._flush()
+
+    def close(self) -> None:
+        """End the thread, and let go of the attempts, which go on."""
+        self._ended = True
+        self._wake()
+        if self._thread is not None:
+            self._thread.join()
+        self._operator.close()
+        os.close(self._woken)
+        os.close(self._waker)
+
+    def _work(self) -> None:
+        try:
+            while not self._ended:
+                self.round()
+                self._rest()
+        except Exception as error:  # noqa: BLE001  whatever ends this thread has to end the run, not to be lost with it
+            self._tell([error])
+
+    def _rest(self) -> None:
+        """Wait until there is something to do."""
+        every = self._operator.looks_every_sec if self._held else None
+        deadlines = [held.deadline - monotonic() for held in self._held.values() if held.deadline and not held.fault]
+        waits = [max(0.0, sec) for sec in (every, *deadlines) if sec is not None]
+        self._poll.poll(min(waits) * 1000 if waits else None)
+        with contextlib.suppress(BlockingIOError):
+            os.read(self._woken, 4096)
+
+    def _submit(self, assignment: Assignment, timeout_sec: float | None) -> None:
+        deadline = None if timeout_sec is None else monotonic() + timeout_sec
+        self._held[assignment.attempt_id] = _Held(assignment=assignment, deadline=deadline)
+        try:
+            self._take(self._operator.submit(assignment))
+        except ScriptletError as error:
+            self._take(
+                Sighting(attempt_id=assignment.attempt_id, state=AttemptState.FAILED_INIT, note=error.explained())
+            )
+
+    def _end(self, attempt_id: str, fault: str) -> None:
+        held = self._held.get(attempt_id)
+        if held is not None and not held.fault:
+            self._held[attempt_id] = dataclasses.replace(held, fault=fault)
+            self._operator.cancel(held.assignment)
+
+    def _take(self, sighting: Sighting) -> None:
+        """Tell what is different from before."""
+        held = self._held[sighting.attempt_id]
+        if sighting.done is not None or sighting.state is AttemptState.FAILED_INIT:
+            del self._held[sighting.attempt_id]
+            if held.fault and sighting.done is not None:
+                done = dataclasses.replace(sighting.done, fault=held.fault)
+                sighting = dataclasses.replace(sighting, done=done)
+        elif (sighting.state, sighting.note) == (held.state, held.note):
+            return
+        else:
+            assignment = held.assignment
+            if sighting.external_id:
+                assignment = dataclasses.replace(assignment, external_id=sighting.external_id)
+            self._held[sighting.attempt_id] = dataclasses.replace(
+                held, assignment=assignment, state=sighting.state, note=sighting.note
+            )
+        self._news.append(sighting)
+        if monotonic() - self._told_at > _TELLS_EVERY_SEC:
+            self._flush()
+
+    def _flush(self) -> None:
+        """Tell what is new: what comes close together is told together, and so becomes durable in one go."""
+        self._told_at = monotonic()
+        if self._news:
+            news, self._news = self._news, []
+            self._tell(news)
+
+    def _wake(self) -> None:
+        with contextlib.suppress(BlockingIOError):  # full of wakes
+            os.write(self._waker, b"!")
+
+
+class Crew:
+    """The operators of a run, by operator key, made when they are first needed.
+
+    ``wake`` is called, from any thread, when there are sightings. Without threads, each `sightings` lets every operator
+    do one round.
+    """
+
+    def __init__(self, make: Callable[[str], Operator], wake: Callable[[], None], *, has_threads: bool) -> None:
+        self._make = make
+        self._wake = wake
+        self._has_threads = has_threads
+        self._outposts: dict[str, Outpost] = {}
+        self._told: deque[Sighting | Exception] = deque()
+        self._assignments: dict[str, Assignment] = {}
+
+    @property
+    def assignments(self) -> Mapping[str, Assignment]:
+        """Give the attempts that are in the hands of operators, by attempt, oldest first."""
+        return self._assignments
+
+    def hand_over(self, assignment: Assignment, *, timeout_sec: float | None = None) -> None:
+        """Let the operator of an attempt begin it, or take it over where it was begun already."""
+        self._assignments[assignment.attempt_id] = assignment
+        self._outpost(assignment.operator_key).hand_over(assignment, timeout_sec=timeout_sec)
+
+    def sightings(self) -> list[Sighting]:
+        """Give what was seen since the last time; raise what kept an operator from going on."""
+        if not self._has_threads:
+            for outpost in self._outposts.values():
+                outpost.round()
+        found: list[Sighting] = []
+        while self._told:
+            told = self._told.popleft()
+            if isinstance(told, Exception):
+                raise told
+            if told.done is not None or told.state is AttemptState.FAILED_INIT:
+                self._assignments.pop(told.attempt_id, None)
+            found.append(told)
+        return found
+
+    def cancel(self, attempts: Collection[str], fault: str) -> None:
+        """Ask that attempts end."""
+        for attempt_id in attempts:
+            self._outpost(self._assignments[attempt_id].operator_key).cancel(attempt_id, fault)
+
+    def leave(self) -> None:
+        """Let all attempts go on without this runner; the next one finds them."""
+        self._assignments.clear()
+
+    def close(self) -> None:
+        """End the threads."""
+        for outpost in self._outposts.values():
+            outpost.close()
+
+    def _outpost(self, operator_key: str) -> Outpost:
+        if operator_key not in self._outposts:
+            outpost = self._outposts[operator_key] = Outpost(self._make(operator_key), self._note)
+            if self._has_threads:
+                outpost.start()
+        return self._outposts[operator_key]
+
+    def _note(self, told: list[Sighting | Exception]) -> None:
+        self._told.extend(told)
+        self._wake()

@@ -1,0 +1,291 @@
+"""Run attempts as processes of this machine that outlive the runner, each in its own directory."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import signal
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from orchestrator import away
+from orchestrator.clock import seconds_between, utc_now
+from orchestrator.context import Change
+from orchestrator.errors import MatterStackError
+from orchestrator.files import log_action
+from orchestrator.jsonsafe import JsonValue
+from orchestrator.operators.assignments import Assignment, Sighting
+from orchestrator.operators.gathering import gather, read_streams
+from orchestrator.operators.processors import Processors
+from orchestrator.operators.staging import CHANGES, CLAIM, CONTEXT, EXIT_CODE, OWN, PARAMS, STDERR, STDOUT, stage
+from orchestrator.states import AttemptState
+from orchestrator.workers.calls import Done
+from orchestrator.workers.commands import INLINE_PARAMS_MAX, PARAMS_VARIABLE
+
+GRACE_SEC = 5.0
+LAUNCH_SEC = 10.0
+
+_LOOKS_EVERY_SEC = 0.1
+_TIMED_OUT = f"{OWN}/timed_out"
+# What every attempt runs: claim the directory once and for all, run the program, and leave its exit code. The shell
+# outlives a signal to its group, so that the exit code is there whatever ended the program; whatever the program left
+# running in the group ends with it.
+_SCRIPT = f"""\
+cd -- "$1" || exit 1
+(set -C; echo "$$" > {CLAIM}) 2>/dev/null || exit 1
+trap : TERM INT HUP QUIT
+limit=$2 memory=$3
+shift 3
+if [ "$limit" != 0 ]; then
+  (trap '' TERM; sleep "$limit"; : > {_TIMED_OUT}; kill -TERM 0; sleep {GRACE_SEC:g}; kill -KILL 0) \
+>/dev/null 2>&1 </dev/null &
+fi
+if [ "$memory" != 0 ]; then
+  (trap - TERM INT HUP QUIT; ulimit -v "$memory"; exec "$@")
+else
+  "$@"
+fi
+echo "$?" > {EXIT_CODE}
+kill -KILL 0
+"""
+_DEFAULT_SIGNALS = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class LocalOperator:
+    """Runs steps on this machine, in sessions of their own that go on when the runner ends.
+
+    Whether a process belongs to an attempt is told by the attempt's id, which is an argument of it, so that the number
+    of a process that is long gone names nobody else. Memory and time are limited as the step asks; its processors are
+    those of this machine that are asked for least.
+    """
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._environment = dict(environment)
+        self._processors = Processors()
+        self._children: dict[str, int] = {}
+        self._watched: dict[str, int] = {}
+        self._asked_to_end: dict[str, float] = {}
+        self._poll = select.epoll() if hasattr(os, "pidfd_open") and hasattr(select, "epoll") else None
+
+    @property
+    def looks_every_sec(self) -> float | None:
+        """Look at times: a process that is asked to end and does not is killed, and not every system tells of ends."""
+        return _LOOKS_EVERY_SEC if self._poll is None or self._asked_to_end else None
+
+    def fileno(self) -> int | None:
+        """Give the descriptor that tells of processes that ended."""
+        return self._poll.fileno() if self._poll else None
+
+    def submit(self, assignment: Assignment) -> Sighting:
+        """Make the directory and start the process, unless it was started before."""
+        told = stage(assignment, _texts(assignment))
+        attempt_id = assignment.attempt_id
+        if not (assignment.folder / CLAIM).exists():
+            try:
+                self._children[attempt_id] = self._start(assignment)
+            except OSError as error:
+                reason = f"cannot start a process: {(error.strerror or '').lower()}"
+                return Sighting(attempt_id=attempt_id, state=AttemptState.FAILED_INIT, note=reason)
+        pid = self._pid(assignment)
+        self._watch(attempt_id, pid)
+        return Sighting(
+            attempt_id=attempt_id, state=AttemptState.RUNNING, external_id=str(pid or ""), operator_data=told
+        )
+
+    def look(self, assignments: Sequence[Assignment]) -> Iterator[Sighting]:
+        """Give what ended."""
+        ready = {descriptor for descriptor, _ in self._poll.poll(0)} if self._poll else set()
+        for assignment in assignments:
+            watched = self._watched.get(assignment.attempt_id)
+            if watched is not None and watched not in ready and assignment.attempt_id not in self._asked_to_end:
+                continue
+            if (ended := self._ended(assignment)) is not None:
+                self._forget(assignment.attempt_id)
+                yield Sighting(attempt_id=assignment.attempt_id, state=AttemptState.COLLECTING, done=ended)
+
+    def cancel(self, assignment: Assignment) -> None:
+        """Ask the process and all that it started to end; what does not is killed a little later."""
+        if self._signal(assignment, signal.SIGTERM):
+            self._asked_to_end.setdefault(assignment.attempt_id, time.monotonic())
+
+    def close(self) -> None:
+        """Watch no more; the processes go on."""
+        for descriptor in self._watched.values():
+            os.close(descriptor)
+        self._watched.clear()
+        if self._poll is not None:
+            self._poll.close()
+
+    def _start(self, assignment: Assignment) -> int:
+        work, folder = assignment.work, assignment.folder
+        resources = work.get("resources", {})
+        limits = [f"{work.get('limit_sec') or 0:g}", str(int(resources.get("memory_gb", 0) * 1024 * 1024))]
+        command = ["sh", "-c", _SCRIPT, assignment.attempt_id, str(folder), *limits, *_argv(assignment)]
+        streams = [
+            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+            log_action(1, folder / STDOUT),
+            log_action(2, folder / STDERR),
+        ]
+        with self._processors.lent(assignment.attempt_id, resources.get("cores")) as variables:
+            environment = {**self._environment, **variables, **assignment.env, PARAMS_VARIABLE: _params(assignment)}
+            return os.posix_spawnp(
+                "sh", command, environment, file_actions=streams, setsid=True, setsigdef=_DEFAULT_SIGNALS
+            )
+
+    def _watch(self, attempt_id: str, pid: int | None) -> None:
+        if self._poll is None or pid is None or attempt_id in self._watched:
+            return
+        with contextlib.suppress(OSError):  # it has ended already, and the next look finds that out
+            descriptor = os.pidfd_open(pid)
+            self._watched[attempt_id] = descriptor
+            self._poll.register(descriptor, select.EPOLLIN)
+
+    def _forget(self, attempt_id: str) -> None:
+        self._children.pop(attempt_id, None)
+        self._asked_to_end.pop(attempt_id, None)
+        self._processors.give_back(attempt_id)
+        if (descriptor := self._watched.pop(attempt_id, None)) is not None:
+            os.close(descriptor)
+
+    def _ended(self, assignment: Assignment) -> Done | None:
+        """Give what came of an attempt whose process is gone; None while it runs."""
+        self._kill_late(assignment)
+        status = self._reaped(assignment.attempt_id)
+        pid = self._pid(assignment)
+        if pid is not None and _is_of(pid, assignment.attempt_id):
+            self._watch(assignment.attempt_id, pid)
+            return None
+        if status is None and pid is None and _age_sec(assignment) < LAUNCH_SEC and not _has_ended(assignment):
+            return None
+        return _collected(assignment, status)
+
+    def _kill_late(self, assignment: Assignment) -> None:
+        asked_at = self._asked_to_end.get(assignment.attempt_id)
+        if asked_at is not None and time.monotonic() - asked_at > GRACE_SEC:
+            self._signal(assignment, signal.SIGKILL)
+
+    def _reaped(self, attempt_id: str) -> int | None:
+        """Give the wait status of a process that this one started and that has ended."""
+        pid = self._children.get(attempt_id)
+        if pid is None:
+            return None
+        with contextlib.suppress(ChildProcessError):
+            ended, status = os.waitpid(pid, os.WNOHANG)
+            return status if ended else None
+        return None
+
+    def _pid(self, assignment: Assignment) -> int | None:
+        """Give the process of an attempt: the one that claimed its directory, or the one that is about to."""
+        with contextlib.suppress(OSError, ValueError):
+            return int((assignment.folder / CLAIM).read_text(encoding="ascii"))
+        return self._children.get(assignment.attempt_id)
+
+    def _signal(self, assignment: Assignment, number: signal.Signals) -> bool:
+        pid = self._pid(assignment)
+        if pid is None or not _is_of(pid, assignment.attempt_id):
+            return False
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(pid, number)
+        return True
+
+
+def _texts(assignment: Assignment) -> dict[str, bytes]:
+    """Give what a step finds in its directory beside its files."""
+    texts = {PARAMS: json.dumps(assignment.params, ensure_ascii=False).encode("utf-8", "surrogatepass")}
+    if "needs" in assignment.work:
+        texts[CONTEXT] = json.dumps(assignment.work["needs"]).encode()
+    return texts
+
+
+def _params(assignment: Assignment) -> str:
+    text = json.dumps(assignment.params, ensure_ascii=False)
+    return text if len(text.encode("utf-8", "surrogatepass")) <= INLINE_PARAMS_MAX else f"@{PARAMS}"
+
+
+def _argv(assignment: Assignment) -> list[str]:
+    """Give the command of a step as it runs on this machine."""
+    work = assignment.work
+    if "class" in work:
+        return [sys.executable, "-E", "-X", "utf8", away.__file__, work["scriptlet"], work["class"], work["step"]]
+    return [*work["argv"], *(["--params", _params(assignment)] if work.get("takes_params") else [])]
+
+
+def _is_of(pid: int, attempt_id: str) -> bool:
+    """Tell whether a living process belongs to an attempt."""
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return False
+    return attempt_id.encode() in words
+
+
+def _has_ended(assignment: Assignment) -> bool:
+    return _exit_code(assignment.folder) is not None
+
+
+def _exit_code(folder: Path) -> int | None:
+    """Give the exit code that an attempt left; None where there is none, or not yet the whole line."""
+    try:
+        text = (folder / EXIT_CODE).read_text(encoding="ascii")
+    except (OSError, UnicodeDecodeError):
+        return None
+    return int(text) if text.endswith("\n") and text.strip().isdecimal() else None
+
+
+def _age_sec(assignment: Assignment) -> float:
+    return seconds_between(assignment.asked_at, utc_now())
+
+
+def _collected(assignment: Assignment, status: int | None) -> Done:
+    """Read what an attempt left that has ended: its exit code, its streams, its writes and its files."""
+    folder, work = assignment.folder, assignment.work
+    exit_code = _exit_code(folder)
+    stdout, stderr = read_streams(folder)
+    gathered = gather(folder, list(work.get("files", {})), work.get("fetch"))
+    fault = _fault(assignment, exit_code, status)
+    operator_data: dict[str, JsonValue] = {**gathered.to_json()}
+    if gathered.missing and not fault:
+        operator_data["missing"] = list(gathered.missing)
+    return Done(
+        attempt_id=assignment.attempt_id,
+        exit_code=exit_code,
+        stdout=stdout.text(),
+        stderr=stderr.text(),
+        changes=_changes(folder) if "class" in work else (),
+        fault=fault,
+        duration_sec=_duration_sec(folder),
+        stdout_dropped=stdout.dropped,
+        stdout_stray_byte=stdout.stray_byte,
+        operator_data=operator_data,
+    )
+
+
+def _fault(assignment: Assignment, exit_code: int | None, status: int | None) -> str:
+    if (assignment.folder / _TIMED_OUT).exists():
+        return f"timeout after {assignment.work.get('limit_sec', 0):g}s"
+    if exit_code is not None:
+        return ""
+    if status is not None and os.WIFSIGNALED(status):
+        return f"signal {signal.Signals(os.WTERMSIG(status)).name}"
+    return "lost: its process is gone and left no exit code"
+
+
+def _duration_sec(folder: Path) -> float:
+    """Give the seconds from the claim of the directory to the exit code."""
+    with contextlib.suppress(OSError):
+        return max(0.0, (folder / EXIT_CODE).stat().st_mtime - (folder / CLAIM).stat().st_mtime)
+    return 0.0
+
+
+def _changes(folder: Path) -> tuple[Change, ...]:
+    """Read what a scriptlet wrote to the context; nothing where it did not come so far."""
+    try:
+        found: Any = json.loads((folder / CHANGES).read_text(encoding="utf-8"))
+        return tuple(Change(key, text, who) for key, text, who in found)
+    except (OSError, ValueError, TypeError, MatterStackError):
+        return ()

@@ -1,0 +1,91 @@
+"""Say what an operator has to know to carry out a step: what is recorded with the attempt before anything is done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from orchestrator.catalog import Project
+from orchestrator.context import Context
+from orchestrator.errors import ExpressionError
+from orchestrator.expressions import Scope, resolve
+from orchestrator.jsonsafe import JsonValue
+from orchestrator.keys import did_you_mean
+from orchestrator.operators.people import asked
+from orchestrator.operators.staging import OWN, files_to_stage, source_of
+from orchestrator.plan import Away, PlannedTask
+from orchestrator.wiring.model import HumanOperator
+from orchestrator.wiring.reading import Wired
+from orchestrator.workers.calls import CommandCall, ExperimentCall, HumanCall
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What a step sees when its attempt is opened.
+
+    ``failures`` counts its attempts that have failed, ``is_secret`` tells which texts are not to be recorded.
+    """
+
+    run_root: Path
+    project: Project
+    scope: Scope
+    seen: Context
+    env: Mapping[str, str]
+    failures: int
+    is_secret: Callable[[str], bool]
+
+
+def work_of(planned: PlannedTask, away: Away, wired: Wired, around: Surroundings) -> dict[str, Any]:
+    """Give the work of a step.
+
+    Raises `ExpressionError` where an expression or a context key has no value, and `ScriptletError` for a file that is
+    not there.
+    """
+    given: Any = resolve(dict(away.files), around.scope)
+    files = files_to_stage(given, around.project, around.run_root)
+    common = {"step": planned.step, "files": files}
+    target = planned.target
+    if isinstance(target, HumanCall) and isinstance(wired.operator, HumanOperator):
+        return {**common, **asked(target, wired.operator)}
+    if isinstance(target, ExperimentCall):
+        return {**common, "result_schema": dict(target.result_schema), "timeout_sec": planned.timeout_sec}
+    resources = _resources(away, around.failures)
+    limits = [sec for sec in (planned.timeout_sec, resources.pop("time_limit", None)) if sec is not None]
+    return {
+        **common,
+        **_program(planned, files, away, around),
+        "env": {name: None if around.is_secret(value) else value for name, value in around.env.items()},
+        "resources": resources,
+        "limit_sec": min(limits, default=None),
+        "fetch": {name: list(patterns) for name, patterns in away.fetch.items()},
+    }
+
+
+def _program(
+    planned: PlannedTask, files: dict[str, JsonValue], away: Away, around: Surroundings
+) -> dict[str, JsonValue]:
+    """Say what runs; the file of a scriptlet travels with the step."""
+    file, target = planned.file, planned.target
+    carried = f"{OWN}/{file.path.name}" if file else ""
+    if file:
+        files[carried] = source_of(file.path, around.run_root)
+    if isinstance(target, CommandCall):
+        argv = [*target.argv[:-1], carried] if file else list(target.argv)
+        return {"argv": argv, "takes_params": target.takes_params}
+    return {"scriptlet": carried, "class": file.class_name if file else "", "needs": _needs(away, around.seen)}
+
+
+def _needs(away: Away, seen: Context) -> dict[str, JsonValue]:
+    for key in away.needs:
+        if key not in seen:
+            raise ExpressionError(f"needs: the context has no key {key!r}", hint=did_you_mean(key, seen))
+    return {key: seen[key] for key in away.needs}
+
+
+def _resources(away: Away, failures: int) -> dict[str, float]:
+    """Give what is asked for: more of what grows with every failure."""
+    return {
+        name: type(amount)(amount * away.grow.get(name, 1.0) ** failures) for name, amount in away.resources.items()
+    }

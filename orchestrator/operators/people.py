@@ -1,0 +1,101 @@
+"""Ask people: the operator behind the keys of kind ``human``."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator, Mapping, Sequence
+
+from orchestrator.clock import seconds_between, utc_after, utc_now
+from orchestrator.jsonsafe import JsonValue, dumps
+from orchestrator.operators.assignments import Assignment, Sighting
+from orchestrator.operators.gathering import gather
+from orchestrator.operators.human import COMPLETED, RESPONSES, Answer, Question, answer, ask, question_of
+from orchestrator.states import AttemptState
+from orchestrator.wiring.model import HumanOperator
+from orchestrator.workers.calls import Done, HumanCall
+
+_LOOKS_EVERY_SEC = 0.5
+
+
+class People:
+    """Puts questions where people find them, and looks for answers."""
+
+    def __init__(self) -> None:
+        self._withdrawn: set[str] = set()
+        self._questions: dict[str, Question] = {}
+
+    @property
+    def looks_every_sec(self) -> float | None:
+        """Look until somebody may have answered, or at the next deadline."""
+        now = utc_now()
+        left = [seconds_between(now, one.deadline_at) for one in self._questions.values() if one.deadline_at]
+        return max(0.0, min(_LOOKS_EVERY_SEC, *left)) if left else _LOOKS_EVERY_SEC
+
+    def fileno(self) -> int | None:
+        """Give nothing: nobody tells of an answer."""
+        return None
+
+    def submit(self, assignment: Assignment) -> Sighting:
+        """Put a question where people find it, or see that it is there."""
+        question = self._questions[assignment.attempt_id] = question_of(assignment)
+        told = ask(question, assignment)
+        return Sighting(attempt_id=assignment.attempt_id, state=AttemptState.WAITING_EXTERNAL, operator_data=told)
+
+    def look(self, assignments: Sequence[Assignment]) -> Iterator[Sighting]:
+        """Give the questions that were answered, that nobody answered in time, or that were withdrawn."""
+        for assignment in assignments:
+            question = self._questions.setdefault(assignment.attempt_id, question_of(assignment))
+            if (done := self._ended(question, assignment)) is not None:
+                self._questions.pop(assignment.attempt_id, None)
+                yield Sighting(attempt_id=assignment.attempt_id, state=AttemptState.COLLECTING, done=done)
+
+    def _ended(self, question: Question, assignment: Assignment) -> Done | None:
+        if question.attempt_id in self._withdrawn:
+            return Done(attempt_id=question.attempt_id, exit_code=None)
+        came = answer(question, utc_now())
+        return _done(question, came, assignment.work["step"]) if came.status else None
+
+    def cancel(self, assignment: Assignment) -> None:
+        """Withdraw a question that nobody need answer any more."""
+        self._withdrawn.add(assignment.attempt_id)
+
+    def close(self) -> None:
+        """Let the questions stay open; the next runner finds them, and what was answered meanwhile."""
+
+
+def asked(call: HumanCall, operator: HumanOperator) -> dict[str, JsonValue]:
+    """Give what is recorded beside the words of a question: what an answer must be, by when, and whose counts."""
+    found: dict[str, JsonValue] = {
+        "response_schema": dict(call.response_schema),
+        "approvals": call.approvals,
+        "then": call.then,
+        "approvers": list(operator.approvers),
+        "separation_of_duty": operator.separation_of_duty,
+    }
+    if call.deadline_sec is not None:
+        found["deadline_at"] = utc_after(call.deadline_sec)
+    return found
+
+
+def _done(question: Question, came: Answer, step: str) -> Done:
+    """Turn an answer into what came of a call, as if a program had given it."""
+    is_ok = came.status == COMPLETED
+    envelope: Mapping[str, JsonValue] = {"status": "ok", "outputs": {f"{step}.response_v1": came.data}}
+    if not is_ok:
+        envelope = {"status": "error", "reason": came.error, "exit_code": 1, "step": step}
+    responses: list[JsonValue] = [
+        {"by": response.by, "at_utc": response.at_utc, "status": response.status, "file": response.path.name}
+        for response in came.responses
+    ]
+    return Done(
+        attempt_id=question.attempt_id,
+        exit_code=0 if is_ok else 1,
+        stdout=dumps(dict(envelope)),
+        duration_sec=max(0.0, seconds_between(question.asked_at, utc_now())),
+        operator_data={
+            "responses": responses,
+            "shown_sha256": question.sha256,
+            "host": socket.gethostname(),
+            **gather(question.folder, [*question.files, f"{RESPONSES}/.keep"]).to_json(),
+        },
+    )

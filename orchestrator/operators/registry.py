@@ -1,0 +1,66 @@
+"""Make the operator behind an operator key: people, instruments, or what a backend stands for."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Collection, Mapping
+
+from orchestrator.operators.assignments import Operator
+from orchestrator.operators.local import LocalOperator
+from orchestrator.operators.people import People
+from orchestrator.operators.rehearsal import Rehearsal
+from orchestrator.plan import usable_processors
+from orchestrator.store.database import Database
+from orchestrator.store.wirings import read_kept
+from orchestrator.wiring.model import Backend, LocalBackend
+from orchestrator.wiring.reading import Wired, Wiring, built_in
+from orchestrator.wiring.resolution import resolved_from
+from orchestrator.workers.pool import step_environment
+
+EVERYWHERE = ""
+
+Environment = Mapping[str, str]
+
+
+def _on_this_machine(backend: LocalBackend, environment: Environment) -> Operator:
+    return Rehearsal() if backend.dry_run else LocalOperator(environment)
+
+
+_BACKENDS: dict[type[Backend], Callable[..., Operator]] = {LocalBackend: _on_this_machine}
+
+
+def wiring_of(database: Database) -> Wiring:
+    """Give what operator keys mean in a run."""
+    kept = read_kept(database)
+    return resolved_from(kept).wiring if kept else built_in()
+
+
+def is_carried_out(wired: Wired) -> bool:
+    """Tell whether there is an operator for what a key is wired to."""
+    return wired.kind == "human" or type(wired.backend) in _BACKENDS
+
+
+def operator_for(wired: Wired, withheld: Collection[str] = ()) -> Operator:
+    """Make the operator of a key; variables ``withheld`` are not handed on to what it starts."""
+    if wired.backend is None:
+        return People()
+    environment = {name: value for name, value in step_environment(os.environ).items() if name not in withheld}
+    return _BACKENDS[type(wired.backend)](wired.backend, environment)
+
+
+def limits_of(wiring: Wiring) -> dict[str, int]:
+    """Give how many attempts each operator key may have at once, and all together; what has no limit is left out.
+
+    Where nobody says anything, this machine runs one attempt for each of its processors.
+    """
+    limits = {key: limit for key, wired in wiring.operators.items() if (limit := _limit(wired)) is not None}
+    if wiring.max_concurrent_global is not None:
+        limits[EVERYWHERE] = wiring.max_concurrent_global
+    return limits
+
+
+def _limit(wired: Wired) -> int | None:
+    says_so = "max_concurrent" in wired.operator.model_fields_set or wired.max_concurrent is not None
+    if says_so or not isinstance(wired.backend, LocalBackend):
+        return wired.max_concurrent
+    return None if wired.backend.dry_run else usable_processors()

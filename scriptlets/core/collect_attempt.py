@@ -1,0 +1,57 @@
+"""Record what an ended attempt left in its directory."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+if not __package__:
+    sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from orchestrator import BaseScriptlet, Context
+from orchestrator.errors import UsageError
+from orchestrator.operators.assignments import find_assignment
+from orchestrator.operators.by_hand import look_by_hand
+from orchestrator.scriptlet import Outputs, Params
+from orchestrator.store.attempts import note_collected
+from orchestrator.store.database import Database, opened
+from orchestrator.store.leases import refuse_if_driven
+from orchestrator.store.queries import read_attempts
+
+
+class CollectAttempt(BaseScriptlet):
+    """Collect what an attempt left: regular files alone, each with its size and digest.
+
+    Params: ``run_root``, ``task_id`` and ``attempt_id``; optional ``collected``, what was found where somebody has
+    looked already. Of an attempt that has no directory of its own there is nothing to collect.
+    """
+
+    own_keys = True
+
+    def validate(self, ctx: Context, params: Params) -> None:
+        """Refuse to write where a runner writes."""
+        refuse_if_driven(opened(params["run_root"]))
+
+    def work(self, ctx: Context, params: Params) -> Outputs:
+        """Look, unless somebody has, and record the files."""
+        database = opened(params["run_root"])
+        task_id, attempt_id = params["task_id"], params["attempt_id"]
+        collected = params["collected"] if "collected" in params else _look(database, task_id, attempt_id)
+        if collected is None:
+            return {}
+        with database.transaction():
+            note_collected(database, task_id, attempt_id, collected)
+        return {"_attempt.collected_v1": {"attempt_id": attempt_id, **collected}}
+
+
+def _look(database: Database, task_id: str, attempt_id: str) -> Params | None:
+    if not any(row.is_external for row in read_attempts(database, task_id) if row.attempt_id == attempt_id):
+        return None
+    _, done = look_by_hand(database, find_assignment(database, task_id, attempt_id))
+    if done is None:
+        raise UsageError(f"{task_id} has not ended", hint="ask again later")
+    return dict(done.operator_data)
+
+
+if __name__ == "__main__":
+    CollectAttempt.main()

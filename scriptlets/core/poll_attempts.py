@@ -1,0 +1,63 @@
+"""Record where attempts stand that operators have."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+if not __package__:
+    sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from orchestrator import BaseScriptlet, Context
+from orchestrator.operators.assignments import assignment_of
+from orchestrator.operators.by_hand import look_by_hand
+from orchestrator.scriptlet import Outputs, Params
+from orchestrator.states import AttemptState
+from orchestrator.store.attempts import move_attempt
+from orchestrator.store.database import Database, opened
+from orchestrator.store.leases import refuse_if_driven
+from orchestrator.store.queries import AttemptRow, read_open_attempts
+
+ENDED = "ended"
+
+
+class PollAttempts(BaseScriptlet):
+    """Ask operators where attempts stand, and record what is different from before.
+
+    Params: ``run_root``; optional ``task_id`` and ``attempt_id``, one attempt instead of all that operators have, with
+    ``sighting``, what its operator has said where it was asked already. One that has ended is left to be collected.
+    """
+
+    own_keys = True
+
+    def validate(self, ctx: Context, params: Params) -> None:
+        """Refuse to write where a runner writes."""
+        refuse_if_driven(opened(params["run_root"]))
+
+    def work(self, ctx: Context, params: Params) -> Outputs:
+        """Record the states."""
+        database = opened(params["run_root"])
+        if "sighting" in params:
+            found = [(params["task_id"], params["attempt_id"], params["sighting"]["state"])]
+        else:
+            found = [_look(database, row) for row in _with_operators(database, params.get("attempt_id"))]
+        with database.transaction():
+            for task_id, attempt_id, state in found:
+                if state != ENDED:
+                    move_attempt(database, task_id, attempt_id, AttemptState(state))
+        return {"_attempts.polled_v1": {attempt_id: state for _, attempt_id, state in found}}
+
+
+def _with_operators(database: Database, attempt_id: Any) -> list[AttemptRow]:  # noqa: ANN401  as params give it
+    rows = [row for row in read_open_attempts(database) if row.is_external]
+    return [row for row in rows if row.status is not AttemptState.SUBMITTING and attempt_id in {None, row.attempt_id}]
+
+
+def _look(database: Database, row: AttemptRow) -> tuple[str, str, str]:
+    state, done = look_by_hand(database, assignment_of(database, row))
+    return row.task_id, row.attempt_id, ENDED if done is not None else (state or row.status).value
+
+
+if __name__ == "__main__":
+    PollAttempts.main()

@@ -1,0 +1,42 @@
+"""Record what a person answers to a question."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+if not __package__:
+    sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from orchestrator import BaseScriptlet, Context
+from orchestrator.errors import UsageError
+from orchestrator.operators.human import NotYetError, check_response, current_user, respond
+from orchestrator.operators.questions import open_question
+from orchestrator.scriptlet import Outputs, Params
+from orchestrator.store.database import reading
+
+
+class RecordResponse(BaseScriptlet):
+    """Answer a question as the user who runs this; the runner takes the answer when it goes on.
+
+    Params: ``run_root``, ``task_id`` and ``response``, an object with ``status`` (COMPLETED or FAILED) and, optional,
+    ``data`` and ``error``. An answer that would not count is refused.
+    """
+
+    own_keys = True
+
+    def work(self, ctx: Context, params: Params) -> Outputs:
+        """Write the answer where the operator looks for it; the file appears whole."""
+        with reading(Path(params["run_root"])) as database:
+            question = open_question(database, params["task_id"])
+        try:
+            check_response(question, params["response"], current_user())
+        except NotYetError as error:
+            hint = f"see: matterstack respond {question.run_id} {question.task_id}"
+            raise UsageError(f"{question.task_id}: {error}", hint=hint) from error
+        path = respond(question, params["response"])
+        return {"_response.recorded_v1": {"attempt_id": question.attempt_id, "file": path.name, "by": current_user()}}
+
+
+if __name__ == "__main__":
+    RecordResponse.main()

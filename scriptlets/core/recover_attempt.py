@@ -1,0 +1,58 @@
+"""Find out what became of an attempt whose submission nobody has recorded, after a crash."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+if not __package__:
+    sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from orchestrator import BaseScriptlet, Context
+from orchestrator.errors import UsageError
+from orchestrator.operators.assignments import find_assignment
+from orchestrator.operators.by_hand import submit_by_hand
+from orchestrator.scriptlet import Outputs, Params
+from orchestrator.states import AttemptState
+from orchestrator.store.attempts import note_submitted
+from orchestrator.store.database import Database, opened
+from orchestrator.store.leases import refuse_if_driven
+from orchestrator.store.queries import read_attempts
+
+
+class RecoverAttempt(BaseScriptlet):
+    """Recover an attempt that is in the state SUBMITTING: its operator finds what was begun, or begins it.
+
+    Params as of `SubmitAttempt`. An attempt that was submitted is left as it is.
+    """
+
+    own_keys = True
+
+    def validate(self, ctx: Context, params: Params) -> None:
+        """Refuse to write where a runner writes."""
+        refuse_if_driven(opened(params["run_root"]))
+
+    def work(self, ctx: Context, params: Params) -> Outputs:
+        """Ask the operator, unless it was asked, and record where the attempt stands."""
+        database = opened(params["run_root"])
+        task_id, attempt_id = params["task_id"], params["attempt_id"]
+        status = _status(database, task_id, attempt_id)
+        if status is not AttemptState.SUBMITTING:
+            return {"_attempt.recovered_v1": {"attempt_id": attempt_id, "status": status.value}}
+        sighting = params.get("sighting")
+        if sighting is None:
+            sighting = submit_by_hand(database, find_assignment(database, task_id, attempt_id)).to_json()
+        with database.transaction():
+            note_submitted(database, task_id, attempt_id, sighting)
+        return {"_attempt.recovered_v1": {"attempt_id": attempt_id, "status": sighting["state"]}}
+
+
+def _status(database: Database, task_id: str, attempt_id: str) -> AttemptState:
+    found = {row.attempt_id: row.status for row in read_attempts(database, task_id)}
+    if attempt_id not in found:
+        raise UsageError(f"{task_id} has no attempt {attempt_id!r}", hint="see 'matterstack attempts'")
+    return found[attempt_id]
+
+
+if __name__ == "__main__":
+    RecoverAttempt.main()
