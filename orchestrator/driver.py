@@ -560,7 +560,8 @@ class Driver:
             fault = INTERRUPTED if self._stopping else "timeout of the whole run"
             phase = Phase.FINALLY if self._stopping else Phase.ON_FAILURE
             last = {key for key, running in self._running.items() if running.task.part >= phase}
-            self._cancel(fault, lambda task: task.part < phase)
+            if not self._stopping:  # else they go on for the next runner
+                self._cancel(fault, lambda task: task.part < phase)
             self._pool.interrupt(fault, spare=last)
 
     def _patience(self) -> float | None:

@@ -30,6 +30,8 @@ from orchestrator.workers.commands import INLINE_PARAMS_MAX, PARAMS_VARIABLE
 GRACE_SEC = 5.0
 LAUNCH_SEC = 10.0
 
+CONTEXT_VARIABLE = "MATTERSTACK_CONTEXT"
+
 _LOOKS_EVERY_SEC = 0.1
 _TIMED_OUT = f"{OWN}/timed_out"
 # What every attempt runs: claim the directory once and for all, run the program, and leave its exit code. The shell
@@ -132,7 +134,8 @@ class LocalOperator:
             log_action(2, folder / STDERR),
         ]
         with self._processors.lent(assignment.attempt_id, resources.get("cores")) as variables:
-            environment = {**self._environment, **variables, **assignment.env, PARAMS_VARIABLE: _params(assignment)}
+            environment = {**self._environment, **variables, **assignment.env}
+            environment.update({PARAMS_VARIABLE: _params(assignment), CONTEXT_VARIABLE: CONTEXT})
             return os.posix_spawnp(
                 "sh", command, environment, file_actions=streams, setsid=True, setsigdef=_DEFAULT_SIGNALS
             )
@@ -196,10 +199,8 @@ class LocalOperator:
 
 def _texts(assignment: Assignment) -> dict[str, bytes]:
     """Give what a step finds in its directory beside its files."""
-    texts = {PARAMS: json.dumps(assignment.params, ensure_ascii=False).encode("utf-8", "surrogatepass")}
-    if "needs" in assignment.work:
-        texts[CONTEXT] = json.dumps(assignment.work["needs"]).encode()
-    return texts
+    params = json.dumps(assignment.params, ensure_ascii=False).encode("utf-8", "surrogatepass")
+    return {PARAMS: params, CONTEXT: json.dumps(assignment.work["needs"]).encode()}
 
 
 def _params(assignment: Assignment) -> str:

@@ -55,7 +55,8 @@ def work_of(planned: PlannedTask, away: Away, wired: Wired, around: Surroundings
     limits = [sec for sec in (planned.timeout_sec, resources.pop("time_limit", None)) if sec is not None]
     return {
         **common,
-        **_program(planned, files, away, around),
+        **_program(planned, files, around),
+        "needs": _needs(away, around.seen),
         "env": {name: None if around.is_secret(value) else value for name, value in around.env.items()},
         "resources": resources,
         "limit_sec": min(limits, default=None),
@@ -63,9 +64,7 @@ def work_of(planned: PlannedTask, away: Away, wired: Wired, around: Surroundings
     }
 
 
-def _program(
-    planned: PlannedTask, files: dict[str, JsonValue], away: Away, around: Surroundings
-) -> dict[str, JsonValue]:
+def _program(planned: PlannedTask, files: dict[str, JsonValue], around: Surroundings) -> dict[str, JsonValue]:
     """Say what runs; the file of a scriptlet travels with the step."""
     file, target = planned.file, planned.target
     carried = f"{OWN}/{file.path.name}" if file else ""
@@ -74,7 +73,7 @@ def _program(
     if isinstance(target, CommandCall):
         argv = [*target.argv[:-1], carried] if file else list(target.argv)
         return {"argv": argv, "takes_params": target.takes_params}
-    return {"scriptlet": carried, "class": file.class_name if file else "", "needs": _needs(away, around.seen)}
+    return {"scriptlet": carried, "class": file.class_name if file else ""}
 
 
 def _needs(away: Away, seen: Context) -> dict[str, JsonValue]:
