@@ -47,7 +47,7 @@ ADVICE = {
     "MS214": "Write keys as `kind.name`, and in [operators.yaml](operators.md) what each of them means here.",
     "MS216": (
         "Add `operator_key` to the step, or leave the key out: [a step that the runner runs itself]"
-        "(operators.md#steps-that-an-operator-carries-out) has no directory of its own."
+        "(recipe.md#steps-that-an-operator-carries-out) has no directory of its own."
     ),
     "MS215": (
         "Leave `--operators-config` out, or add `--force-wiring-override`; where the run's snapshot was changed, put "

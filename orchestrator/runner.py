@@ -214,10 +214,15 @@ def _check_routing(plan: Plan, wiring: Mapping[str, Any] | None) -> None:
     """Refuse steps that are routed to operators which the wiring in force does not have."""
     known = wiring["operators"] if wiring else BUILT_IN_KEYS
     where = f"in {wiring['resolved_path'] or wiring['source']}" if wiring else "where nobody wired anything"
+    idle = wiring["idle"] if wiring else {}
     problems = [
         Problem("MS214", f"there is no operator {key!r} {where}", place, did_you_mean(key, known))
         for key, place in plan.operator_keys.items()
         if key not in known
+    ] + [
+        Problem("MS208", f"{key!r} is wired to {idle[key]!r}, which is not executed yet", place, "wire another backend")
+        for key, place in plan.operator_keys.items()
+        if key in idle
     ]
     if problems:
         raise InvalidFileError(problems)

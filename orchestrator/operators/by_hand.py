@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from orchestrator.errors import UsageError
 from orchestrator.keys import did_you_mean
 from orchestrator.operators.assignments import Assignment, Operator, Sighting
-from orchestrator.operators.registry import is_carried_out, operator_for, wiring_of
+from orchestrator.operators.registry import operator_for, wiring_of
 from orchestrator.states import AttemptState
 from orchestrator.store.database import Database
 from orchestrator.workers.calls import Done
@@ -20,7 +20,7 @@ def _operator(database: Database, assignment: Assignment) -> Iterator[tuple[Oper
     """Give the operator of an attempt, and the attempt with the variables that were recorded; raises `UsageError`."""
     operators = wiring_of(database).operators
     wired = operators.get(assignment.operator_key)
-    if wired is None or not is_carried_out(wired):
+    if wired is None or wired.is_idle:
         hint = did_you_mean(assignment.operator_key, operators) or f"there are: {', '.join(operators)}"
         raise UsageError(f"there is no operator {assignment.operator_key!r} in this run", hint=hint, code="MS214")
     env = {name: value for name, value in assignment.work.get("env", {}).items() if value is not None}

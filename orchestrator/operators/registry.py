@@ -35,11 +35,6 @@ def wiring_of(database: Database) -> Wiring:
     return resolved_from(kept).wiring if kept else built_in()
 
 
-def is_carried_out(wired: Wired) -> bool:
-    """Tell whether there is an operator for what a key is wired to."""
-    return wired.kind == "human" or type(wired.backend) in _BACKENDS
-
-
 def operator_for(wired: Wired, withheld: Collection[str] = ()) -> Operator:
     """Make the operator of a key; variables ``withheld`` are not handed on to what it starts."""
     if wired.backend is None:

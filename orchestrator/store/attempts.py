@@ -119,12 +119,10 @@ def move_attempt(
     _check_move(AttemptState(status), state, f"attempt {attempt_id} of {task_id}")
     task_state = TaskState.WAITING_EXTERNAL if state is AttemptState.WAITING_EXTERNAL else TaskState.RUNNING
     payload = {"task_id": task_id, "attempt_id": attempt_id, "status": state.value, "task_status": task_state.value}
-    is_first = status == AttemptState.SUBMITTING
-    seq = append_event(
-        database,
-        "attempt.submitted" if is_first else "attempt.moved",
-        {**payload, "external_id": external_id} if is_first else payload,
-    )
+    if status == AttemptState.SUBMITTING:
+        seq = append_event(database, "attempt.submitted", {**payload, "external_id": external_id})
+    else:
+        seq = append_event(database, "attempt.moved", payload)
     database.write(
         "UPDATE task_attempts SET status = ?, external_id = coalesce(nullif(?, ''), external_id),"
         " submitted_at = coalesce(submitted_at, ?), operator_data_json = json_patch(operator_data_json, ?), seq = ?"

@@ -191,3 +191,5 @@ BACKENDS: dict[str, dict[str, type[Backend]]] = {
     "experiment": {"files": FilesBackend, "command": CommandBackend, "http": HttpBackend},
 }
 PROFILES: dict[str, type[Backend]] = {"local": LocalBackend, "slurm": SlurmBackend, "dask": DaskBackend}
+# What may be wired and is not carried out yet.
+IDLE = (SlurmBackend, DaskBackend, HpcYamlBackend, FilesBackend, CommandBackend, HttpBackend)

@@ -17,7 +17,16 @@ from orchestrator.recipe.words import shown
 from orchestrator.sources import DocPath, Source, refusal
 from orchestrator.strict_yaml import scan
 from orchestrator.wiring.keys import KINDS, complaint, kind_of
-from orchestrator.wiring.model import BACKENDS, OPERATORS, PROFILES, Backend, Operator, ProfileBackend, WiringDefaults
+from orchestrator.wiring.model import (
+    BACKENDS,
+    IDLE,
+    OPERATORS,
+    PROFILES,
+    Backend,
+    Operator,
+    ProfileBackend,
+    WiringDefaults,
+)
 
 CODE = "MS214"
 
@@ -33,6 +42,11 @@ class Wired:
     operator: Operator
     backend: Backend | None
     max_concurrent: int | None
+
+    @property
+    def is_idle(self) -> bool:
+        """Tell whether nothing carries out yet what the key is wired to."""
+        return isinstance(self.backend, IDLE)
 
     @property
     def kind(self) -> str:

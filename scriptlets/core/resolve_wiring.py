@@ -15,6 +15,7 @@ from orchestrator.sources import Source
 from orchestrator.store.database import reading
 from orchestrator.store.wirings import read_kept
 from orchestrator.wiring.options import WiringOptions
+from orchestrator.wiring.reading import Wiring
 from orchestrator.wiring.resolution import Resolved, resolve_wiring, resolved_from
 
 
@@ -43,8 +44,14 @@ class ResolveWiring(BaseScriptlet):
                 "sha256": found.wiring.sha256,
                 "text": _text(found.wiring.source),
                 "operators": sorted(found.wiring.operators),
+                "idle": _idle(found.wiring),
             }
         }
+
+
+def _idle(wiring: Wiring) -> dict[str, str]:
+    """Give the keys whose backend nothing carries out yet, each with that."""
+    return {key: wired.backend.type for key, wired in wiring.operators.items() if wired.backend and wired.is_idle}
 
 
 def _text(source: Source) -> str:

@@ -66,6 +66,18 @@ schema: matterstack/recipe/v1
 steps:
   - { name: review, type: human, instructions: Is it so?, deadline: { after: 0.1, then: approve } }
 """
+REHEARSED = """\
+schema: matterstack/recipe/v1
+timeout: 0.5
+steps:
+  - { name: relax, type: shell, run: [date], operator_key: hpc.default, timeout: 5 }
+  - { name: review, type: human, instructions: Is it so? }
+"""
+REHEARSAL = """\
+operators:
+  hpc.default: { kind: hpc, backend: { type: local, dry_run: true } }
+  human.default: { kind: human }
+"""
 
 
 OTHERS = {"fanned": FANNED, "beside": BESIDE}
@@ -141,6 +153,9 @@ def test_events_are_those_of_real_runs(checkout: Path) -> None:
     runs = [killed_and_interrupted(checkout), without_its_log(checkout), failed(checkout)]
     runs += [wired(checkout), run_root(checkout, "asking", ASKING, "matterstack run asking.yaml")]
     runs += [run_root(checkout, name, text, f"matterstack run {name}.yaml") for name, text in OTHERS.items()]
+    (checkout / "rehearsal.yaml").write_text(REHEARSAL, encoding="utf-8")
+    rehearsed = "matterstack run rehearsed.yaml --operators-config rehearsal.yaml"
+    runs.append(run_root(checkout, "rehearsed", REHEARSED, rehearsed))
     type_in(checkout, Exchange(command="matterstack rerun @last b", shown=""))
 
     assert {kind: payload for run in runs for kind, payload in history(run).items()} == LISTED
