@@ -33,7 +33,17 @@ from orchestrator.errors import (
 from orchestrator.expressions import Scope, evaluate, evaluate_condition, resolve
 from orchestrator.fanning import fan_out
 from orchestrator.files import replace_file
-from orchestrator.frames import Frame, Secrets, Task, add_to_merge, frame_outputs, nodes_of, root_task, sub_frame
+from orchestrator.frames import (
+    Frame,
+    Secrets,
+    Task,
+    add_to_merge,
+    frame_outputs,
+    nodes_of,
+    part_of,
+    root_task,
+    sub_frame,
+)
 from orchestrator.inputs import settle_inputs
 from orchestrator.invoke import happen
 from orchestrator.jsonsafe import JsonValue, dumps
@@ -42,7 +52,7 @@ from orchestrator.nodes import Phase
 from orchestrator.operators.assignments import Sighting
 from orchestrator.operators.crew import Crew
 from orchestrator.outcomes import INTERRUPTED, Failing, Verdict, judge_done, masked, refused, rehearsed
-from orchestrator.plan import Plan, PlannedTask
+from orchestrator.plan import Plan, PlannedTask, SubRecipe
 from orchestrator.progress import Reporter, TaskEnded, TasksAdded, TaskStarted, TaskWaiting
 from orchestrator.reuse import Reuse
 from orchestrator.secrecy import CODE as SECRET_CODE
@@ -50,7 +60,7 @@ from orchestrator.secrecy import Masker
 from orchestrator.states import AttemptState, RunState, TaskState
 from orchestrator.store.attempts import attempt_path
 from orchestrator.store.database import Database
-from orchestrator.store.queries import read_attempt, read_metrics, read_open_attempts
+from orchestrator.store.queries import read_attempt, read_metrics, read_open_attempts, read_results
 from orchestrator.store.runs import (
     ROUND_KEY,
     add_round,
@@ -74,14 +84,20 @@ STUB = "stub"
 # So often a task whose attempts were lost, by no fault of its own, is attempted again.
 MAX_LOST = 5
 LOST_DELAY_SEC = 1.0
-METRICS_KEY = "_runner.step_metrics_v1"
+_RECORDS: dict[str, Callable[[Database], Any]] = {
+    "_runner.step_metrics_v1": read_metrics,
+    "_campaign.results_v1": read_results,
+}
 
 _LOOKS_EVERY_SEC = 0.2
 # What of an operator's answer tells of the files that an attempt left.
 _COLLECTED = frozenset({"artifacts", "rejected_entries", "missing"})
 # Where below its step a failure is shown; the rest is shown at the step's name.
 _PLACES = {
-    **{key: (key,) for key in ("when", "args", "env", "foreach", "matrix", "save", "cache", "uses", "files", "fetch")},
+    **{
+        key: (key,)
+        for key in ("when", "args", "env", "foreach", "matrix", "save", "cache", "uses", "files", "fetch", "tasks")
+    },
     **{rule: ("success", rule) for rule in ("ctx_has_keys", "files_exist", "json_schema", "expect")},
 }
 
@@ -434,25 +450,33 @@ class Driver:
         self._report_added(task.task_id, tasks)
 
     def _enter(self, task: Task, scope: Scope) -> None:
-        """Begin the recipe that a step uses: its steps become tasks, in a frame of their own."""
-        planned, sub = task.planned, task.planned.sub
-        if sub is None:
-            return
+        """Begin the recipe that a step uses, or the workflow that was planned: its steps become tasks, in a frame."""
+        planned = task.planned
         key = "when"
         try:
             if planned.when and not evaluate_condition(planned.when, scope):
                 self._skip(task, f"when: {planned.when} is false")
                 return
-            key = "args"
-            args = resolve(planned.args, scope)
-            inputs = settle_inputs(sub.loaded.recipe.inputs, args, sub.project)  # type: ignore[arg-type]
+            key = "args" if planned.tasks_from is None else "tasks"
+            inputs = self._inputs_of(task, scope)
+            sub = part_of(planned, inputs, task.frame.project)
+            if sub is None:
+                return
+            self._check_wired(sub)
             key = "uses"
             frame = sub_frame(sub, inputs, self._root.names, self._means.secrets)
         except (ExpressionError, UsageError, InvalidFileError) as error:
             self._refuse(task, error, key, task.frame.context)
             return
-        first = use_recipe(self._database, task.task_id, inputs, [step.to_json() for step in sub.tasks])
-        tasks = [task.step_task(first + step.position, step, frame) for step in sub.tasks]
+        first = use_recipe(
+            self._database,
+            task.task_id,
+            inputs,
+            [step.to_json() for step in sub.tasks],
+            prefix=task.prefix,
+            number=_round_within(task),
+        )
+        tasks = [task.step_task(first + step.position, step, frame, _round_within(task)) for step in sub.tasks]
         self._limit(task)
         self._frames[task.position] = frame
         self._rounds[task.position] = (frame, 1)
@@ -462,6 +486,25 @@ class Driver:
         self._board.expanded(task.position, nodes_of(tasks))
         add_to_merge(tasks, set())
         self._report_added(task.task_id, tasks)
+
+    def _inputs_of(self, task: Task, scope: Scope) -> dict[str, JsonValue]:
+        """Give the inputs of the recipe that a step uses; of a workflow, the tasks that were planned."""
+        planned, sub = task.planned, task.planned.sub
+        if sub is not None:
+            args = resolve(planned.args, scope)
+            return settle_inputs(sub.loaded.recipe.inputs, args, sub.project)  # type: ignore[arg-type]
+        tasks = resolve(planned.tasks_from, scope)
+        if not isinstance(tasks, list) or not all(isinstance(one, dict) for one in tasks):
+            raise ExpressionError("expected a list of steps", hint="as in: [{name: a, type: shell, run: [date]}]")
+        return {"tasks": tasks}
+
+    def _check_wired(self, sub: SubRecipe) -> None:
+        """Refuse tasks that were planned for operators which there are not."""
+        known = {key for key, wired in self._means.operators.items() if not wired.is_idle}
+        for step in sub.tasks:
+            if step.away and step.away.operator_key not in known:
+                message = f"{step.step}: there is no operator {step.away.operator_key!r}"
+                raise UsageError(message, hint=f"there are: {', '.join(sorted(known))}", code="MS214")
 
     def _collect(self, task: Task) -> None:
         """End a group whose tasks have ended."""
@@ -608,7 +651,7 @@ class Driver:
             params=params,  # type: ignore[arg-type]
             env=environment,
             timeout_sec=planned.timeout_sec,
-            hidden=(*hidden, *metrics_for(planned, self._database)),
+            hidden=(*hidden, *records_for(planned, self._database)),
         )
 
     def _answer_for(self, task: Task, stub: Stub, params: JsonValue, seen: Context) -> None:
@@ -964,6 +1007,11 @@ def _operator_key(planned: PlannedTask) -> str:
     return planned.away.operator_key if planned.away else OPERATOR_KEY
 
 
+def _round_within(task: Task) -> int:
+    """Give the round by which tasks are named that a task becomes: those of a workflow have the round of their step."""
+    return 1 if task.prefix else task.round
+
+
 def _is_needless_question(task: Task) -> bool:
     """Tell whether people need not answer any more where no further step is started."""
     return task.planned.kind == "human" and task.closes is Phase.STEPS and task.part is Phase.STEPS
@@ -1026,11 +1074,13 @@ def _limit_sec(task: Task) -> float | None:
     return min((limit for limit in (task.planned.timeout_sec, own) if limit is not None), default=None)
 
 
-def metrics_for(planned: PlannedTask, database: Database) -> tuple[Change, ...]:
-    """Give what the steps so far used, to a step whose class says that it needs this."""
-    if planned.file is None or METRICS_KEY not in planned.file.needs:
-        return ()
-    return (Change(METRICS_KEY, dumps(read_metrics(database)), "runner"),)
+def records_for(planned: PlannedTask, database: Database) -> tuple[Change, ...]:
+    """Give what the run has recorded to a step whose class says that it needs this.
+
+    That is what the steps so far used, or what came of the tasks of the last workflow.
+    """
+    wanted = _RECORDS.keys() & set(planned.file.needs if planned.file else ())
+    return tuple(Change(key, dumps(_RECORDS[key](database)), "runner") for key in sorted(wanted))
 
 
 def missing_files(names: Sequence[str], folder: Path | None = None) -> tuple[str, ...]:

@@ -105,6 +105,8 @@ class _Outlook:
         """Look for a kept result of a step, or of one of its items."""
         if task.sub is not None:
             return "run", f"the steps of {task.target.argv[0]}", ()  # type: ignore[union-attr]
+        if task.tasks_from is not None:
+            return "run", "tasks that are planned during the run", ()
         if task.cache is None:
             return "run", "", ()
         if self._lacks_secrets:

@@ -9,6 +9,7 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from orchestrator.catalog import Project
 from orchestrator.context import Change, Context
@@ -16,7 +17,7 @@ from orchestrator.expressions import Scope, evaluate
 from orchestrator.jsonsafe import JsonValue, dumps, loads
 from orchestrator.merge import Merge, Merged
 from orchestrator.nodes import Node, Phase
-from orchestrator.plan import PlannedTask, SubRecipe, settle_vars
+from orchestrator.plan import PlannedTask, SubRecipe, plan_workflow, settle_vars
 from orchestrator.recipe.load import LoadedRecipe
 from orchestrator.store.runs import round_id
 
@@ -73,7 +74,7 @@ class Task:
     @property
     def is_group(self) -> bool:
         """Tell whether it is to be expanded instead of run."""
-        return self.is_fan or self.planned.sub is not None
+        return self.is_fan or self.planned.is_expanded
 
     @property
     def first(self) -> int:
@@ -98,7 +99,7 @@ class Task:
             after=tuple(self.first + position for position in after),
             after_end=tuple(self.first + position for position in after_end),
             locks=planned.locks if self.item is not None else planned.node.locks,
-            is_group=planned.node.is_group if self.item is None else planned.sub is not None,
+            is_group=planned.node.is_group if self.item is None else planned.is_expanded,
             has_rounds=not self.is_fan and planned.sub is not None and planned.sub.loaded.recipe.repeat is not None,
             parent=self.parent,
             phase=self.phase,
@@ -121,10 +122,10 @@ class Task:
         )
 
     def step_task(self, position: int, planned: PlannedTask, frame: Frame, number: int = 1) -> Task:
-        """Give the task of a step, in one of its rounds, of the recipe that it uses."""
+        """Give the task of a step, in one of its rounds, of the recipe that it uses, or of a task of its workflow."""
         return Task(
             position=position,
-            task_id=f"{self.task_id}/{round_id(planned.step, number)}",
+            task_id=f"{self.prefix}{round_id(planned.step, number)}",
             round=number,
             planned=planned,
             frame=frame,
@@ -132,6 +133,12 @@ class Task:
             phase=self.phase,
             closes=max(self.closes, planned.node.phase),
         )
+
+    @property
+    def prefix(self) -> str:
+        """Give what the ids of the tasks begin with that it becomes; those of a workflow have names of their own."""
+        is_workflow = self.planned.tasks_from is not None and self.parent is None
+        return "" if is_workflow else f"{self.task_id}/"
 
     def _of_earlier_parts(self) -> Iterator[int]:
         own = self.planned.node.phase
@@ -172,13 +179,21 @@ def root_task(position: int, planned: PlannedTask, frame: Frame, number: int = 1
     )
 
 
+def part_of(planned: PlannedTask, inputs: Mapping[str, JsonValue], project: Project) -> SubRecipe | None:
+    """Give the recipe that a step uses, or the one that its workflow, which is among ``inputs``, amounts to."""
+    if planned.tasks_from is None:
+        return planned.sub
+    tasks: Any = inputs["tasks"]
+    return plan_workflow(tasks, project)
+
+
 def sub_frame(sub: SubRecipe, inputs: dict[str, JsonValue], around: dict[str, JsonValue], secrets: Secrets) -> Frame:
     """Give the frame of a recipe that a step uses; it sees its own inputs, constants, secrets, steps and values."""
     source = sub.loaded.source
     own: dict[str, JsonValue] = {
         "inputs": inputs,
         "vars": settle_vars(sub.loaded, inputs),
-        "secrets": dict(secrets[source.name]),
+        "secrets": dict(secrets.get(source.name, {})),
         "steps": {},
         "recipe": {"name": Path(source.name).name, "path": source.name},
     }

@@ -16,7 +16,7 @@ from orchestrator.inputs import settle_inputs
 from orchestrator.jsonsafe import JsonValue
 from orchestrator.keys import did_you_mean
 from orchestrator.plan import CheckedRecipe, check_recipe, settle_vars
-from orchestrator.recipe.model import PythonStep, Recipe, RecipeStep, ShellStep, Step
+from orchestrator.recipe.model import PythonStep, Recipe, RecipeStep, ShellStep, Step, WorkflowStep
 from orchestrator.recipe.order import dependencies
 from orchestrator.recipe.templates import expressions
 from orchestrator.sources import DocPath
@@ -102,7 +102,7 @@ def _written(step: Step, view: _View) -> Iterator[str]:
 
 def _says_all(step: Step, view: _View) -> bool:
     """Tell whether all that a step writes is known."""
-    if isinstance(step, RecipeStep):
+    if isinstance(step, RecipeStep | WorkflowStep):
         return True
     if isinstance(step, ShellStep):
         return step.stdout == "free"

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.caching import CacheRule
+from orchestrator.campaign_source import entry_of, read_recipe
 from orchestrator.catalog import Project, ScriptletFile, find_module, find_recipe, find_script, read_project
 from orchestrator.checks import SuccessRules
 from orchestrator.declared import is_open, unfit
@@ -40,6 +41,7 @@ from orchestrator.nodes import Node, Phase, RetryRule
 from orchestrator.paths import project_root
 from orchestrator.recipe.load import LoadedRecipe, load_recipe
 from orchestrator.recipe.model import (
+    SCHEMA_ID,
     ExperimentStep,
     HumanStep,
     PythonStep,
@@ -49,6 +51,7 @@ from orchestrator.recipe.model import (
     ShellStep,
     Step,
     Success,
+    WorkflowStep,
 )
 from orchestrator.recipe.order import dependencies, in_order
 from orchestrator.sources import MAX_BYTES, Source, read_source
@@ -60,6 +63,7 @@ from orchestrator.workers.commands import command_for
 _ITEM = re.compile(r"\bitem\b")
 
 STDIN_NAME = "<stdin>"
+WORKFLOW_NAME = "<workflow>"
 # What every step holds that did not say it may run beside others; no lock of a recipe has this name.
 LANE = ""
 
@@ -98,6 +102,7 @@ class Away:
 class PlannedTask:
     """One task, ready to run once its arguments are evaluated.
 
+    Where it has ``tasks_from``, what it gives then says which tasks it becomes.
     ``needs_process`` keeps it out of the runner's own; ``isolation`` is ``inline``, ``worker`` or, where the recipe
     does not say, empty.
     """
@@ -113,6 +118,7 @@ class PlannedTask:
     node: Node
     fan: Fan | None = None
     sub: SubRecipe | None = None
+    tasks_from: JsonValue = None
     rules: SuccessRules = field(default_factory=SuccessRules)
     save: dict[str, str] = field(default_factory=dict)
     locks: tuple[str, ...] = ()
@@ -125,6 +131,11 @@ class PlannedTask:
     isolation: str = ""
     free_stdout: bool = False
     left_out: str = ""
+
+    @property
+    def is_expanded(self) -> bool:
+        """Tell whether it becomes the steps of another recipe, or the tasks of a workflow, instead of being run."""
+        return self.sub is not None or self.tasks_from is not None
 
     @property
     def runs(self) -> str:
@@ -217,6 +228,11 @@ class Plan:
         return [*_step_ids(self.tasks)]
 
     @property
+    def is_routed(self) -> bool:
+        """Tell whether operators carry out some of its steps, or may have to carry out tasks that are planned later."""
+        return bool(self.operator_keys) or _plans_later(self.tasks)
+
+    @property
     def operator_keys(self) -> dict[str, Place]:
         """Give the operators that steps are routed to, each with the place of the first step that is."""
         return dict(_operator_keys(self.loaded, self.tasks))
@@ -248,6 +264,30 @@ def _step_ids(tasks: Iterable[PlannedTask]) -> Iterator[str]:
             yield from (f"{task.step}/{inner}" for inner in _step_ids(task.sub.tasks))
         else:
             yield task.step
+
+
+def _plans_later(tasks: Iterable[PlannedTask]) -> bool:
+    return any(task.tasks_from is not None or (task.sub and _plans_later(task.sub.tasks)) for task in tasks)
+
+
+def plan_workflow(tasks: Sequence[Mapping[str, JsonValue]], project: Project) -> SubRecipe:
+    """Plan tasks that a step has planned; raise `InvalidFileError` with all that is wrong with them.
+
+    Texts in them are taken as they are: what a step gives is never looked through for expressions.
+    """
+    steps = [_plainly(dict(task)) for task in tasks]
+    text = json.dumps({"schema": SCHEMA_ID, "steps": steps}, ensure_ascii=False, indent=1)
+    loaded = load_recipe(Source.from_text(WORKFLOW_NAME, text), lambda part: _look(part, project)[1])
+    return SubRecipe(loaded=loaded, project=project, tasks=tuple(_tasks(loaded, _check_files(loaded, project), {})))
+
+
+def _plainly(value: JsonValue) -> JsonValue:
+    """Write a value so that it stays what it is where expressions are evaluated."""
+    if isinstance(value, dict):
+        return {key: _plainly(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_plainly(part) for part in value]
+    return value.replace("${{", "${{ '${' + '{' }}") if isinstance(value, str) else value
 
 
 def plan_recipe(recipe: str, given: Mapping[str, JsonValue], selection: Selection | None = None) -> Plan:
@@ -309,7 +349,8 @@ def _read(recipe: str) -> tuple[Source, Path]:
     """Give the source of a recipe, and the folder from which its relative paths start."""
     if recipe == "-":
         return Source.from_bytes(STDIN_NAME, sys.stdin.buffer.read(MAX_BYTES + 1)), Path.cwd()
-    return read_source(Path(recipe)), Path(recipe).absolute().parent
+    path = entry_of(Path(recipe))
+    return read_recipe(path), path.absolute().parent
 
 
 def _check_files(loaded: LoadedRecipe, project: Project) -> Found:
@@ -444,6 +485,8 @@ def _tasks(loaded: LoadedRecipe, found: Found, left_out: Mapping[str, str]) -> I
             reason = left_out.get(step.name, "")
             if isinstance(step, RecipeStep):
                 yield _using(position, step, found.subs[step.name], node, reason)
+            elif isinstance(step, WorkflowStep):
+                yield _planned_later(position, step, node, reason)
             elif isinstance(step, HumanStep | ExperimentStep):
                 yield _asking(position, step, node, reason)
             else:
@@ -469,6 +512,23 @@ def _using(position: int, step: RecipeStep, sub: SubRecipe, node: Node, left_out
         fan=_fan(step),
         sub=sub,
         args=step.args,
+        when=step.when or "",
+        timeout_sec=step.timeout,
+        left_out=left_out,
+    )
+
+
+def _planned_later(position: int, step: WorkflowStep, node: Node, left_out: str) -> PlannedTask:
+    return PlannedTask(
+        position=position,
+        task_id=step.name,
+        step=step.name,
+        kind=step.type,
+        target=CommandCall(argv=(step.type,)),
+        definition_sha256=_digest(step, {"after": list(node.waits_for)}),
+        node=node,
+        fan=_fan(step),
+        tasks_from=step.tasks,
         when=step.when or "",
         timeout_sec=step.timeout,
         left_out=left_out,
@@ -520,12 +580,12 @@ def _node(
     phase: Phase,
     after: tuple[int, ...],
 ) -> Node:
-    own = None if isinstance(step, RecipeStep) else step
+    own = None if isinstance(step, RecipeStep | WorkflowStep) else step
     is_group = own is None or _fan(step) is not None
     operator_key = "" if own is None else operator_key_of(own)
     is_shared = step.parallel or is_group or bool(operator_key) or (file is not None and file.parallelizable)
     retry = None if own is None or isinstance(own, HumanStep) else own.retry or loaded.recipe.defaults.retry
-    needs_success = phase is Phase.STEPS or step.depends_on is not None
+    needs_success = (phase is Phase.STEPS or step.depends_on is not None) and not step.allow_dependency_failure
     return Node(
         task_id=step.name,
         after=after if needs_success else (),

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from orchestrator.context import Change, Context
-from orchestrator.frames import Frame, Secrets, Task, add_to_merge, root_task, sub_frame
+from orchestrator.frames import Frame, Secrets, Task, add_to_merge, part_of, root_task, sub_frame
 from orchestrator.jsonsafe import JsonValue
 from orchestrator.merge import Merge
 from orchestrator.plan import STDIN_NAME, Plan
@@ -77,8 +77,9 @@ def _tasks(root: Frame, rows: tuple[TaskRow, ...], secrets: Secrets) -> list[Tas
             tasks.append(tasks[row.parent].step_task(row.position, planned, frame, number))
             if frame.loaded.recipe.repeat:
                 frame.context.apply([Change(ROUND_KEY, str(number), "repeat")])
-        if planned.sub is not None and row.inputs_json is not None:
-            frame = used[row.position] = sub_frame(planned.sub, json.loads(row.inputs_json), root.names, secrets)
+        inputs = json.loads(row.inputs_json) if row.inputs_json is not None else None
+        if inputs is not None and (part := part_of(planned, inputs, frame.project)):
+            frame = used[row.position] = sub_frame(part, inputs, root.names, secrets)
             steps[id(frame)] = {task.step: task for task in frame.planned}
         elif row.parent is not None and row.item_json is None and row.status in ENDED_TASKS:
             frame.names["steps"][row.step] = {"status": row.status.value}  # type: ignore[index,call-overload]

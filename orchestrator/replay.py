@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.context import Change, Context
-from orchestrator.driver import environment_of, metrics_for, missing_files
+from orchestrator.driver import environment_of, records_for, missing_files
 from orchestrator.errors import UsageError
 from orchestrator.expressions import resolve
 from orchestrator.frames import Task
@@ -146,7 +146,7 @@ def _scene(run_root: Path, task_id: str, attempt_index: int | None, files: ExitS
         then = {
             entry.key: entry.value_json for entry in read_history(database) if entry.attempt_id == attempt.attempt_id
         }
-        metrics = metrics_for(tasks[names.index(task_id)].planned, database)
+        metrics = records_for(tasks[names.index(task_id)].planned, database)
     task = tasks[names.index(task_id)]
     merged = task.merged()
     task.frame.context.apply(merged.shared)

@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orchestrator import __version__
+from orchestrator.campaign_source import entry_of, read_recipe
 from orchestrator.context import Context
 from orchestrator.errors import (
     InfrastructureError,
@@ -121,6 +122,8 @@ def run_recipe(
 
 def run(request: RunRequest) -> Outcome:
     """Run a recipe: go on with an interrupted run of it that was started the same way, or begin a new one."""
+    if request.recipe != "-":
+        request = dataclasses.replace(request, recipe=str(entry_of(Path(request.recipe))))
     plan = plan_recipe(request.recipe, request.inputs)
     folder = plan.project.recipe_folder
     workspaces = workspaces_root(request.workspaces_dir)
@@ -389,7 +392,7 @@ def _resumed_source(run_root: Path, inputs: Mapping[str, Any], *, accept_changes
     path = located(inputs["recipe_path"], run_root.parent)
     if not path.is_file():
         return _kept_source(run_root, inputs)
-    present = read_source(path)
+    present = read_recipe(path)
     if present.sha256 == inputs["recipe_sha256"] or accept_changes:
         return present
     raise UsageError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import resource
 import signal
 import threading
@@ -18,12 +19,12 @@ from orchestrator.driver import Driver, Ending, Means
 from orchestrator.engine import Board
 from orchestrator.errors import RunLockedError, StoreError, UsageError
 from orchestrator.files import replace_file, sweep_temporaries
-from orchestrator.frames import nodes_of
+from orchestrator.frames import nodes_of, part_of
 from orchestrator.invoke import happen
 from orchestrator.jsonsafe import JsonValue, dumps
 from orchestrator.nodes import Phase
 from orchestrator.operators.crew import Crew
-from orchestrator.plan import Plan, PlannedTask
+from orchestrator.plan import Plan, PlannedTask, SubRecipe
 from orchestrator.progress import LogMissing, Reporter, RunBegun, RunSettled, Silence
 from orchestrator.recall import recall, withheld
 from orchestrator.reuse import Reuse
@@ -268,7 +269,7 @@ class _Wiring:
 
 def _wiring(plan: Plan, database: Database) -> _Wiring:
     """Give the wiring of a run; nothing where no step is routed."""
-    if not plan.operator_keys:
+    if not plan.is_routed:
         return _Wiring()
     from orchestrator.operators.registry import limits_of, wiring_of  # noqa: PLC0415  slow, and few runs need it
 
@@ -376,7 +377,14 @@ def _planned_steps(plan: Plan, rows: tuple[TaskRow, ...], group: int | None) -> 
     above = rows[group].parent
     around = rows[above].parent if above is not None and rows[group].item_json is not None else above
     using = next(task for task in _planned_steps(plan, rows, around) if task.step == rows[group].step)
-    return using.sub.tasks if using.sub else ()
+    part = _part(plan, using, rows[group])
+    return part.tasks if part else ()
+
+
+def _part(plan: Plan, planned: PlannedTask, row: TaskRow) -> SubRecipe | None:
+    """Give the recipe that a task uses, or the one that its workflow amounts to, once it has begun."""
+    inputs = None if row.inputs_json is None else json.loads(row.inputs_json)
+    return planned.sub if inputs is None else part_of(planned, inputs, plan.project)
 
 
 def _holds(rows: tuple[TaskRow, ...], group: int, chosen: set[int]) -> bool:
@@ -440,8 +448,8 @@ def _lists(plan: Plan, rows: tuple[TaskRow, ...]) -> list[tuple[int | None, Phas
         else:
             planned[row.position] = steps[row.parent][row.step]
             found.append((row.parent, planned[row.position].node.phase, row))
-        if sub := planned[row.position].sub:
-            steps[row.position] = {task.step: task for task in sub.tasks}
+        if part := _part(plan, planned[row.position], row):
+            steps[row.position] = {task.step: task for task in part.tasks}
     return found
 
 
@@ -484,7 +492,7 @@ def _refuse_other_parts(rows: tuple[TaskRow, ...], below: list[TaskRow], changed
     for row in below:
         name = rows[row.parent or 0].task_id
         task = changed[name]
-        fits = task.fan is not None if row.item_json is not None else task.sub is not None and task.fan is None
+        fits = task.fan is not None if row.item_json is not None else task.is_expanded and task.fan is None
         if not fits or any(other.parent == row.position for other in rows):
             message = f"step {name!r} has begun and changed into another kind of step"
             raise UsageError(message, hint="start a new run", code="MS307")

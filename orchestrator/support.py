@@ -16,6 +16,7 @@ from orchestrator.recipe.model import (
     RecipeStep,
     Retry,
     ShellStep,
+    WorkflowStep,
 )
 from orchestrator.sources import Source
 from orchestrator.wiring.keys import canonical
@@ -67,7 +68,7 @@ def unsupported(loaded: LoadedRecipe) -> Iterator[Problem]:
         of_step = partial(loaded.place, step.name)
         if isinstance(step, PythonStep | ShellStep):
             yield from _code_step(step, of_step)
-        if not isinstance(step, RecipeStep):
+        if not isinstance(step, RecipeStep | WorkflowStep):
             yield from _files(step, of_step)
         if isinstance(step, ExperimentStep):
             yield from _retries(step.retry, of_step)

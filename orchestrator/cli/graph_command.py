@@ -52,14 +52,14 @@ def _mermaid(plan: Plan) -> str:
 
 def _mermaid_node(task: PlannedTask) -> str:
     """Give a node; names of steps hold nothing that would have to be escaped."""
-    open_, close = ("[[", "]]") if task.fan else ("[/", "/]") if task.sub else ("[", "]")
+    open_, close = ("[[", "]]") if task.fan else ("[/", "/]") if task.is_expanded else ("[", "]")
     return f'n{task.position}{open_}"{_label(task)}"{close}'
 
 
 def _dot(plan: Plan) -> str:
     lines = ["digraph recipe {", "  rankdir=TB; node [shape=box];"]
     for task in plan.tasks:
-        shape = ", peripheries=2" if task.fan else ", shape=folder" if task.sub else ""
+        shape = ", peripheries=2" if task.fan else ", shape=folder" if task.is_expanded else ""
         style = ", style=dashed" if task.node.phase is not Phase.STEPS else ""
         lines.append(f"  n{task.position} [label={json.dumps(_label(task))}{shape}{style}];")
     lines += [f"  n{before} -> n{task.position};" for task in plan.tasks for before in task.node.waits_for]

@@ -226,6 +226,9 @@ class _Step(_Part):
         default_factory=dict, description="Makes one task for each combination of the values of its axes."
     )
     allow_failure: bool = Field(default=False, description="Whether the run goes on, and succeeds, when it fails.")
+    allow_dependency_failure: bool = Field(
+        default=False, description="Whether it runs also where a step that it waits for has failed."
+    )
 
     @model_validator(mode="after")
     def _fans_out_one_way(self) -> Self:
@@ -342,8 +345,16 @@ class RecipeStep(_Step):
     timeout: Maybe[Seconds] = Field(None, description="How long its steps may take, beside that recipe's own limit.")
 
 
+class WorkflowStep(_Step):
+    """Runs tasks that an earlier step has planned."""
+
+    type: Literal["workflow"] = Field(description="The kind of step.")
+    tasks: Items = Field(description="The tasks: a list of steps, or one ${{ expression }} that gives it.")
+    timeout: Maybe[Seconds] = Field(None, description="How long all tasks together may take.")
+
+
 Step = Annotated[
-    PythonStep | ShellStep | HumanStep | ExperimentStep | RecipeStep,
+    PythonStep | ShellStep | HumanStep | ExperimentStep | RecipeStep | WorkflowStep,
     Field(discriminator="type"),
 ]
 

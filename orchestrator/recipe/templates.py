@@ -54,13 +54,17 @@ _SEES_OPENINGS = frozenset({_free, _literal, check_template})
 
 STEP_RULES: Rules = {
     **dict.fromkeys(("idx", "name", "type", "tags", "depends_on", "parallel", "operator_key"), _literal),
-    **dict.fromkeys(("allow_failure", "locks", "timeout", "retry", "needs", "resources", "on_walltime"), _literal),
+    **dict.fromkeys(
+        ("allow_failure", "allow_dependency_failure", "locks", "timeout", "retry", "needs", "resources", "on_walltime"),
+        _literal,
+    ),
     **dict.fromkeys(("module", "function", "isolation", "run", "script", "stdout", "uses"), _literal),
     **dict.fromkeys(("response_schema", "approvals", "deadline", "result_schema"), _literal),
     **dict.fromkeys(("args", "env", "files", "fetch", "cache_key", "instructions", "config"), check_template),
     "description": _free,
     "when": check_syntax,
     "foreach": _whole,
+    "tasks": _whole,
     "matrix": _whole,
     "save": _bare_or_selector,
     "success": {

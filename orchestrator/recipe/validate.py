@@ -49,6 +49,7 @@ _TYPE_OF_KEY = {
     "module": "python",
     "function": "python",
     "uses": "recipe",
+    "tasks": "workflow",
     "instructions": "human",
     "config": "experiment",
 }

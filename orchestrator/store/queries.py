@@ -208,6 +208,35 @@ def read_metrics(database: Database) -> dict[str, dict[str, Any]]:
     return {row[0]: dict(zip(names, row[1:], strict=True)) for row in rows}
 
 
+def read_results(database: Database) -> dict[str, dict[str, Any]]:
+    """Give what came of the tasks of the last workflow, by their names: status, files as paths, and what was answered.
+
+    That is the value of ``<task>.response_v1`` or ``<task>.result_v1``.
+    """
+    rows = database.all(
+        "SELECT position, step, status, (SELECT relative_path FROM task_attempts WHERE task_position = position"
+        " ORDER BY attempt_index DESC LIMIT 1), (SELECT operator_data_json FROM task_attempts"
+        " WHERE task_position = position ORDER BY attempt_index DESC LIMIT 1) FROM tasks WHERE parent ="
+        " (SELECT max(position) FROM tasks WHERE json_type(inputs_json, '$.tasks') = 'array') ORDER BY position"
+    )
+    return {step: _result(database, *row) for step, *row in ((row[1], row[0], *row[2:]) for row in rows)}
+
+
+def _result(database: Database, position: int, status: str, path: str | None, data_json: str | None) -> dict[str, Any]:
+    artifacts = json.loads(data_json or "{}").get("artifacts", ())
+    answered = database.one(
+        "SELECT value_json FROM context_history WHERE task_position = ? AND rolled_back = 0"
+        " AND (key LIKE '%.response_v1' OR key LIKE '%.result_v1') ORDER BY number DESC",
+        (position,),
+    )
+    folder = database.run_root / str(path)
+    return {
+        "status": status,
+        "files": {one["path"]: str(folder / one["path"]) for one in artifacts},
+        "data": json.loads(answered[0]) if answered else None,
+    }
+
+
 def read_spans(database: Database) -> list[tuple[str, str]]:
     """Give when each ended attempt began and ended, as times in UTC."""
     return [

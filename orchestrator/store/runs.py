@@ -163,12 +163,12 @@ def _add_round_within(database: Database, task_id: str, number: int, steps: Sequ
     payload = {"round": number, "task_id": task_id, "left_out": [], "writes": {}}
     seq = append_event(database, "run.round", payload)
     position, phase = database.one("SELECT position, phase FROM tasks WHERE task_id = ?", (task_id,)) or (0, 0)
-    return _insert_steps(database, task_id, position, phase, steps, seq=seq, number=number)
+    return _insert_steps(database, f"{task_id}/", position, phase, steps, seq=seq, number=number)
 
 
 def _insert_steps(
     database: Database,
-    task_id: str,
+    prefix: str,
     position: int,
     phase: int,
     steps: Sequence[Mapping[str, Any]],
@@ -179,7 +179,7 @@ def _insert_steps(
     """Make one task of each step of a recipe that a task uses; return the first position."""
     (first,) = database.one("SELECT max(position) + 1 FROM tasks") or (0,)
     rows = (
-        (first + index, f"{task_id}/{round_id(step['step'], number)}", step["step"], step["definition_sha256"])
+        (first + index, f"{prefix}{round_id(step['step'], number)}", step["step"], step["definition_sha256"])
         for index, step in enumerate(steps)
     )
     database.write_many(
@@ -212,9 +212,18 @@ def expand_task(database: Database, task_id: str, items: Sequence[tuple[str, str
 
 
 def use_recipe(
-    database: Database, task_id: str, inputs: Mapping[str, JsonValue], steps: Sequence[Mapping[str, Any]]
+    database: Database,
+    task_id: str,
+    inputs: Mapping[str, JsonValue],
+    steps: Sequence[Mapping[str, Any]],
+    *,
+    prefix: str,
+    number: int = 1,
 ) -> int:
-    """Make one task of each step of the recipe that a task uses, with these inputs; return the first position."""
+    """Make one task of each step of the recipe that a task uses, with these inputs; return the first position.
+
+    Their ids begin with ``prefix`` and tell the round ``number``.
+    """
     position, _, _, phase = _pending_task(database, task_id)
     text = dumps(dict(inputs), "inputs")
     payload = {"task_id": task_id, "count": len(steps), "items_sha256": text_digest(text)}
@@ -223,7 +232,7 @@ def use_recipe(
         "UPDATE tasks SET status = 'RUNNING', status_reason = '', inputs_json = ?, seq = ? WHERE position = ?",
         (text, seq, position),
     )
-    return _insert_steps(database, task_id, position, phase, steps, seq=seq)
+    return _insert_steps(database, prefix, position, phase, steps, seq=seq, number=number)
 
 
 def collect_task(

@@ -1,0 +1,42 @@
+"""Let a campaign that is written in Python see what came of its tasks."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+if not __package__:
+    sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from orchestrator import BaseScriptlet, Context
+from orchestrator.campaign import TaskResult
+from orchestrator.campaign_file import load_campaign
+from orchestrator.scriptlet import Outputs, Params
+
+RESULTS = "_campaign.results_v1"
+
+
+class AnalyzeCampaign(BaseScriptlet):
+    """Write `campaign.state_v1`, the state after an iteration.
+
+    Params: ``main``, the file with `get_campaign()`. The results come from the runner, as `_campaign.results_v1`.
+    """
+
+    needs = ("_campaign.results_v1",)
+
+    def work(self, ctx: Context, params: Params) -> Outputs:
+        """Call `analyze` with the state and the results."""
+        campaign = load_campaign(Path(params["main"]))
+        results = {
+            task_id: TaskResult(
+                status=found["status"],
+                files={name: Path(path) for name, path in found["files"].items()},
+                data=found["data"],
+            )
+            for task_id, found in ctx.get(RESULTS, {}).items()
+        }
+        return {"campaign.state_v1": campaign.analyze(ctx.get("campaign.state_v1"), results)}
+
+
+if __name__ == "__main__":
+    AnalyzeCampaign.main()
