@@ -45,6 +45,7 @@ from orchestrator.secrecy import Masker
 from orchestrator.states import AttemptState, RunState, TaskState
 from orchestrator.store.database import Database
 from orchestrator.store.queries import read_metrics, read_open_attempts
+from orchestrator.store.requests import Inbox, Request, Wish
 from orchestrator.store.runs import (
     ROUND_KEY,
     add_round,
@@ -65,6 +66,8 @@ OPERATOR_KEY = "local.default"
 CACHED = "cached"
 STUB = "stub"
 METRICS_KEY = "_runner.step_metrics_v1"
+
+_LOOKS_EVERY_SEC = 0.5
 
 # Where below its step a failure is shown; the rest is shown at the step's name.
 _PLACES = {
@@ -101,6 +104,7 @@ class Means:
     reporter: Reporter
     inline: bool
     desk: Desk
+    inbox: Inbox
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,6 +164,7 @@ class Driver:
         self._given_up: dict[int, str] = {}
         self._break_at = frozenset(break_at)
         self._paused_at = ""
+        self.asked: Request | None = None
         self._once = once
         self._rounds: dict[int, tuple[Frame, int]] = {}
 
@@ -194,7 +199,7 @@ class Driver:
             waits_for = self._desk.tasks
             self._set_aside()
             return Ending(status=RunState.PENDING, step=waits_for[0], is_pause=True, waits_for=waits_for)
-        if self._paused_at and not self._running:
+        if self._is_pausing and not self._running:
             self._root.context.apply(self._root.merge.at_end().shared)
             return Ending(status=RunState.PENDING, step=self._paused_at, is_pause=True)
         return None
@@ -221,6 +226,30 @@ class Driver:
         """Tell whether the whole run took longer than its recipe allows."""
         return self._expired
 
+    @property
+    def _is_pausing(self) -> bool:
+        return bool(self._paused_at) or (self.asked is not None and self.asked.wish is Wish.PAUSE)
+
+    def _heed(self) -> bool:
+        """Do what others ask of the run meanwhile; tell whether they asked for anything."""
+        requests = self._means.inbox.fresh()
+        for request in requests:
+            if request.wish is Wish.CANCEL_ATTEMPT:
+                self._cancel_attempt(request)
+            elif self.asked is None or (request.wish is Wish.CANCEL and self._is_pausing):
+                self.asked = request
+        if self.asked and self.asked.wish is Wish.CANCEL and not self._stopping:
+            self._paused_at = ""
+            self.stop()
+        return bool(requests)
+
+    def _cancel_attempt(self, request: Request) -> None:
+        """End one attempt that is under way; its task goes on by its rules."""
+        if request.attempt_id in self._desk.attempts:
+            self._ended += self._desk.withdraw([request.attempt_id], request.told)
+        elif request.attempt_id in self._running:
+            self._pool.interrupt(request.told, spare=self._running.keys() - {request.attempt_id})
+
     def stop(self, *, kill: bool = False) -> None:
         """Start no further step and ask those that run to end, then run what the recipe does last; or kill all.
 
@@ -233,9 +262,10 @@ class Driver:
 
     def _tick(self) -> RunState | None:
         calls: list[Call] = []
+        self._heed()
         if self._stopping:
             self._board.halt()
-        if self._stopping or self._paused_at:
+        if self._stopping or self._is_pausing:
             self._set_aside()
         with self._database.transaction():
             ended, self._ended = self._ended, []
@@ -251,7 +281,7 @@ class Driver:
 
     def _start_due(self, calls: list[Call]) -> RunState | None:
         """Open what is due until nothing more is; a step that is skipped or fails at once makes the next one due."""
-        while self._stopping is not signal.SIGKILL and not self._paused_at:
+        while self._stopping is not signal.SIGKILL and not self._is_pausing:
             due = self._board.due(monotonic(), slots=self._pool.free - len(calls))
             self._block(due.block)
             self._wake_at = due.wake_at
@@ -495,7 +525,7 @@ class Driver:
 
     def _wait(self) -> None:
         """Wait until there is something to record or to start."""
-        while not self._ended:
+        while not self._ended and not self._heed():
             if not self._running and self._wake_at is None and not self._stopping:
                 message = "nothing runs and nothing is due, but the run has not settled"
                 raise AssertionError(message)
@@ -544,11 +574,11 @@ class Driver:
             self._withdraw(fault, lambda task: task.part < phase)
             self._pool.interrupt(fault, spare=last)
 
-    def _patience(self) -> float | None:
+    def _patience(self) -> float:
         looks_in = self._desk.patience_sec()
-        looks_at = None if looks_in is None else monotonic() + looks_in
+        looks_at = monotonic() + (_LOOKS_EVERY_SEC if looks_in is None else min(looks_in, _LOOKS_EVERY_SEC))
         times = [at for at in (looks_at, self._wake_at, self._deadline, *self._limits.values()) if at is not None]
-        return max(0.0, min(times) - monotonic()) if times else None
+        return max(0.0, min(times) - monotonic())
 
     def _open(self, task: Task, scope: Scope, seen: Context, hidden: tuple[Change, ...]) -> Call | None:
         """Evaluate a task's condition and arguments and record the intent; None where there is nothing to run."""
@@ -749,7 +779,7 @@ class Driver:
             if running.key:
                 self._keep(running, running.key, done, verdict)
             return
-        if verdict.status is AttemptState.CANCELLED:
+        if verdict.status is AttemptState.CANCELLED and done.fault == INTERRUPTED:
             self._conclude(done, verdict.status, TaskState.PENDING, outcome=verdict.outcome, verdict=verdict)
             return
         is_over = self._expired or self._is_overdue(running.task)

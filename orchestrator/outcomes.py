@@ -18,6 +18,7 @@ from orchestrator.states import AttemptState
 from orchestrator.workers.calls import Done
 
 INTERRUPTED = "interrupted"
+CANCELLED = "cancelled by "
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,9 +180,9 @@ def _result(envelope: Envelope) -> dict[str, Any]:
 
 def _faulted(done: Done) -> Verdict:
     timed_out = done.fault.startswith("timeout")
-    interrupted = done.fault == INTERRUPTED
+    cancelled = done.fault == INTERRUPTED or done.fault.startswith(CANCELLED)
     return Verdict(
-        status=AttemptState.TIMEOUT if timed_out else AttemptState.CANCELLED if interrupted else AttemptState.FAILED,
+        status=AttemptState.TIMEOUT if timed_out else AttemptState.CANCELLED if cancelled else AttemptState.FAILED,
         outcome=done.fault,
         envelope=Envelope(status="error", reason=done.fault, exit_code=done.exit_code or 1),
         changes=done.changes,
