@@ -16,18 +16,18 @@ from orchestrator.session import DriveOptions
 
 
 @click.command("init")
-@click.argument("what", metavar="WORKSPACE|RECIPE")
+@click.argument("recipe", metavar="WORKSPACE|RECIPE")
 @beginning_options
 @wiring_options
 @workspaces_option
-def command(what: str, workspaces_dir: Path | None, **options: Any) -> int:  # noqa: ANN401  click's own types
+def command(recipe: str, workspaces_dir: Path | None, **options: Any) -> int:  # noqa: ANN401  click's own types
     """Open a run of a recipe, or of the one in a workspace's folder, and print its id; nothing of it is driven.
 
     'matterstack loop RUN' and 'matterstack step RUN' drive it, by the wiring that is in force now.
     """
-    recipe, slug = find_recipe(what, workspaces_root(workspaces_dir))
+    path, slug = find_recipe(recipe, workspaces_root(workspaces_dir))
     request = dataclasses.replace(
-        read_beginning(recipe, options, workspaces_dir),
+        read_beginning(path, options, workspaces_dir),
         options=DriveOptions(fail_fast=not options["keep_going"], asked=read_wiring_options(options)),
     )
     if slug is not None and request.workspace is None:

@@ -12,6 +12,7 @@ import pytest
 
 from tests.acceptance.program import Project, finish, read_pipe
 
+HOLDING = "echo here > ready-NAME; while [ ! -e go ]; do sleep 0.02; done"
 RECIPE = """\
 schema: matterstack/recipe/v1
 workspace: NAME
@@ -325,3 +326,89 @@ def test_a_timeout_is_a_duration(project: Project, words: str, reason: str) -> N
     refused = project.call("cleanup-orphans", f"--timeout={words}")
 
     assert (refused.status, reason in refused.stderr) == (2, True)
+
+
+def test_a_run_that_does_what_it_does_last_comes_to_its_own_end(project: Project) -> None:
+    """A request to cancel it came too late: what comes last is not stopped, and the command says what became of it."""
+    text = RECIPE.replace("NAME", "a").replace(HOLDING.replace("NAME", "a"), "date")
+    text = text.replace("echo last >>", f"{HOLDING}; echo last >>")
+    project.write("a.yaml", text.replace("NAME", "a"))
+    os.mkfifo(project.folder / "ready-a")
+    runner = project.start("run", "a.yaml")
+    read_pipe(project.folder / "ready-a")
+    assert project.call("cancel", "@last", "--no-wait").status == 0
+    cancelling = project.start("cancel", "@last")
+    for _ in range(100):
+        if project.call("explain", "@last").stdout.count("has asked: cancel") == 2:
+            break
+    project.write("go", "")
+
+    cancelled = finish(cancelling)
+
+    assert (cancelled.status, "was COMPLETED before it could be cancelled" in cancelled.stderr) == (2, True)
+    assert finish(runner).status == 0
+    assert (project.folder / "last-a.txt").read_text() == "last\n"
+
+
+def test_a_used_recipe_does_what_it_does_last_when_its_run_is_cancelled(project: Project) -> None:
+    """Innermost first, as when it is interrupted."""
+    write(project, "inner")
+    project.write("outer.yaml", "steps: [{ name: sub, type: recipe, uses: ./inner.yaml }]\n")
+    runner = project.start("run", "outer.yaml")
+    read_pipe(project.folder / "ready-inner")
+
+    assert project.call("cancel", "@last").status == 0
+
+    assert finish(runner).status == 1
+    assert (project.folder / "last-inner.txt").exists()
+    assert states(project) == ["CANCELLED", "CANCELLED", "CANCELLED", "CANCELLED", "COMPLETED"]
+
+
+def test_a_revived_run_goes_on_within_a_used_recipe(project: Project) -> None:
+    """What had ended in it is not done again."""
+    write(project, "inner")
+    project.write("outer.yaml", "steps: [{ name: sub, type: recipe, uses: ./inner.yaml }]\n")
+    runner = project.start("run", "outer.yaml")
+    read_pipe(project.folder / "ready-inner")
+    project.call("cancel", "@last")
+    finish(runner)
+    project.call("revive", "@last")
+    project.write("go", "")
+    resumed = project.start("loop", "@last")
+    read_pipe(project.folder / "ready-inner")
+
+    assert finish(resumed).status == 0
+    assert set(states(project)) == {"COMPLETED"}
+
+
+def test_a_second_signal_kills_a_run_that_is_being_cancelled(project: Project) -> None:
+    """It is cancelled all the same, and what comes last is left."""
+    text = RECIPE.replace("NAME", "a").replace("echo last >>", "echo here > ready-a; sleep 60; echo last >>")
+    project.write("a.yaml", text)
+    os.mkfifo(project.folder / "ready-a")
+    runner = project.start("run", "a.yaml")
+    read_pipe(project.folder / "ready-a")
+    project.call("cancel", "@last", "--no-wait")
+    read_pipe(project.folder / "ready-a")
+    for number in (signal.SIGINT, signal.SIGTERM):  # two of one kind may arrive as one
+        runner.send_signal(number)
+
+    ended = finish(runner)
+
+    assert ended.status == 1
+    assert states(project) == ["CANCELLED"] * 4
+    assert project.survivors() == []
+
+
+def test_a_pause_waits_for_no_retry(project: Project) -> None:
+    """One that is due in an hour is not under way."""
+    retry = "retry: { max: 1, delay_sec: 3600 }"
+    project.write("a.yaml", f"steps: [{{ name: a, type: shell, run: 'false', {retry} }}]\n")
+    runner = project.start("run", "a.yaml")
+    for _ in range(100):
+        if "FAILED" in project.call("attempts", "@last", "a").stdout:
+            break
+
+    assert project.call("pause", "@last").status == 0
+
+    assert (finish(runner).status, states(project)) == (5, ["PAUSED", "PENDING"])
