@@ -571,7 +571,8 @@ class Driver:
             fault = INTERRUPTED if self._stopping else "timeout of the whole run"
             phase = Phase.FINALLY if self._stopping else Phase.ON_FAILURE
             last = {key for key, running in self._running.items() if running.task.part >= phase}
-            self._withdraw(fault, lambda task: task.part < phase)
+            if not self._stopping:  # a question outlives its runner: the next tick sets it aside
+                self._withdraw(fault, lambda task: task.part < phase)
             self._pool.interrupt(fault, spare=last)
 
     def _patience(self) -> float:

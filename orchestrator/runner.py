@@ -58,7 +58,7 @@ from orchestrator.sources import Source, read_source
 from orchestrator.states import ENDED_RUNS, RunState, TaskState
 from orchestrator.store.contexts import read_context
 from orchestrator.store.database import is_network_path, reading
-from orchestrator.store.leases import is_let_go
+from orchestrator.store.leases import is_driven, is_let_go
 from orchestrator.store.queries import read_inputs, read_run, read_tasks
 from orchestrator.wiring.options import BUILT_IN_KEYS, WiringOptions
 
@@ -194,8 +194,11 @@ def continue_run(run_root: Path, options: DriveOptions | None = None) -> Outcome
     Raises `UsageError` for a run that somebody has paused, and for one that has ended.
     """
     run_root, options = run_root.absolute(), options or DriveOptions()
+    is_busy = is_driven(run_root)  # asked first, so that a runner that lets go meanwhile is seen one way or the other
     with reading(run_root) as database:
         row, is_delivered = read_run(database), is_let_go(database)
+    if row.status in ENDED_RUNS and is_busy:
+        raise RunLockedError(f"run {row.run_id} has ended, and its runner says so right now", hint="see its status")
     if row.status in ENDED_RUNS and not is_delivered:
         return deliver_ended(run_root, options)
     if row.status in ENDED_RUNS:
