@@ -7,7 +7,7 @@ ARGS =
 BIN = .venv/bin
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help demo test check format lint types imports fix schema crash-sweep bench clean
+.PHONY: help demo test check format lint types imports fix schema crash-sweep two-runners bench clean
 
 help:
 	@echo "make demo          run recipes/speed_of_light.yaml and show its results"
@@ -16,6 +16,7 @@ help:
 	@echo "make fix           format the code and repair what the linter can"
 	@echo "make schema        write the JSON Schema of recipes anew from the model"
 	@echo "make crash-sweep   kill runs at every call that matters and resume them"
+	@echo "make two-runners   let two runners begin at the same instant, very often, and interrupt them at any"
 	@echo "make bench         measure"
 	@echo "make clean         remove .venv and the tools' caches; runs stay"
 	@echo "another interpreter: make PYTHON=python3.12 test"
@@ -51,6 +52,9 @@ schema: .venv/.stamp
 # A sweep is one long test for each call, so the limit of ordinary tests does not fit it.
 crash-sweep: .venv/.stamp-dev
 	@$(BIN)/python -m pytest -m crash --timeout=1800 $(ARGS)
+
+two-runners: .venv/.stamp-dev
+	@$(BIN)/python -m pytest -m race --timeout=1800 $(ARGS)
 
 bench: .venv/.stamp
 	@$(BIN)/python -m benchmarks $(ARGS)

@@ -53,7 +53,7 @@ class Task:
         files = {name: str(one) if isinstance(one, Path) else {"content": one} for name, one in self.files.items()}
         return {
             "name": self.task_id,
-            "description": "image {}".format(self.image) if self.image else "",
+            "description": f"image {self.image}" if self.image else "",
             "depends_on": list(self.dependencies),
             "allow_failure": self.allow_failure,
             "allow_dependency_failure": self.allow_dependency_failure,
@@ -108,7 +108,7 @@ class Workflow:
     def add_task(self, task: AnyTask) -> AnyTask:
         """Add a task and return it; raise `ValueError` where its id is taken."""
         if task.task_id in self.tasks:
-            message = "there are two tasks {!r}".format(task.task_id)
+            message = f"there are two tasks {task.task_id!r}"
             raise ValueError(message)
         self.tasks[task.task_id] = task
         return task

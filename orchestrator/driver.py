@@ -61,6 +61,7 @@ from orchestrator.states import AttemptState, RunState, TaskState
 from orchestrator.store.attempts import attempt_path
 from orchestrator.store.database import Database
 from orchestrator.store.queries import read_attempt, read_metrics, read_open_attempts, read_results
+from orchestrator.store.requests import Inbox, Request, Wish
 from orchestrator.store.runs import (
     ROUND_KEY,
     add_round,
@@ -81,15 +82,12 @@ if TYPE_CHECKING:
 OPERATOR_KEY = "local.default"
 CACHED = "cached"
 STUB = "stub"
-# So often a task whose attempts were lost, by no fault of its own, is attempted again.
-MAX_LOST = 5
-LOST_DELAY_SEC = 1.0
 _RECORDS: dict[str, Callable[[Database], Any]] = {
     "_runner.step_metrics_v1": read_metrics,
     "_campaign.results_v1": read_results,
 }
 
-_LOOKS_EVERY_SEC = 0.2
+_LOOKS_EVERY_SEC = 0.5
 # What of an operator's answer tells of the files that an attempt left.
 _COLLECTED = frozenset({"artifacts", "rejected_entries", "missing"})
 # Where below its step a failure is shown; the rest is shown at the step's name.
@@ -131,6 +129,7 @@ class Means:
     inline: bool
     crew: Crew
     operators: Mapping[str, Wired]
+    inbox: Inbox
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,7 +178,6 @@ class Driver:
         self._frames = {task.parent: task.frame for task in tasks if task.parent is not None and task.item is None}
         self._running: dict[str, _Running] = {}
         self._ended: list[Done] = []
-        self._lost: dict[int, int] = {}
         self._news: list[Callable[[], None]] = []
         self._wake_at: float | None = None
         self._stopping: signal.Signals | None = None
@@ -192,6 +190,7 @@ class Driver:
         self._given_up: dict[int, str] = {}
         self._break_at = frozenset(break_at)
         self._paused_at = ""
+        self.asked: Request | None = None
         self._once = once
         self._rounds: dict[int, tuple[Frame, int]] = {}
 
@@ -226,7 +225,7 @@ class Driver:
             waits_for = tuple(one.task_id for one in self._errands.assignments.values())
             self._set_aside()
             return Ending(status=RunState.PENDING, step=waits_for[0], is_pause=True, waits_for=waits_for)
-        if self._paused_at and not self._running:
+        if self._is_pausing and not self._running:
             self._root.context.apply(self._root.merge.at_end().shared)
             return Ending(status=RunState.PENDING, step=self._paused_at, is_pause=True)
         return None
@@ -253,6 +252,30 @@ class Driver:
         """Tell whether the whole run took longer than its recipe allows."""
         return self._expired
 
+    @property
+    def _is_pausing(self) -> bool:
+        return bool(self._paused_at) or (self.asked is not None and self.asked.wish is Wish.PAUSE)
+
+    def _heed(self) -> bool:
+        """Do what others ask of the run meanwhile; tell whether they asked for anything."""
+        requests = self._means.inbox.fresh()
+        for request in requests:
+            if request.wish is Wish.CANCEL_ATTEMPT:
+                self._cancel_attempt(request)
+            elif self.asked is None or (request.wish is Wish.CANCEL and self._is_pausing):
+                self.asked = request
+        if self.asked and self.asked.wish is Wish.CANCEL and not self._stopping:
+            self._paused_at = ""
+            self.stop()
+        return bool(requests)
+
+    def _cancel_attempt(self, request: Request) -> None:
+        """End one attempt that is under way; its task goes on by its rules."""
+        if request.attempt_id in self._errands.assignments:
+            self._errands.cancel(request.told, lambda one: one == request.attempt_id)
+        elif request.attempt_id in self._running:
+            self._pool.interrupt(request.told, spare=self._running.keys() - {request.attempt_id})
+
     def stop(self, *, kill: bool = False) -> None:
         """Start no further step and ask those that run to end, then run what the recipe does last; or kill all.
 
@@ -265,10 +288,10 @@ class Driver:
 
     def _tick(self) -> RunState | None:
         calls: list[Call] = []
+        self._heed()
         if self._stopping:
             self._board.halt()
-        if self._stopping or self._paused_at:
-            self._set_aside()
+        self._part_with_operators()
         with self._database.transaction():
             for sighting in self._errands.take_news():
                 self._note(sighting)
@@ -286,7 +309,7 @@ class Driver:
 
     def _start_due(self, calls: list[Call]) -> RunState | None:
         """Open what is due until nothing more is; a step that is skipped or fails at once makes the next one due."""
-        while self._stopping is not signal.SIGKILL and not self._paused_at:
+        while self._stopping is not signal.SIGKILL and not self._is_pausing:
             due = self._board.due(monotonic(), slots=self._pool.free - len(calls))
             self._block(due.block)
             self._wake_at = due.wake_at
@@ -459,6 +482,9 @@ class Driver:
                 return
             key = "args" if planned.tasks_from is None else "tasks"
             inputs = self._inputs_of(task, scope)
+            if inputs == {"tasks": []}:
+                self._skip(task, "there are no tasks")
+                return
             sub = part_of(planned, inputs, task.frame.project)
             if sub is None:
                 return
@@ -557,7 +583,7 @@ class Driver:
 
     def _wait(self) -> None:
         """Wait until there is something to record or to start."""
-        while not (self._ended or self._errands.has_news):
+        while not (self._ended or self._errands.has_news or self._heed()):
             if not self._running and self._wake_at is None and not self._stopping:
                 message = "nothing runs and nothing is due, but the run has not settled"
                 raise AssertionError(message)
@@ -603,14 +629,15 @@ class Driver:
             fault = INTERRUPTED if self._stopping else "timeout of the whole run"
             phase = Phase.FINALLY if self._stopping else Phase.ON_FAILURE
             last = {key for key, running in self._running.items() if running.task.part >= phase}
-            if not self._stopping:  # else they go on for the next runner
+            if not self._stopping:  # else they go on for the next runner: the next tick sets them aside
                 self._cancel(fault, lambda task: task.part < phase)
             self._pool.interrupt(fault, spare=last)
 
-    def _patience(self) -> float | None:
-        looks_at = monotonic() + _LOOKS_EVERY_SEC if self._once and self._errands.assignments else None
+    def _patience(self) -> float:
+        is_looking = self._once and bool(self._errands.assignments)
+        looks_at = monotonic() + (_LOOKS_EVERY_SEC / 5 if is_looking else _LOOKS_EVERY_SEC)
         times = [at for at in (looks_at, self._wake_at, self._deadline, *self._limits.values()) if at is not None]
-        return max(0.0, min(times) - monotonic()) if times else None
+        return max(0.0, min(times) - monotonic())
 
     def _open(self, task: Task, scope: Scope, seen: Context, hidden: tuple[Change, ...]) -> Call | None:
         """Evaluate a task's condition and arguments and record the intent; None where there is nothing to run."""
@@ -799,6 +826,14 @@ class Driver:
         """Ask operators to end attempts that nobody needs any more."""
         self._errands.cancel(fault, lambda attempt_id: is_needless(self._running[attempt_id].task))
 
+    def _part_with_operators(self) -> None:
+        """Let what operators have go on for the next runner where this one stops; a run that is cancelled ends it."""
+        if self.asked and self.asked.wish is Wish.CANCEL:
+            self._cancel(INTERRUPTED, lambda task: task.part < Phase.FINALLY)
+            self._cancel(self.asked.told, lambda task: task.planned.kind == "human")
+        elif self._stopping or self._is_pausing:
+            self._set_aside()
+
     def _set_aside(self) -> None:
         """Let attempts that operators have go on for the next runner."""
         for attempt_id in [*self._errands.assignments]:
@@ -832,7 +867,10 @@ class Driver:
         attempt_id = self._open_attempt(task, {}, seen)
         outcome = "scriptlet" if isinstance(error, ScriptletError) else "expression"
         rule = key if outcome == "expression" else outcome
-        failing = Failing(code=error.code, reason=str(error), rule=rule, detail=error.hint)
+        reason = str(error)
+        if isinstance(error, InvalidFileError):
+            reason = "; ".join(problem.message for problem in error.problems)
+        failing = Failing(code=error.code, reason=reason, rule=rule, detail=error.hint)
         self._conclude(
             Done(attempt_id=attempt_id, exit_code=None),
             AttemptState.FAILED_INIT,
@@ -853,7 +891,7 @@ class Driver:
             if running.key:
                 self._keep(running, running.key, done, verdict)
             return
-        if verdict.status is AttemptState.CANCELLED:
+        if verdict.status is AttemptState.CANCELLED and done.fault == INTERRUPTED:
             self._conclude(done, verdict.status, TaskState.PENDING, outcome=verdict.outcome, verdict=verdict)
             return
         retry_at = self._retry_at(running.task, verdict)
@@ -868,8 +906,8 @@ class Driver:
             return None
         if verdict.status is not AttemptState.LOST:
             return self._board.retry_at(task.position, verdict.cause, monotonic())
-        times = self._lost[task.position] = self._lost.get(task.position, 0) + 1
-        return monotonic() + LOST_DELAY_SEC * (times - 1) if times <= MAX_LOST else None
+        delay_sec = self._errands.delay_after_loss(task.position)
+        return None if delay_sec is None else monotonic() + delay_sec
 
     def _succeed(self, running: _Running, done: Done, verdict: Verdict, *, outcome: str) -> None:
         if running.task.item is None:

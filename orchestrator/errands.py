@@ -14,6 +14,10 @@ from orchestrator.store.database import Database
 from orchestrator.store.queries import AttemptRow
 from orchestrator.workers.calls import Done
 
+# So often a task is attempted again whose attempts were lost, by no fault of its own.
+MAX_LOSSES = 5
+LOSS_DELAY_SEC = 1.0
+
 
 class Errands:
     """The attempts that operators have, from the moment when the intent is durable until the end was seen."""
@@ -26,6 +30,7 @@ class Errands:
         self._adopted: set[str] = set()
         self._cancelled: set[str] = set()
         self._news: list[Sighting] = []
+        self._losses: dict[int, int] = {}
 
     @property
     def assignments(self) -> Mapping[str, Assignment]:
@@ -96,6 +101,11 @@ class Errands:
 
     def _which(self, task_id: str, attempt_id: str) -> dict[str, Any]:
         return {"run_root": str(self._database.run_root), "task_id": task_id, "attempt_id": attempt_id}
+
+    def delay_after_loss(self, position: int) -> float | None:
+        """Give the seconds until a task is attempted again whose attempt was lost; None after too many losses."""
+        losses = self._losses[position] = self._losses.get(position, 0) + 1
+        return LOSS_DELAY_SEC * (losses - 1) if losses <= MAX_LOSSES else None
 
     def leave(self) -> None:
         """Let what operators have go on for the next runner, which sees for itself where they stand."""

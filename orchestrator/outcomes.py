@@ -19,11 +19,13 @@ from orchestrator.states import AttemptState
 from orchestrator.workers.calls import Done
 
 INTERRUPTED = "interrupted"
+CANCELLED = "cancelled by "
 
 # The states of attempts that did not end by themselves, by the first word of what ended them.
 _FAULTS = {
     "timeout": AttemptState.TIMEOUT,
     INTERRUPTED: AttemptState.CANCELLED,
+    "cancelled": AttemptState.CANCELLED,
     "lost": AttemptState.LOST,
 }
 

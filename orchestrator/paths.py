@@ -14,6 +14,8 @@ from orchestrator.keys import did_you_mean, is_run_id, is_workspace_slug, slug_o
 SETTINGS_NAME = "matterstack.toml"
 WORKSPACES_VARIABLE = "MATTERSTACK_WORKSPACES"
 STATE_NAME = "state.sqlite"
+RECIPE_NAME = "recipe.yaml"
+CAMPAIGN_NAME = "main.py"
 
 _PACKAGE_ROOT = Path(__file__).resolve().parents[1]
 
@@ -72,6 +74,29 @@ def workspace_slug(recipe_path: Path, workspaces: Path, declared: str | None) ->
             f"workspace {slug!r} is not a folder name", hint="use letters, digits, '_', '-' and '.', but not 'runs'"
         )
     return slug
+
+
+def find_recipe(name: str, workspaces: Path) -> tuple[str, str | None]:
+    """Give the recipe that a name stands for: a file, or that of a workspace, named by its folder or its slug.
+
+    With it comes the slug of the workspace, or None for a file. Raises `UsageError` for a folder that is no workspace,
+    or holds no recipe, and MS208 for one with a campaign in Python, which is not run yet.
+    """
+    folder = next((path for path in (workspaces / name, Path(name).absolute()) if path.is_dir()), None)
+    if folder is None or Path(name).is_file():
+        return name, None
+    inside = Path(os.path.normpath(folder))
+    slug = inside.relative_to(workspaces).as_posix() if inside.is_relative_to(workspaces) else ""
+    if not is_workspace_slug(slug):
+        hint = f"name a folder below {workspaces}, or a recipe file"
+        raise UsageError(f"{name!r} is no workspace", hint=hint)
+    if (folder / RECIPE_NAME).exists():
+        return str(folder / RECIPE_NAME), slug
+    if (folder / CAMPAIGN_NAME).exists():
+        raise UsageError(
+            f"{folder / CAMPAIGN_NAME}: campaigns in Python are not run yet", hint=f"write {RECIPE_NAME}", code="MS208"
+        )
+    raise UsageError(f"workspace {slug!r} has no {RECIPE_NAME}", hint=f"write one into {folder}")
 
 
 def portable(path: Path, runs: Path, project: Path) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.context import Change, Context
-from orchestrator.driver import environment_of, records_for, missing_files
+from orchestrator.driver import environment_of, missing_files, records_for
 from orchestrator.errors import UsageError
 from orchestrator.expressions import resolve
 from orchestrator.frames import Task

@@ -54,12 +54,12 @@ from orchestrator.paths import (
 )
 from orchestrator.plan import STDIN_NAME, Plan, Selection, make_plan, plan_recipe, plan_source
 from orchestrator.progress import Reporter, RunLeftBehind
-from orchestrator.session import Again, DriveOptions, Outcome, deliver_ended, drive_run, how_to_accept
+from orchestrator.session import Again, DriveOptions, Outcome, deliver_ended, drive_run, how_to_accept, keep_wiring
 from orchestrator.sources import Source, read_source
 from orchestrator.states import ENDED_RUNS, RunState, TaskState
 from orchestrator.store.contexts import read_context
 from orchestrator.store.database import is_network_path, reading
-from orchestrator.store.leases import is_let_go
+from orchestrator.store.leases import is_driven, is_let_go
 from orchestrator.store.queries import read_inputs, read_run, read_tasks
 from orchestrator.wiring.options import BUILT_IN_KEYS, WiringOptions
 
@@ -74,6 +74,8 @@ ISOLATIONS = ("inline", "worker")
 class RunRequest:
     """What to run and how; ``recipe`` is a path, or ``-`` for standard input; inputs may be text to be typed.
 
+    With ``source``, ``recipe`` is ``-`` and that is the recipe.
+
     ``status:failed@last`` among the steps to run stands for those that failed, or were blocked, in the last run.
     """
 
@@ -84,6 +86,7 @@ class RunRequest:
     workspace: str | None = None
     workspaces_dir: Path | None = None
     stubs: Path | None = None
+    source: Source | None = None
     fresh: bool = False
     allow_network_fs: bool = False
     options: DriveOptions = field(default_factory=DriveOptions)
@@ -120,11 +123,52 @@ def run_recipe(
     return outcome.context
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Beginning:
+    """A run that could begin: what it would do, where it would lie, and what would make another run the same."""
+
+    plan: Plan
+    place: RunPlace
+    request: RunRequest
+    started_with: Mapping[str, Any]
+
+    @property
+    def workspace(self) -> Path:
+        """Give the folder of its workspace."""
+        return self.place.root.parent.parent
+
+
 def run(request: RunRequest) -> Outcome:
     """Run a recipe: go on with an interrupted run of it that was started the same way, or begin a new one."""
+    beginning = _planned(request)
+    options = beginning.request.options
+    if not request.fresh and (waiting := _interrupted_run(beginning.workspace, beginning.started_with)):
+        try:
+            return continue_run(waiting, options)
+        except RunLockedError:  # that run is being driven: what was asked for is another one
+            options.reporter.tell(RunLeftBehind(run_id=waiting.name, status="", is_driven=True))
+    elif not request.fresh:
+        _tell_of_unfinished(beginning.workspace, options.reporter)
+    return drive_run(_open_run(beginning), beginning.plan, options)
+
+
+def init_run(request: RunRequest) -> Path:
+    """Open a run of a recipe with the wiring that it goes by, and drive nothing of it; return its directory."""
+    beginning = _planned(request)
+    run_root = _open_run(beginning)
+    if beginning.request.options.wiring:
+        keep_wiring(run_root, beginning.request.options)
+    return run_root
+
+
+def _planned(request: RunRequest) -> _Beginning:
+    """Plan a run and settle its wiring; nothing is written."""
     if request.recipe != "-":
         request = dataclasses.replace(request, recipe=str(entry_of(Path(request.recipe))))
-    plan = plan_recipe(request.recipe, request.inputs)
+    if request.source:
+        plan = plan_source(request.source, Path.cwd(), request.inputs)
+    else:
+        plan = plan_recipe(request.recipe, request.inputs)
     folder = plan.project.recipe_folder
     workspaces = workspaces_root(request.workspaces_dir)
     slug = workspace_slug(folder / _file_name(request.recipe), workspaces, request.workspace or plan.recipe.workspace)
@@ -139,32 +183,36 @@ def run(request: RunRequest) -> Outcome:
     )
     _check_routing(plan, options.wiring)
     request = dataclasses.replace(request, options=options)
-    started_with = _started_with(plan, folder, request, workspaces / slug / "runs")
-    if not request.fresh and (waiting := _interrupted_run(workspaces / slug, started_with)):
-        try:
-            return resume_run(waiting, request.options)
-        except RunLockedError:  # that run is being driven: what was asked for is another one
-            request.options.reporter.tell(RunLeftBehind(run_id=waiting.name, status="", is_driven=True))
-    elif not request.fresh:
-        _tell_of_unfinished(workspaces / slug, request.options.reporter)
-    place = RunPlace(workspaces=workspaces, slug=slug, run_id=new_run_id())
-    _refuse_network(place.root, allowed=request.allow_network_fs)
-    _open_run(place, plan, request, started_with)
-    return drive_run(place.root, plan, request.options)
+    return _Beginning(
+        plan=plan,
+        place=RunPlace(workspaces=workspaces, slug=slug, run_id=new_run_id()),
+        request=request,
+        started_with=_started_with(plan, folder, request, workspaces / slug / "runs"),
+    )
 
 
 def resume_run(run_root: Path, options: DriveOptions | None = None) -> Outcome:
-    """Continue an interrupted run with the recipe, inputs and directory it was started with.
+    """Continue a run that was interrupted or paused; otherwise as `continue_run`."""
+    return continue_run(run_root, dataclasses.replace(options or DriveOptions(), resumes=True))
+
+
+def continue_run(run_root: Path, options: DriveOptions | None = None) -> Outcome:
+    """Continue a run that has not ended with the recipe, inputs and directory it was started with.
 
     A recipe or scriptlet that changed since is refused unless the options accept it; then the changed steps run again.
+    Raises `UsageError` for a run that somebody has paused, and for one that has ended.
     """
     run_root, options = run_root.absolute(), options or DriveOptions()
+    is_busy = is_driven(run_root)  # asked first, so that a runner that lets go meanwhile is seen one way or the other
     with reading(run_root) as database:
         row, is_delivered = read_run(database), is_let_go(database)
+    if row.status in ENDED_RUNS and is_busy:
+        raise RunLockedError(f"run {row.run_id} has ended, and its runner says so right now", hint="see its status")
     if row.status in ENDED_RUNS and not is_delivered:
         return deliver_ended(run_root, options)
     if row.status in ENDED_RUNS:
-        hint = f"start a new run, or run what failed again with 'matterstack retry {row.run_id}'"
+        verb = "retry" if row.status is RunState.FAILED else "revive"
+        hint = f"start a new run, or go on after its end with 'matterstack {verb} {row.run_id}'"
         raise UsageError(f"run {row.run_id} is {row.status}; there is nothing to resume", hint=hint)
     return _go_on(run_root, options)
 
@@ -174,27 +222,41 @@ def retry_run(run_root: Path, options: DriveOptions | None = None) -> Outcome:
     run_root, options = run_root.absolute(), options or DriveOptions()
     with reading(run_root) as database:
         names = [row.task_id for row in read_tasks(database) if row.status in (TaskState.FAILED, TaskState.BLOCKED)]
-        has_failed = read_run(database).status is RunState.FAILED  # it may have by its outputs, or by its rounds
-    if not (names or has_failed):
-        raise UsageError(f"nothing failed in run {run_root.name}", hint="see 'matterstack status'")
+        status = read_run(database).status
+    if not (names or status is RunState.FAILED):  # it may have failed by its outputs, or by its rounds
+        hint = f"see: matterstack explain {run_root.name}"
+        raise UsageError(f"nothing failed in run {run_root.name}, which is {status}", hint=hint)
     return _go_on(run_root, options, Again(task_ids=tuple(names), reason="retry"))
 
 
 def rerun_task(
-    run_root: Path, task_id: str, options: DriveOptions | None = None, *, recursive: bool = False
+    run_root: Path,
+    task_id: str,
+    options: DriveOptions | None = None,
+    *,
+    recursive: bool = False,
+    force: bool = False,
 ) -> Outcome:
     """Run one task of a run once more, whatever came of it; with ``recursive`` also all that depends on it.
 
-    A step that fanned out runs again with the items it had.
+    A step that fanned out runs again with the items it had. A task that waits for an answer is refused, unless
+    ``force`` ends the question.
     """
     run_root, options = run_root.absolute(), options or DriveOptions()
     with reading(run_root) as database:
         names = [row.task_id for row in read_tasks(database)]
     if task_id not in names:
         raise UsageError(f"run {run_root.name} has no task {task_id!r}", hint=did_you_mean(task_id, names))
-    return _go_on(
-        run_root, options, Again(task_ids=(task_id,), recursive=recursive, with_items=True, reason=f"rerun {task_id}")
-    )
+    again = Again(task_ids=(task_id,), recursive=recursive, with_items=True, force=force, reason=f"rerun {task_id}")
+    return _go_on(run_root, options, again)
+
+
+def finish_cancelled(run_root: Path, options: DriveOptions) -> Outcome:
+    """Do what a run does last that somebody asked to cancel, with the recipe that was kept with it, and settle it."""
+    run_root = run_root.absolute()
+    with reading(run_root) as database:
+        inputs = read_inputs(database)
+    return _drive(run_root, plan_as_started(run_root), inputs, options)
 
 
 def _go_on(run_root: Path, options: DriveOptions, again: Again | None = None) -> Outcome:
@@ -204,6 +266,13 @@ def _go_on(run_root: Path, options: DriveOptions, again: Again | None = None) ->
     plan = _plan_again(
         run_root, inputs, lambda: _resumed_source(run_root, inputs, accept_changes=options.accept_changes)
     )
+    return _drive(run_root, plan, inputs, options, again)
+
+
+def _drive(
+    run_root: Path, plan: Plan, inputs: Mapping[str, Any], options: DriveOptions, again: Again | None = None
+) -> Outcome:
+    """Drive a run by a plan, in the way in which it was begun."""
     _check_breaks(plan, options)
     fail_fast = options.fail_fast and not inputs.get("keep_going", False)
     stubs = _kept_stubs(inputs.get("stubs", {}))
@@ -321,8 +390,9 @@ def _interrupted_run(workspace: Path, started_with: Mapping[str, Any]) -> Path |
     """Find the newest run of a workspace that was started the same way and has not ended, or not told its end."""
     for root in runs_of_workspace(workspace):
         with suppress(StoreError), reading(root) as database:
-            is_waiting = read_run(database).status not in ENDED_RUNS or not is_let_go(database)
-            if is_waiting and started_with.items() <= read_inputs(database).items():
+            status = read_run(database).status
+            is_waiting = status not in ENDED_RUNS or not is_let_go(database)
+            if is_waiting and status is not RunState.PAUSED and started_with.items() <= read_inputs(database).items():
                 return root
     return None
 
@@ -340,7 +410,10 @@ def _tell_of_unfinished(workspace: Path, reporter: Reporter) -> None:
             return
 
 
-def _open_run(place: RunPlace, plan: Plan, request: RunRequest, started_with: Mapping[str, Any]) -> None:
+def _open_run(beginning: _Beginning) -> Path:
+    """Record a run that could begin; return its directory."""
+    place, plan, request = beginning.place, beginning.plan, beginning.request
+    _refuse_network(place.root, allowed=request.allow_network_fs)
     recipe_path = plan.project.recipe_folder / _file_name(request.recipe)
     context = {**_inherited(place, request), **request.context}
     happen(
@@ -351,7 +424,7 @@ def _open_run(place: RunPlace, plan: Plan, request: RunRequest, started_with: Ma
             "recipe_name": _file_name(request.recipe),
             "recipe_text": plan.source.text,
             "inputs": {
-                **started_with,
+                **beginning.started_with,
                 "recipe_path": "-"
                 if request.recipe == "-"
                 else portable(recipe_path, place.root.parent, plan.project.root),
@@ -361,8 +434,11 @@ def _open_run(place: RunPlace, plan: Plan, request: RunRequest, started_with: Ma
             },
             "context": context,
             "tasks": [task.to_json() for task in plan.tasks],
+            "wiring": request.options.wiring,
+            "provenance": request.options.asked.provenance(),
         },
     )
+    return place.root
 
 
 def _inherited(place: RunPlace, request: RunRequest) -> dict[str, JsonValue]:

@@ -8,6 +8,7 @@ import resource
 import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,6 +39,7 @@ from orchestrator.store.events import append_event
 from orchestrator.store.leases import lost_log, take
 from orchestrator.store.queries import (
     Items,
+    RunRow,
     TaskRow,
     count_failures,
     read_inputs,
@@ -45,6 +47,8 @@ from orchestrator.store.queries import (
     read_run,
     read_tasks,
 )
+from orchestrator.store.reopening import run_again, with_all_below
+from orchestrator.store.requests import Inbox, Request, Wish, open_requests
 from orchestrator.store.runs import (
     OUTPUTS_KEY,
     put_inputs,
@@ -61,9 +65,14 @@ if TYPE_CHECKING:
     from orchestrator.stubs import Stubs
     from orchestrator.wiring.reading import Wired
 
-_EXIT_STATUSES = {RunState.COMPLETED: 0, RunState.FAILED: 1}
 TIMED_OUT_STATUS = 124
 PAUSED_STATUS = 5
+_EXIT_STATUSES = {
+    RunState.COMPLETED: 0,
+    RunState.FAILED: 1,
+    RunState.CANCELLED: 1,
+    RunState.PAUSED: PAUSED_STATUS,
+}
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -101,8 +110,8 @@ class DriveOptions:
     ``takeover`` drives a run whose other host is dead;
     ``fixtures`` are the values of a test's fixtures; ``break_at`` names the tasks before which the run pauses;
     ``stubs`` answer for the steps that they are for;
-    ``accept_changes`` runs steps again whose recipe or scriptlet changed; ``deliver`` takes what the run came to, and
-    until it has, the run is not let go.
+    ``accept_changes`` runs steps again whose recipe or scriptlet changed; ``resumes`` goes on with a paused run too;
+    ``deliver`` takes what the run came to, and until it has, the run is not let go.
     """
 
     inline: bool = False
@@ -111,6 +120,7 @@ class DriveOptions:
     fail_fast: bool = True
     takeover: bool = False
     accept_changes: bool = False
+    resumes: bool = False
     handle_signals: bool = True
     fixtures: Mapping[str, JsonValue] = field(default_factory=dict)
     break_at: tuple[str, ...] = ()
@@ -126,13 +136,15 @@ class DriveOptions:
 class Again:
     """Tasks that are to be run again in a run.
 
-    With ``recursive`` also those that depend on them; ``with_items`` means all items of those that fanned out.
+    With ``recursive`` also those that depend on them; ``with_items`` means all items of those that fanned out, and
+    ``force`` ends the questions that are open.
     """
 
     task_ids: tuple[str, ...]
     reason: str
     recursive: bool = False
     with_items: bool = False
+    force: bool = False
 
 
 def drive_run(run_root: Path, plan: Plan, options: DriveOptions, again: Again | None = None) -> Outcome:
@@ -173,21 +185,38 @@ def drive_run(run_root: Path, plan: Plan, options: DriveOptions, again: Again | 
 
 def deliver_ended(run_root: Path, options: DriveOptions) -> Outcome:
     """Deliver what an ended run came to, whose runner died before it could; errors as in `drive_run`."""
+    with held(run_root, takeover=options.takeover) as database:
+        row, context = read_run(database), Context()
+        context.apply(read_context(database))
+        step, found, reason = row.status_reason.partition(": ")
+        outcome = _outcome(database, context, row.status, step if found else "", reason or row.status_reason)
+        options.reporter.tell(_settled(outcome))
+        options.deliver(outcome)
+        return outcome
+
+
+@contextmanager
+def held(run_root: Path, *, takeover: bool = False) -> Iterator[Database]:
+    """Keep all runners away from a run whose records hold while they are changed; errors as in `drive_run`."""
     database = opened(run_root)
     try:
-        lease = take(database, takeover=options.takeover)
+        log_missing = lost_log(database)
+        lease = take(database, takeover=takeover)
         try:
-            row, context = read_run(database), Context()
-            context.apply(read_context(database))
-            step, found, reason = row.status_reason.partition(": ")
-            outcome = _outcome(database, context, row.status, step if found else "", reason or row.status_reason)
-            options.reporter.tell(_settled(outcome))
-            options.deliver(outcome)
-            return outcome
+            _check_history(database)
+            if log_missing:
+                _note_lost_log(database, Silence())
+            yield database
         finally:
             lease.release()
     finally:
         close_opened(run_root)
+
+
+def keep_wiring(run_root: Path, options: DriveOptions) -> None:
+    """Write the copies of the wiring of a run that nobody has driven yet."""
+    with held(run_root) as database:
+        _take_wiring(database, options)
 
 
 def _driven(
@@ -225,6 +254,7 @@ def _driven(
         inline=options.inline,
         crew=Crew(wiring.operator, pool.wake, has_threads=not options.once),
         operators=wiring.operators,
+        inbox=Inbox(database),
     )
     driver = Driver(
         plan, database, root=root, tasks=tasks, board=board, means=means, break_at=options.break_at, once=options.once
@@ -247,10 +277,29 @@ def _take_over(database: Database, plan: Plan, options: DriveOptions, again: Aga
             f"run {run.run_id} was brought to its end by another runner", hint="see 'matterstack status'"
         )
     _check_history(database)
+    _check_willing(database, run, options, again)
+    _take_wiring(database, options)
+    _settle_earlier(database, plan, again, accept_changes=options.accept_changes)
+
+
+def _take_wiring(database: Database, options: DriveOptions) -> None:
     asked = options.asked
     params = {"wiring": options.wiring, "provenance": asked.provenance(), "force": asked.force_override}
     happen("run.taken", {"run_root": str(database.run_root), **params})
-    _settle_earlier(database, plan, again, accept_changes=options.accept_changes)
+
+
+def _check_willing(database: Database, run: RunRow, options: DriveOptions, again: Again | None) -> None:
+    """Refuse a run that somebody paused or cancelled; whoever resumes one takes back that it is to pause."""
+    if run.status is RunState.CANCELLED and again:
+        raise UsageError(f"run {run.run_id} was cancelled", hint=f"first: matterstack revive {run.run_id}")
+    wishes = {request.wish for request in open_requests(database)}
+    is_paused = run.status is RunState.PAUSED
+    if options.resumes and (is_paused or Wish.PAUSE in wishes):
+        happen("run.asked", {"run_root": str(database.run_root), "request": Wish.RESUME})
+    elif is_paused and Wish.CANCEL not in wishes:
+        raise UsageError(
+            f"run {run.run_id} is {run.status_reason or 'paused'}", hint=f"go on with: matterstack resume {run.run_id}"
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -324,16 +373,27 @@ def _do_again(database: Database, plan: Plan, again: Again) -> None:
         chosen |= _dependents_beside(plan, rows, chosen)
         chosen |= _dependents(plan, {_step_of(rows, position) for position in chosen})
     if again.with_items:
-        chosen |= {row.position for row in rows if row.parent in chosen}
-    fanned = {row.parent for row in rows if row.parent is not None}
-    reopened = chosen & fanned | {row.parent for row in rows if row.position in chosen and row.parent is not None}
+        for position in tuple(chosen):
+            chosen |= with_all_below(rows, position)
+    _close_open(database, {rows[position].task_id for position in chosen}, again)
     set_run_state(database, RunState.PENDING, again.reason)
-    reset_tasks(
-        database,
-        [rows[position].task_id for position in sorted(chosen - reopened)],
-        [rows[position].task_id for position in sorted(reopened)],
-        again.reason,
-    )
+    run_again(database, rows, chosen, again.reason)
+
+
+def _close_open(database: Database, names: AbstractSet[str], again: Again) -> None:
+    """End what operators have of tasks that run again; unless that is forced, such a task is refused."""
+    for attempt in read_open_attempts(database):
+        if attempt.task_id not in names or not attempt.is_external:
+            continue
+        if not again.force:
+            is_question = attempt.status is AttemptState.WAITING_EXTERNAL
+            what, first = ("waits for an answer", "answer it") if is_question else ("is under way", "let it end")
+            hint = f"{first}, or end it with --force; see: matterstack explain {database.run_root.name}"
+            raise UsageError(f"{attempt.task_id} {what}", hint=hint)
+        which = {"task_id": attempt.task_id, "attempt_id": attempt.attempt_id}
+        happen("attempt.unwanted", {"run_root": str(database.run_root), **which, "fault": again.reason})
+        ended = {"status": AttemptState.CANCELLED, "task_status": TaskState.PENDING, "outcome": again.reason}
+        happen("attempt.exited", {"run_root": str(database.run_root), **which, **ended})
 
 
 def _step_of(rows: tuple[TaskRow, ...], position: int) -> int:
@@ -513,13 +573,9 @@ def _settle(
     database: Database, driver: Driver, context: Context, reporter: Reporter, caught: list[signal.Signals], end: Ending
 ) -> Outcome:
     """Record how the run ended and say so."""
-    status, step, reason = end.status, end.step, end.reason
-    if end.is_pause:
-        reason = f"waiting for {', '.join(end.waits_for)}" if end.waits_for else f"paused before {step}"
-    elif status is RunState.PENDING:
-        reason = _interruption(caught)
-    elif not reason:
-        reason = _reason(database, step)
+    end = _as_asked(end, driver.asked)
+    status, step = end.status, end.step
+    reason = end.reason or _why(database, end, caught)
     params = {
         "run_root": str(database.run_root),
         "status": status,
@@ -562,6 +618,21 @@ def _outcome(
 def _settled(outcome: Outcome) -> RunSettled:
     run_root = outcome.run_root
     return RunSettled(run_id=run_root.name, run_root=run_root, status=outcome.status, reason=outcome.reason)
+
+
+def _as_asked(end: Ending, asked: Request | None) -> Ending:
+    """Give what somebody asked for as the end of a run that was stopped, or did not go on, for that reason."""
+    if asked is None or end.status is not RunState.PENDING or end.waits_for:
+        return end
+    if asked.wish is Wish.CANCEL:
+        return Ending(status=RunState.CANCELLED, reason=asked.told)
+    return dataclasses.replace(end, status=RunState.PAUSED, step="", reason=asked.told) if end.is_pause else end
+
+
+def _why(database: Database, end: Ending, caught: list[signal.Signals]) -> str:
+    if end.is_pause:
+        return f"waiting for {', '.join(end.waits_for)}" if end.waits_for else f"paused before {end.step}"
+    return _interruption(caught) if end.status is RunState.PENDING else _reason(database, end.step)
 
 
 def _interruption(caught: list[signal.Signals]) -> str:

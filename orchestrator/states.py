@@ -83,7 +83,7 @@ _FROM: dict[type[StrEnum], dict[StrEnum, frozenset[StrEnum]]] = {
         TaskState.COMPLETED: frozenset({TaskState.RUNNING, TaskState.WAITING_EXTERNAL}),
         TaskState.FAILED: frozenset({TaskState.RUNNING, TaskState.WAITING_EXTERNAL, TaskState.COMPLETED}),
         TaskState.SKIPPED: frozenset({TaskState.PENDING}),
-        TaskState.CANCELLED: frozenset({TaskState.PENDING, TaskState.RUNNING, TaskState.WAITING_EXTERNAL}),
+        TaskState.CANCELLED: frozenset(TaskState) - {TaskState.CANCELLED},
     },
     AttemptState: dict.fromkeys(
         frozenset(AttemptState) - {AttemptState.CREATED}, frozenset(AttemptState) - ENDED_ATTEMPTS

@@ -18,6 +18,7 @@ from orchestrator.states import RunState, TaskState
 from orchestrator.store.database import Database
 from orchestrator.store.leases import is_driven
 from orchestrator.store.queries import read_run, read_tasks
+from orchestrator.store.requests import open_requests
 from orchestrator.store.wirings import read_kept
 from orchestrator.wiring.snapshot import FOLDER, TEXT_NAME
 
@@ -47,7 +48,7 @@ def _explain_code(code: str, *, as_json: bool) -> None:
 
 def _explain_run(database: Database, *, as_json: bool) -> None:
     run = read_run(database)
-    lines = [*_findings(database), *_wiring(database)]
+    lines = [*_asked(database), *_findings(database), *_wiring(database)]
     todo = _todo(run.status, database)
     if as_json:
         print_json({"run_id": run.run_id, "status": run.status, "findings": lines, "todo": todo})
@@ -72,7 +73,16 @@ def _findings(database: Database) -> Iterator[str]:
             blocked[row.status_reason] += 1
         elif row.status is TaskState.PENDING:
             blocked["waits for its turn"] += 1
+        elif row.status is TaskState.CANCELLED:
+            blocked[row.status_reason] += 1
     yield from (f"{count} task{'' if count == 1 else 's'}: {reason}" for reason, count in blocked.items())
+
+
+def _asked(database: Database) -> Iterator[str]:
+    """Say what was asked of the run and has not come about."""
+    for request in open_requests(database):
+        why = f" ({request.reason})" if request.reason else ""
+        yield f"{request.by} has asked: {f'{request.wish} {request.attempt_id}'.rstrip()}{why}"
 
 
 def _wiring(database: Database) -> Iterator[str]:
@@ -89,4 +99,6 @@ def _todo(status: RunState, database: Database) -> str:
         return f"nothing is left to do; read its values with: matterstack ctx get {run_id}"
     if status is RunState.FAILED:
         return f"mend the cause, then: matterstack retry {run_id}"
+    if status is RunState.CANCELLED:
+        return f"open it once more with: matterstack revive {run_id}"
     return f"go on with: matterstack resume {run_id}"

@@ -21,11 +21,19 @@ from orchestrator.keys import did_you_mean
 
 COMMANDS = {
     "run": "run a recipe; an interrupted run of it goes on where it stopped",
-    "resume": "continue an interrupted run",
+    "init": "open a run that 'loop' or 'step' drives",
+    "loop": "drive a run, or all that are active, until each settles",
     "step": "go on with a run without waiting for people",
+    "resume": "continue an interrupted or paused run",
+    "pause": "let a run start nothing more until it is resumed",
+    "cancel": "end a run for good",
+    "revive": "open a run that has ended once more",
     "respond": "answer what a run asks people",
     "retry": "run what failed in a run once more",
     "rerun": "run one task of a run once more",
+    "reset-run": "make one task of a run pending again, or give it up",
+    "cancel-attempt": "end one attempt; its task goes on by its rules",
+    "cleanup-orphans": "end attempts that a dead runner left open",
     "new": "begin a project, a recipe or a scriptlet",
     "validate": "check recipes and show every error with its place",
     "lint": "give advice on recipes",
@@ -60,8 +68,9 @@ _REFUSALS = {
 }
 
 EPILOG = (
-    "Exit status: 0 ok, 1 a step failed, 2 usage, 3 recipe invalid, 4 nothing selected, 5 paused, 6 infrastructure, "
-    "70 internal error, 124 timeout, 130/143 interrupted. RUN is an id, a unique prefix, a path, or @last."
+    "Exit status: 0 ok, 1 a step failed or the run was cancelled, 2 usage, 3 recipe invalid, 4 nothing selected, "
+    "5 paused, 6 infrastructure, 70 internal error, 124 timeout, 130/143 interrupted. "
+    "RUN is an id, a unique prefix, a path, or @last."
 )
 
 

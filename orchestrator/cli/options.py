@@ -49,6 +49,44 @@ def workspaces_option(command: _Command) -> _Command:
     )(command)
 
 
+class _Duration(click.ParamType[float]):
+    """Seconds, as a number or as recipes write them: ``30s``, ``5m``, ``2h``, ``1d``."""
+
+    name = "duration"
+
+    def convert(self, value: str | float, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Read it, or say how it is written."""
+        from pydantic import TypeAdapter, ValidationError  # noqa: PLC0415  slow, and few commands need it
+
+        from orchestrator.recipe.words import Seconds  # noqa: PLC0415  as above
+
+        given = float(value) if isinstance(value, str) and value.isdecimal() else value
+        try:
+            return float(TypeAdapter(Seconds).validate_python(given))
+        except ValidationError:
+            self.fail(f"{value!r} is no duration: write seconds, or '30s', '5m', '2h', '1d'", param, ctx)
+
+
+DURATION = _Duration()
+
+
+def reason_option(command: _Command) -> _Command:
+    """Add ``--reason``."""
+    return click.option("--reason", default="", metavar="TEXT", help="Why, for the records.")(command)
+
+
+def wait_option(command: _Command) -> _Command:
+    """Add ``--no-wait``."""
+    return click.option(
+        "--no-wait",
+        "wait",
+        is_flag=True,
+        flag_value=False,
+        default=True,
+        help="Ask its runner, and do not wait for it.",
+    )(command)
+
+
 def break_option(command: _Command) -> _Command:
     """Add ``--break-at``."""
     return click.option(

@@ -33,6 +33,9 @@ _WORDS = {
 }
 
 
+_GOING_ON = {RunState.PENDING: "resume", RunState.PAUSED: "resume", RunState.CANCELLED: "revive"}
+
+
 class PlainReporter:
     """One line for each thing that happened, with colour where the terminal wants it."""
 
@@ -58,14 +61,18 @@ class PlainReporter:
         elif isinstance(happening, LogMissing):
             self.write(f"warning: state.sqlite-wal of run {happening.run_id} was removed after its runner died")
             self.write("  = what it held is lost: steps whose end it recorded run again")
-        elif isinstance(happening, RunLeftBehind) and happening.is_driven:
-            self.write(
-                f"note: run {happening.run_id} was started in the same way, and is being driven; this is another"
-            )
-            self.write(f"  = look at it:  matterstack status {happening.run_id}")
         elif isinstance(happening, RunLeftBehind):
-            self.write(f"note: run {happening.run_id} has not ended ({happening.status}) and was started differently")
-            self.write(f"  = go on with it:  matterstack resume {happening.run_id}")
+            self._leave_behind(happening)
+
+    def _leave_behind(self, left: RunLeftBehind) -> None:
+        if left.is_driven:
+            self.write(f"note: run {left.run_id} was started in the same way, and is being driven; this is another")
+            self.write(f"  = look at it:  matterstack status {left.run_id}")
+            return
+        why = "is paused" if left.status == RunState.PAUSED else f"has not ended ({left.status})"
+        other = "; this is another" if left.status == RunState.PAUSED else " and was started differently"
+        self.write(f"note: run {left.run_id} {why}{other}")
+        self.write(f"  = go on with it:  matterstack resume {left.run_id}")
 
     def write(self, text: str) -> None:
         """Put a line on standard error."""
@@ -117,6 +124,8 @@ class PlainReporter:
         took = seconds(monotonic() - self._began_at)
         color = "green" if settled.status is RunState.COMPLETED else "red"
         state = "interrupted" if settled.status is RunState.PENDING else settled.status.lower()
+        if settled.status in (RunState.CANCELLED, RunState.PAUSED):
+            state = harmless(settled.reason)
         if settled.paused_at:
             state = f"paused before {settled.paused_at}"
         if settled.waits_for:
@@ -134,8 +143,8 @@ class PlainReporter:
             self.write(f"  = what failed, again:  matterstack retry {settled.run_id}")
         for task_id in settled.waits_for:
             self.write(f"  = answer with:  matterstack respond {settled.run_id} {shlex.quote(task_id)}")
-        if settled.status is RunState.PENDING:
-            self.write(f"  = go on with:  matterstack resume {settled.run_id}")
+        if verb := _GOING_ON.get(settled.status):
+            self.write(f"  = go on with:  matterstack {verb} {settled.run_id}")
 
     def _explain_failures(self, settled: RunSettled) -> None:
         for failure in self._failures:

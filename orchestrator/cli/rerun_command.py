@@ -15,7 +15,15 @@ from orchestrator.runner import rerun_task
 @click.argument("run")
 @click.argument("task")
 @click.option("--recursive", is_flag=True, help="Run all that depends on it once more too.")
+@click.option("--force", is_flag=True, help="End a question of it that waits for an answer.")
 @driving_options
-def command(run: str, task: str, recursive: bool, **options: Any) -> int:  # noqa: ANN401, FBT001  click's own types
+def command(
+    run: str,
+    task: str,
+    recursive: bool,  # noqa: FBT001  a command-line flag
+    force: bool,  # noqa: FBT001  a command-line flag
+    **options: Any,  # noqa: ANN401  click's own types
+) -> int:
     """Run TASK of RUN once more as a new attempt, whatever came of it before."""
-    return rerun_task(chosen_run(run, options), task, drive_options(options), recursive=recursive).exit_status
+    run_root, driving = chosen_run(run, options), drive_options(options)
+    return rerun_task(run_root, task, driving, recursive=recursive, force=force).exit_status

@@ -1,4 +1,4 @@
-"""``matterstack resume RUN``: continue an interrupted run with what it was started with."""
+"""``matterstack resume RUN``: continue an interrupted or paused run with what it was started with."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import sys
 from collections.abc import Iterator
@@ -12,21 +13,17 @@ from typing import Any
 
 import click
 
+from orchestrator.cli.beginning import beginning_options, read_beginning
 from orchestrator.cli.live import choose_reporter
 from orchestrator.cli.options import (
     break_option,
-    read_selection,
     read_wiring_options,
-    selection_options,
     wiring_options,
     workspaces_option,
 )
 from orchestrator.cli.output import aligned, as_usage_error, harmless, while_read
-from orchestrator.context import Context
 from orchestrator.errors import InvalidFileError, MatterStackError, StepFailedError, UsageError
-from orchestrator.inputs import read_settings
-from orchestrator.runner import RunRequest, run
-from orchestrator.scriptlet import read_context
+from orchestrator.runner import run
 from orchestrator.session import DriveOptions, Outcome
 
 
@@ -61,19 +58,13 @@ def _told_as_result() -> Iterator[None]:
 @click.command("run", cls=RunCommand)
 @click.argument("recipe", required=False)
 @click.option("--recipe", "recipe_option", metavar="RECIPE", help="The recipe, as an option.")
-@click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Give an input; VALUE is a YAML scalar.")
-@selection_options
-@click.option("--ctx", "ctx_source", metavar="FILE|@last", help="Start with the values of an earlier run.")
-@click.option("--workspace", metavar="SLUG", help="The workspace to run in.")
+@beginning_options
 @click.option("--isolation", type=click.Choice(["worker", "inline"]), default="worker", show_default=True)
 @click.option("-j", "--jobs", type=click.IntRange(1, 10_000), metavar="N", help="Run up to N steps at once.")
 @break_option
 @click.option("--no-cache", is_flag=True, help="Take over no former results, and keep none.")
-@click.option("--stub", type=click.Path(path_type=Path), metavar="FILE", help="Let this file answer for steps.")
-@click.option("--keep-going", is_flag=True, help="After a failure, still run what does not depend on it.")
 @click.option("--new", is_flag=True, help="Start afresh, also when an interrupted run could go on.")
 @click.option("--takeover", is_flag=True, help="Drive a run whose other machine is dead.")
-@click.option("--allow-network-fs", is_flag=True, help="Keep runs on a file system that is shared over a network.")
 @click.option("--html", type=click.Path(path_type=Path), metavar="FILE", help="Write a page about the run at its end.")
 @click.option("--junit", type=click.Path(path_type=Path), metavar="FILE", help="Write JUnit XML at the run's end.")
 @click.option("--table", is_flag=True, help="Print the results as a table instead of the JSON line.")
@@ -105,17 +96,9 @@ def _run(recipe: str, options: dict[str, Any]) -> Outcome:
     for kind in ("html", "junit"):
         if options[kind]:
             check_target(options[kind])
-    initial = read_context(options["ctx_source"]) if options["ctx_source"] else Context()
-    request = RunRequest(
-        recipe=recipe,
-        inputs=read_settings(options["settings"]),
-        selection=read_selection(options),
-        context=initial.to_dict(),
-        workspace=options["workspace"],
-        workspaces_dir=options["workspaces_dir"],
-        stubs=options["stub"],
+    request = dataclasses.replace(
+        read_beginning(recipe, options, options["workspaces_dir"]),
         fresh=options["new"],
-        allow_network_fs=options["allow_network_fs"],
         options=DriveOptions(
             inline=options["isolation"] == "inline",
             jobs=options["jobs"],

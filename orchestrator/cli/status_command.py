@@ -23,6 +23,8 @@ from orchestrator.store.queries import (
     read_tasks,
 )
 
+_GOING_ON = {RunState.PAUSED: "resume", RunState.CANCELLED: "revive"}
+
 
 @click.command("status")
 @click.argument("run", default="@last")
@@ -70,6 +72,8 @@ def _headline(database: Database, row: RunRow) -> str:
         reason += ", with stubs"
     if row.status in (RunState.PENDING, RunState.RUNNING) and not is_driven(database.run_root):
         return f"{row.status}{reason}, runner stopped; go on with: matterstack resume {row.run_id}"
+    if row.status in _GOING_ON:
+        return f"{row.status}{reason}; go on with: matterstack {_GOING_ON[row.status]} {row.run_id}"
     return f"{row.status}{reason}"
 
 

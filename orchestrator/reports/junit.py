@@ -9,6 +9,7 @@ from orchestrator.jsonsafe import encode
 from orchestrator.reports.records import RunRecord, TaskRecord, plain
 from orchestrator.states import RunState, TaskState
 
+_AT_FAULT = frozenset({RunState.FAILED, RunState.CANCELLED})
 # All that has neither succeeded nor failed, also what has not ended.
 _SKIPPED = frozenset(TaskState) - {TaskState.COMPLETED, TaskState.FAILED}
 
@@ -19,7 +20,7 @@ def junit_xml(record: RunRecord) -> str:
     counts = Counter(task.row.status for task in tasks)
     spans = [task.span for task in tasks if task.span]
     took = max(end for _, end in spans) - min(begin for begin, _ in spans) if spans else 0.0
-    is_at_fault = run.status is RunState.FAILED and not counts[TaskState.FAILED]
+    is_at_fault = run.status in _AT_FAULT and not counts[TaskState.FAILED]
     suite = {
         "name": run.recipe_name,
         "tests": str(len(tasks) + is_at_fault),
@@ -49,7 +50,10 @@ def junit_xml(record: RunRecord) -> str:
 
 
 def _fault(suite: str, reason: str) -> str:
-    """Give the case of a run that failed although no step of it did: by its outputs, its rounds or its time."""
+    """Give the case of a run that did not end well although no step of it failed.
+
+    It failed by its outputs, its rounds or its time, or somebody cancelled it.
+    """
     head = _attributes({"classname": suite, "name": "(the run)", "time": "0.000"})
     return f"<testcase{head}><error{_attributes({'message': reason, 'type': 'run'})}/></testcase>"
 

@@ -25,7 +25,7 @@ summary { cursor: pointer; } .facts td:first-child { width: 12em; color: var(--c
 .state { font-weight: 600; } .completed { color: var(--ok); fill: var(--ok); }
 .failed { color: var(--bad); fill: var(--bad); }
 .skipped, .pending, .cancelled { color: var(--calm); fill: var(--calm); }
-.blocked, .running, .waiting_external { color: var(--warn); fill: var(--warn); }
+.blocked, .running, .waiting_external, .paused { color: var(--warn); fill: var(--warn); }
 svg { max-width: 100%; height: auto; } svg text { font: 11px system-ui, sans-serif; fill: currentColor; }
 svg line { stroke: var(--calm); } svg text.inside { fill: #fff; } .graph rect { opacity: .9; }
 """

@@ -106,6 +106,12 @@ def _take_task_refused(told: _Told, payload: Mapping[str, Any]) -> None:
     told.writes.pop(payload["task_id"], None)
 
 
+def _take_tasks_deleted(told: _Told, payload: Mapping[str, Any]) -> None:
+    for task_id in payload["task_ids"]:
+        told.tasks[task_id] = TaskState.CANCELLED.value
+        told.writes.pop(task_id, None)
+
+
 def _take_tasks_redefined(told: _Told, payload: Mapping[str, Any]) -> None:
     again = {name for name, state in told.tasks.items() if state == TaskState.BLOCKED}
     again |= payload["definitions"].keys() - told.left_out
@@ -131,6 +137,7 @@ _TAKERS: dict[str, Callable[[_Told, Mapping[str, Any]], None]] = {
     "task.expanded": _take_task_expanded,
     "task.collected": _take_task_collected,
     "task.refused": _take_task_refused,
+    "tasks.deleted": _take_tasks_deleted,
     "tasks.redefined": _take_tasks_redefined,
 }
 

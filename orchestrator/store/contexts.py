@@ -46,6 +46,13 @@ def write_changes(
         )
 
 
+def context_json(database: Database) -> bytes:
+    """Give the present context as an indented JSON object."""
+    items = (f'  "{change.key}": {change.text}' for change in read_context(database))
+    body = ",\n".join(items)
+    return f"{{\n{body}\n}}\n".encode() if body else b"{}\n"
+
+
 def read_context(database: Database) -> tuple[Change, ...]:
     """Give the present values as the writes that made them, in the order of their keys."""
     rows = database.all("SELECT key, value_json, who FROM context ORDER BY key")

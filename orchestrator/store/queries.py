@@ -9,7 +9,7 @@ from enum import Enum
 from typing import Any
 
 from orchestrator.errors import StoreError
-from orchestrator.states import AttemptState, RunState, TaskState
+from orchestrator.states import ENDED_TASKS, AttemptState, RunState, TaskState
 from orchestrator.store.database import Database
 
 _COLUMNS = (
@@ -19,6 +19,7 @@ _COLUMNS = (
 )
 
 
+_ENDED_TASKS = ", ".join(f"'{state}'" for state in sorted(ENDED_TASKS))
 _TASK_STATES = {state.value: state for state in TaskState}
 
 
@@ -197,6 +198,12 @@ def iterate_all_attempts(database: Database, *, log_cap: int) -> Iterator[Attemp
     return map(_attempt, rows)
 
 
+def count_open_last(database: Database) -> int:
+    """Count the tasks that a run does last, whatever comes of it, and that have not ended."""
+    row = database.one(f"SELECT count(*) FROM tasks WHERE phase = 2 AND status NOT IN ({_ENDED_TASKS})")  # noqa: S608
+    return int(row[0]) if row else 0
+
+
 def read_metrics(database: Database) -> dict[str, dict[str, Any]]:
     """Give what the ended attempts at each task used together: seconds, and the peak memory in MB."""
     rows = database.all(
@@ -246,10 +253,14 @@ def read_spans(database: Database) -> list[tuple[str, str]]:
 
 
 def count_failures(database: Database) -> dict[int, int]:
-    """Count, by position, the attempts that failed or timed out; lost and cancelled ones are nobody's failure."""
+    """Count, by position, the attempts that failed, timed out, or were cancelled one by one.
+
+    Those that were lost, or cancelled with their run, are nobody's failure.
+    """
     rows = database.all(
         "SELECT task_position, count(*) FROM task_attempts JOIN tasks ON position = task_position"
-        " WHERE task_attempts.status IN ('FAILED', 'TIMEOUT') AND attempt_index > forgiven GROUP BY task_position"
+        " WHERE (task_attempts.status IN ('FAILED', 'TIMEOUT') OR (task_attempts.status = 'CANCELLED'"
+        " AND outcome LIKE 'cancelled by %')) AND attempt_index > forgiven GROUP BY task_position"
     )
     return {position: count for position, count in rows}  # noqa: C416  the rows are tuples of unknown length to mypy
 

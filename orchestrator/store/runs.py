@@ -274,21 +274,22 @@ def reset_tasks(database: Database, pending: Sequence[str], reopened: Sequence[s
         "UPDATE tasks SET status = ?, status_reason = ?, forgiven = attempt_count, seq = ? WHERE task_id = ?",
         ((state, reason, seq, name) for state, name in states),
     )
+    roll_back(database, [name for _, name in states])
+
+
+def roll_back(database: Database, task_ids: Iterable[str]) -> None:
+    """Let all that some tasks wrote count no more, in the transaction of the caller that records why."""
     database.write_many(
         "UPDATE context_history SET rolled_back = 1"
         " WHERE task_position = (SELECT position FROM tasks WHERE task_id = ?)",
-        ((name,) for _, name in states),
+        ((name,) for name in task_ids),
     )
 
 
 def refuse_writes(database: Database, task_id: str, reason: str) -> None:
     """Take back the success of a task, and with it all that it wrote."""
     seq = append_event(database, "task.refused", {"task_id": task_id, "reason": reason})
-    database.write(
-        "UPDATE context_history SET rolled_back = 1"
-        " WHERE task_position = (SELECT position FROM tasks WHERE task_id = ?)",
-        (task_id,),
-    )
+    roll_back(database, [task_id])
     database.write(
         "UPDATE tasks SET status = 'FAILED', status_reason = ?, seq = ? WHERE task_id = ?", (reason, seq, task_id)
     )

@@ -22,3 +22,17 @@ class KeptWiring:
     created_at: str = ""
     updated_at: str = ""
     files_due: bool = True
+
+
+def kept_from_params(params: Mapping[str, Any]) -> KeptWiring | None:
+    """Give the wiring that a core scriptlet is to keep: ``wiring`` as `ResolveWiring` gives it, and ``provenance``."""
+    wiring = params.get("wiring")
+    if wiring is None:
+        return None
+    return KeptWiring(
+        source=wiring["source"],
+        resolved_path=wiring["resolved_path"],
+        sha256=wiring["sha256"],
+        text=wiring["text"],
+        provenance=params.get("provenance", {}),
+    )

@@ -11,18 +11,21 @@ if not __package__:
 from orchestrator import BaseScriptlet, Context
 from orchestrator.files import replace_file
 from orchestrator.scriptlet import Outputs, Params
-from orchestrator.states import RunState
-from orchestrator.store.contexts import read_context
+from orchestrator.states import ENDED_TASKS, AttemptState, RunState, TaskState
+from orchestrator.store.attempts import AttemptResult, close_attempt
+from orchestrator.store.contexts import context_json
 from orchestrator.store.database import Database, opened
 from orchestrator.store.leases import refuse_if_driven
-from orchestrator.store.runs import put_outputs, set_run_state
+from orchestrator.store.queries import read_open_attempts, read_tasks
+from orchestrator.store.runs import put_outputs, set_run_state, set_task_states
 
 
 class CloseRun(BaseScriptlet):
     """Settle a run.
 
-    Params: ``run_root``, ``status`` (COMPLETED, FAILED, CANCELLED, or PENDING for one that was interrupted and can be
-    resumed) and, optional, ``reason`` and ``outputs``, the results that the recipe declares, by name.
+    Params: ``run_root``, ``status`` (COMPLETED, FAILED, CANCELLED, or, for one that goes on later, PENDING or PAUSED)
+    and, optional, ``reason`` and ``outputs``, the results that the recipe declares, by name. What has not ended in a
+    run that is cancelled ends as cancelled too.
     """
 
     own_keys = True
@@ -38,16 +41,22 @@ class CloseRun(BaseScriptlet):
         with database.transaction():
             if params.get("outputs"):
                 put_outputs(database, params["outputs"], self.name)
+            if params["status"] == RunState.CANCELLED:
+                _cancel_rest(database, params.get("reason", ""))
             set_run_state(database, RunState(params["status"]), params.get("reason", ""))
             replace_file(run_root / "context.json", context_json(database), mode=0o644)
         return {"_run.closed_v1": {"run_id": run_root.name, "status": params["status"]}}
 
 
-def context_json(database: Database) -> bytes:
-    """Give the present context as an indented JSON object."""
-    items = (f'  "{change.key}": {change.text}' for change in read_context(database))
-    body = ",\n".join(items)
-    return f"{{\n{body}\n}}\n".encode() if body else b"{}\n"
+def _cancel_rest(database: Database, reason: str) -> None:
+    """End the attempts and tasks of a run that nobody goes on with."""
+    ended = AttemptResult(
+        status=AttemptState.CANCELLED, task_status=TaskState.CANCELLED, outcome="run cancelled", reason=reason
+    )
+    for attempt in read_open_attempts(database):
+        close_attempt(database, attempt.task_id, attempt.attempt_id, ended)
+    left = [row.task_id for row in read_tasks(database) if row.status not in ENDED_TASKS]
+    set_task_states(database, left, TaskState.CANCELLED, reason)
 
 
 if __name__ == "__main__":

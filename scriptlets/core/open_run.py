@@ -17,6 +17,8 @@ from orchestrator.states import TaskState
 from orchestrator.store.contexts import write_changes
 from orchestrator.store.database import FILE_NAME, create_database
 from orchestrator.store.runs import NewTask, insert_run, insert_tasks, put_inputs
+from orchestrator.store.wirings import keep
+from orchestrator.wiring.kept import kept_from_params
 
 
 class OpenRun(BaseScriptlet):
@@ -26,7 +28,7 @@ class OpenRun(BaseScriptlet):
     ``recipe_text``, ``inputs`` (an object of what the run was started with) and ``tasks`` (objects with ``task_id``,
     ``step``, ``definition_sha256`` and, optional, ``phase`` (0 for steps, 1 for what follows a failure, 2 for what is
     done last) and, where the task is not to run, ``status`` and ``status_reason``); optional ``context``, the values to
-    start with.
+    start with, and ``wiring`` and ``provenance``, what is in force as `ResolveWiring` gives it and what was asked for.
     """
 
     own_keys = True
@@ -61,6 +63,8 @@ class OpenRun(BaseScriptlet):
             put_inputs(database, params["inputs"])
             insert_tasks(database, tasks, seq=1)
             write_changes(database, writes, attempt_id=None, seq=1)
+            if wiring := kept_from_params(params):
+                keep(database, wiring)
         database.close()
 
 

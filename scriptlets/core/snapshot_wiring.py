@@ -24,7 +24,7 @@ from orchestrator.store.wirings import (
     read_kept,
     wiring_events,
 )
-from orchestrator.wiring.kept import KeptWiring
+from orchestrator.wiring.kept import KeptWiring, kept_from_params
 from orchestrator.wiring.snapshot import FOLDER, faults, snapshot_files, write_snapshot
 
 CODE = "MS215"
@@ -43,7 +43,7 @@ class SnapshotWiring(BaseScriptlet):
     def work(self, ctx: Context, params: Params) -> Outputs:
         """Keep the first wiring, refuse another one unless it is forced, and write the copies that are due."""
         database = opened(Path(params["run_root"]))
-        kept, given = read_kept(database), _given(params)
+        kept, given = read_kept(database), kept_from_params(params)
         if kept is not None:
             self._check(database, kept)
         if given is not None and (kept is None or given.sha256 != kept.sha256):
@@ -89,19 +89,6 @@ class SnapshotWiring(BaseScriptlet):
                 note_files(database, kept)
         elif _differs(database.run_root, files):
             write_snapshot(database.run_root, files)
-
-
-def _given(params: Params) -> KeptWiring | None:
-    wiring = params.get("wiring")
-    if wiring is None:
-        return None
-    return KeptWiring(
-        source=wiring["source"],
-        resolved_path=wiring["resolved_path"],
-        sha256=wiring["sha256"],
-        text=wiring["text"],
-        provenance=params.get("provenance", {}),
-    )
 
 
 def _prior(database: Database) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 if not __package__:
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
@@ -27,13 +28,14 @@ class AnalyzeCampaign(BaseScriptlet):
     def work(self, ctx: Context, params: Params) -> Outputs:
         """Call `analyze` with the state and the results."""
         campaign = load_campaign(Path(params["main"]))
+        records: Any = ctx.get(RESULTS, {})
         results = {
             task_id: TaskResult(
                 status=found["status"],
                 files={name: Path(path) for name, path in found["files"].items()},
                 data=found["data"],
             )
-            for task_id, found in ctx.get(RESULTS, {}).items()
+            for task_id, found in records.items()
         }
         return {"campaign.state_v1": campaign.analyze(ctx.get("campaign.state_v1"), results)}
 

@@ -27,6 +27,7 @@ CALLS = {
     "wait": ("epoll_wait", "epoll_pwait"),
 }
 
+INIT = ("init", "recipe.yaml")
 _RUN = ("run", "recipe.yaml")
 _RECIPE = Path(__file__).with_name("crash_recipe")
 _CHANGING_OPEN = re.compile(r"O_(WRONLY|RDWR|CREAT|TRUNC)")
@@ -75,19 +76,19 @@ def _project_that_ran() -> Path:
     return parent / "ran"
 
 
-def trace(project: Project) -> list[Point]:
-    """Run the recipe to its end; give the calls by which the runner changes anything, in their order."""
+def trace(project: Project, words: Sequence[str] = _RUN) -> list[Point]:
+    """Run the recipe to its end; give the calls by which the program changes anything, in their order."""
     log = project.folder / "trace.txt"
     calls = ",".join(f"?{call}" for calls in CALLS.values() for call in calls)
     strace = ("strace", "-qq", "-o", str(log), "-e", "signal=none", "-e", calls)
-    ended = project.call(*_RUN, command=[*strace, *COMMAND])
+    ended = project.call(*words, command=[*strace, *COMMAND])
     assert ended.status == 0, ended.stderr
     return list(_changing(log.read_text(encoding="utf-8", errors="replace").splitlines()))
 
 
-def kill(project: Project, point: Point) -> Ended:
-    """Run the recipe and kill the runner, and it alone, as it enters a call."""
-    return _run_with(project, f"{point.call}:signal=KILL:when={point.number}")
+def kill(project: Project, point: Point, words: Sequence[str] = _RUN) -> Ended:
+    """Run the recipe, or do what else these words ask, and kill the program, and it alone, as it enters a call."""
+    return _run_with(project, f"{point.call}:signal=KILL:when={point.number}", words)
 
 
 def refuse(project: Project, point: Point, error: str) -> Ended:
@@ -110,10 +111,42 @@ def sweep(folder: Path, points: Iterable[Point], *, first: Point | None = None) 
         return list(pool.map(lambda point: _survive(prepare(folder / str(point)), point, first), points))
 
 
-def _run_with(project: Project, inject: str) -> Ended:
+def sweep_init(folder: Path, points: Iterable[Point]) -> list[Survival]:
+    """Kill the opening of a run at each point in turn, and then open and run it by the same words."""
+    with ThreadPoolExecutor(2) as pool:
+        return list(pool.map(lambda point: _survive_init(prepare(folder / str(point)), point), points))
+
+
+def _survive_init(project: Project, point: Point) -> Survival:
+    ended = kill(project, point, INIT)
+    if ended.status == 0:
+        return Survival(point=point, hit=False)
+    if ended.status != -signal.SIGKILL:
+        return Survival(point=point, hit=True, faults=(f"ended with {ended.status}: {ended.stderr}",))
+    return Survival(point=point, hit=True, faults=tuple(_open_again(project, ended)))
+
+
+def _open_again(project: Project, killed: Ended) -> Iterator[str]:
+    """Go on with what is there, else open it anew, and say what is wrong then."""
+    if killed.stdout and not project.run_folders():
+        yield f"{killed.stdout} was told, and there is no run"
+    if not project.run_folders() and (ended := project.call(*INIT)).status != 0:
+        yield f"no run could be opened: {ended.stderr}"
+        return
+    (project.folder / "workspaces" / "recipe" / "operators.yaml").unlink()  # the run has kept what it says
+    ended = project.call("loop", "@last")
+    if ended.status != 0:
+        yield f"the run ended with {ended.status}: {ended.stderr}"
+        return
+    if not (project.run_folders()[-1] / "operators_snapshot").exists():
+        yield "the wiring was not kept"
+    yield from run_faults(project, see(project, ended.stderr))
+
+
+def _run_with(project: Project, inject: str, words: Sequence[str] = _RUN) -> Ended:
     tampering = ("-e", f"trace={inject.partition(':')[0]}", "-e", f"inject={inject}")
     command = ["strace", "-qq", "-o", "/dev/null", *tampering, *COMMAND]
-    return project.call(*_RUN, command=command, env={"PYTHONDONTWRITEBYTECODE": "1"})
+    return project.call(*words, command=command, env={"PYTHONDONTWRITEBYTECODE": "1"})
 
 
 def _changing(lines: Iterable[str]) -> Iterator[Point]:

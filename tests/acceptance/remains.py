@@ -166,10 +166,10 @@ def _effects(project: Project) -> dict[tuple[str, str], list[str]]:
 
 
 def _miscounted(records: Records, effects: dict[tuple[str, str], list[str]]) -> Iterator[str]:
-    """Compare effects with attempts: one that ended had one effect, one that was lost had one at most."""
+    """Compare effects with attempts: one that came to its own end had one effect, any other had one at most."""
     for task_id in records.tasks.keys() - {_TAKEN_OVER, _ASKED}:
         tokens, attempts = effects.get((records.run_id, task_id), []), records.attempts_at(task_id)
-        ended = sum(status is not AttemptState.LOST for status in attempts)
+        ended = sum(status not in (AttemptState.LOST, AttemptState.CANCELLED) for status in attempts)
         if not ended <= len(tokens) <= len(attempts):
             yield f"{task_id} had {len(tokens)} effects in {len(attempts)} attempts"
         kept = _kept(records.context, task_id)

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.kills import CALLS, Point, Survival, kill, prepare, spread, sweep, trace
+from tests.acceptance.kills import CALLS, INIT, Point, Survival, kill, prepare, spread, sweep, sweep_init, trace
 
 pytestmark = pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
 
 SAMPLE = {"open": 10, "write": 24, "sync": 14, "name": 12, "process": 1, "wait": 6}
 SAMPLE_OF_CONTINUATION = 12
+SAMPLE_OF_INIT = 24
 
 extents = pytest.mark.parametrize("every", [False, pytest.param(True, marks=pytest.mark.crash)], ids=["some", "every"])
 
@@ -66,6 +67,18 @@ def test_a_continuation_that_is_killed_goes_on(points: list[Point], every: bool,
 
     score(survivals)
     assert [survival for survival in survivals if survival.faults] == []
+
+
+@extents
+def test_an_opening_that_is_killed_leaves_a_run_or_none(every: bool, tmp_path: Path, score: Score) -> None:
+    """Whichever call init was about to make, the next one opens a run that goes by the wiring of then."""
+    changes = [point for point in trace(prepare(tmp_path / "traced"), INIT) if point.family != "wait"]
+
+    survivals = sweep_init(tmp_path, changes if every else spread(changes, SAMPLE_OF_INIT))
+
+    score(survivals)
+    assert [survival for survival in survivals if survival.faults] == []
+    assert sum(survival.hit for survival in survivals) > len(survivals) / 2
 
 
 def test_every_family_of_calls_is_tried(points: list[Point]) -> None:

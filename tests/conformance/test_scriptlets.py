@@ -48,6 +48,14 @@ def opened_run(folder: Path) -> str:
     return str(folder / RUN_ID)
 
 
+def ended_run(folder: Path) -> str:
+    """Begin a run and cancel it."""
+    run_root = opened_run(folder)
+    call_core("close_run", {"run_root": run_root, "status": "CANCELLED"})
+    close_opened(run_root)
+    return run_root
+
+
 def opened_attempt(folder: Path) -> dict[str, Any]:
     """Begin an attempt and say how it ends."""
     run_root = opened_run(folder)
@@ -91,7 +99,10 @@ CASES: dict[str, Callable[[Path], Case]] = {
     "core/close_run.py": lambda folder: Case({"run_root": opened_run(folder), "status": "CANCELLED"}),
     "core/open_attempt.py": lambda folder: Case({"run_root": opened_run(folder), "task_id": "load"}),
     "core/open_run.py": lambda folder: Case(open_run(folder)),
+    "core/request_run.py": lambda folder: Case({"run_root": opened_run(folder), "request": "pause"}),
+    "core/reset_task.py": lambda folder: Case({"run_root": opened_run(folder), "task_id": "load", "action": "reset"}),
     "core/resolve_wiring.py": lambda folder: Case({"workspace": str(folder)}),
+    "core/revive_run.py": lambda folder: Case({"run_root": ended_run(folder)}),
     "core/snapshot_wiring.py": lambda folder: Case({"run_root": opened_run(folder), "wiring": WIRING}),
     "core/submit_attempt.py": lambda folder: Case(asking_attempt(folder)),
     "shell/sanitize_csv.sh": lambda folder: Case({"src": NUMBERS, "dst": str(folder / "clean.csv")}),

@@ -80,6 +80,8 @@ operators:
 """
 
 
+AFTER = "  - { name: after, type: shell, run: [date] }\n"
+GIVE_UP = "matterstack reset-run @last review --action delete"
 OTHERS = {"fanned": FANNED, "beside": BESIDE}
 
 
@@ -127,6 +129,13 @@ def wired(checkout: Path) -> Path:
     return root
 
 
+def steered(checkout: Path) -> Path:
+    """Cancel a run that asks people, and give up what it asked."""
+    begin = "matterstack init steered.yaml"
+    commands = (begin, "matterstack step", "matterstack pause @last", "matterstack cancel @last")
+    return run_root(checkout, "steered", ASKING.replace("0.1", "1h") + AFTER, *commands, GIVE_UP)
+
+
 def history(run_root: Path) -> dict[str, str]:
     """Give the kinds of events that a run recorded, with the fields of their payloads."""
     with reading(run_root) as database:
@@ -149,9 +158,9 @@ def columns(database: Database) -> list[list[str]]:
 
 
 def test_events_are_those_of_real_runs(checkout: Path) -> None:
-    """Runs that are killed and interrupted, lose their log, fan out or fail record all that the page lists."""
+    """Runs that are killed, interrupted or cancelled, lose their log, fan out or fail record all the page lists."""
     runs = [killed_and_interrupted(checkout), without_its_log(checkout), failed(checkout)]
-    runs += [wired(checkout), run_root(checkout, "asking", ASKING, "matterstack run asking.yaml")]
+    runs += [steered(checkout), wired(checkout), run_root(checkout, "asking", ASKING, "matterstack run asking.yaml")]
     runs += [run_root(checkout, name, text, f"matterstack run {name}.yaml") for name, text in OTHERS.items()]
     (checkout / "rehearsal.yaml").write_text(REHEARSAL, encoding="utf-8")
     rehearsed = "matterstack run rehearsed.yaml --operators-config rehearsal.yaml"

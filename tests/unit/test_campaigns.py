@@ -13,10 +13,11 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from orchestrator.progress import Happening, TaskEnded, TaskStarted
+from orchestrator.progress import Happening, Reporter, TaskEnded, TaskStarted
 from orchestrator.runner import RunRequest, rerun_task, retry_run, run
 from orchestrator.session import DriveOptions, Outcome
-from orchestrator.states import ENDED_RUNS, RunState
+from orchestrator.states import ENDED_RUNS, ENDED_TASKS, RunState
+from orchestrator.steering import cancel_run, revive_run
 from orchestrator.store.audit import history_fault
 from orchestrator.store.contexts import read_context
 from orchestrator.store.database import close_opened, reading
@@ -123,6 +124,20 @@ class Campaign(RuleBasedStateMachine):
                 rerun_task(self.run_root, data.draw(st.sampled_from(names)), options, recursive=recursive)
             self.check_values()
 
+    @rule(dies_after=st.none() | st.integers(0, 4))
+    def cancel_and_revive(self, dies_after: int | None) -> None:
+        """Cancel a run that has not ended, if need be twice as who does it dies too, and open it once more."""
+        if self.run_root is None or self.status() in ENDED_RUNS:
+            return
+        if dies_after is not None:
+            with suppress(DiedError):
+                self.cancel(Dying(dies_after))
+        if self.status() not in ENDED_RUNS:
+            assert self.cancel(Dying(10_000)) in ENDED_RUNS
+        if self.status() is RunState.CANCELLED:
+            assert set(self.all_states(self.run_root).values()) <= ENDED_TASKS
+            revive_run(self.run_root)
+
     @rule()
     def retry(self) -> None:
         """Run what failed again after the end: it fails again, and everything is as it was."""
@@ -137,6 +152,19 @@ class Campaign(RuleBasedStateMachine):
         if self.run_root is not None:
             with reading(self.run_root) as database:
                 assert history_fault(database) == ""
+
+    def status(self) -> RunState:
+        """Give the state of the disturbed run."""
+        assert self.run_root is not None
+        with reading(self.run_root) as database:
+            return read_run(database).status
+
+    def cancel(self, reporter: Reporter) -> RunState:
+        """Cancel the disturbed run, and tell what it came to."""
+        assert self.run_root is not None
+        with self.inside("rough"):
+            options = DriveOptions(inline=True, handle_signals=False, reporter=reporter)
+            return cancel_run(self.run_root, options=options)
 
     def drive(self, name: str, after: int) -> Outcome:
         """Run the recipe in a folder with a runner that dies."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -16,6 +17,7 @@ import pytest
 
 from orchestrator.operators.assignments import Assignment
 from orchestrator.operators.human import COMPLETED, FAILED, Answer, Question, answer, ask, current_user, question_of
+from orchestrator.progress import Happening, TaskWaiting
 from tests.unit.workshop import Notes, PowerCut, Ran, Workshop, recipe, shell
 
 OK = 'echo \'{"status": "ok"}\''
@@ -361,3 +363,22 @@ def test_a_run_that_is_told_to_end_waits_for_nobody(workshop: Workshop) -> None:
     process.communicate(timeout=20)
 
     assert process.returncode == 143
+
+
+class InterruptWhenAsked:
+    """A reporter that interrupts the runner as soon as people are asked."""
+
+    def tell(self, happening: Happening) -> None:
+        """Raise the signal of Ctrl-C."""
+        if isinstance(happening, TaskWaiting):
+            signal.raise_signal(signal.SIGINT)
+
+
+def test_a_question_outlives_an_interruption_at_any_moment(workshop: Workshop) -> None:
+    """Also at the one when it has just been asked."""
+    ran = workshop.run(recipe(human("review")), inline=False, reporter=InterruptWhenAsked())
+
+    assert (ran.outcome.exit_status, [attempt.status for attempt in ran.attempts("review")]) == (
+        130,
+        ["WAITING_EXTERNAL"],
+    )

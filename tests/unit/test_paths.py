@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from orchestrator.errors import UsageError
 from orchestrator.keys import is_run_id
 from orchestrator.paths import (
     RunPlace,
+    find_recipe,
     find_run,
     iterate_runs,
     new_run_id,
@@ -216,3 +218,44 @@ def test_a_project_of_its_own_is_not_captured_by_a_folder_above(
     monkeypatch.chdir(checkout)
 
     assert workspaces_root() == checkout / "workspaces"
+
+
+def test_a_workspace_stands_for_its_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By its slug, however nested, and by its folder."""
+    recipe = tmp_path / "workspaces" / "demos" / "screening" / "recipe.yaml"
+    recipe.parent.mkdir(parents=True)
+    recipe.touch()
+    monkeypatch.chdir(tmp_path)
+
+    for name in ("demos/screening", "workspaces/demos/screening", str(recipe.parent)):
+        assert find_recipe(name, tmp_path / "workspaces") == (str(recipe), "demos/screening")
+
+
+@pytest.mark.parametrize("name", ["r.yaml", "-", "nowhere.yaml"])
+def test_a_file_stands_for_itself(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also one that is not there, of which whoever reads it says so."""
+    (tmp_path / "r.yaml").touch()
+    monkeypatch.chdir(tmp_path)
+
+    assert find_recipe(name, tmp_path / "workspaces") == (name, None)
+
+
+@pytest.mark.parametrize(
+    ("name", "reason", "code"),
+    [
+        ("empty", "workspace 'empty' has no recipe.yaml", "MS002"),
+        ("campaign", "campaigns in Python are not run yet", "MS208"),
+        (".", "'.' is no workspace", "MS002"),
+        ("..", "'..' is no workspace", "MS002"),
+    ],
+)
+def test_a_folder_without_a_recipe_is_refused(name: str, reason: str, code: str, tmp_path: Path) -> None:
+    """The error says what it lacks."""
+    for slug in ("empty", "campaign"):
+        (tmp_path / slug).mkdir()
+    (tmp_path / "campaign" / "main.py").touch()
+
+    with pytest.raises(UsageError, match=re.escape(reason)) as caught:
+        find_recipe(name, tmp_path)
+
+    assert caught.value.code == code

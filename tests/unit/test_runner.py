@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from orchestrator.errors import (
 from orchestrator.paths import find_run, iterate_runs, located
 from orchestrator.plan import Selection
 from orchestrator.progress import RunBegun
-from orchestrator.runner import RunRequest, run, run_recipe
+from orchestrator.runner import RunRequest, continue_run, run, run_recipe
 from orchestrator.session import DriveOptions
 from orchestrator.states import RunState
 from orchestrator.store.database import FILE_NAME, open_database, reading
@@ -557,3 +558,18 @@ def test_nothing_is_left_behind(workshop: Workshop) -> None:
         "state.sqlite",
     }
     assert [path.name for path in ran.root.parent.iterdir()] == [ran.root.name]
+
+
+def test_an_end_that_its_runner_is_telling_is_told_by_no_other(workshop: Workshop) -> None:
+    """Though the first lets go while the second looks."""
+    ran = workshop.run(recipe(python("a")))
+    database = open_database(ran.root / FILE_NAME)
+    lease = take(database)
+    telling = threading.Timer(0.05, lease.release)
+    telling.start()
+
+    with pytest.raises(RunLockedError, match="has ended"):
+        continue_run(ran.root)
+
+    telling.join()
+    database.close()

@@ -138,3 +138,34 @@ def test_status_of_a_fan_out_shows_what_needs_a_look(call: Call, workshop: Works
     assert len(call("status", "--json").json["tasks"]) == 4
     workshop.run(recipe(python("each", keys="foreach: [1, 2]")), fresh=True)
     assert call("status").rows[1][4] == "items: 2 completed"
+
+
+@pytest.mark.parametrize(("steer", "state", "verb"), [("pause", "PAUSED", "resume"), ("cancel", "CANCELLED", "revive")])
+def test_a_run_that_was_steered_says_how_to_go_on(
+    call: Call, workshop: Workshop, steer: str, state: str, verb: str
+) -> None:
+    """With who steered it and why, in all that tells of it."""
+    run = workshop.run(STOPPING).root.name
+    call(steer, run, "--reason", "too hot")
+
+    status, explained, listed = call("status", run), call("explain", run), call("runs")
+
+    assert f"{state} (" in status.stderr
+    assert f": too hot); go on with: matterstack {verb} {run}" in status.stderr
+    assert explained.stdout.splitlines()[0].endswith(": too hot")
+    assert explained.stdout.splitlines()[-1].endswith(f"matterstack {verb} {run}")
+    assert listed.rows[1][:2] == [run, state]
+
+
+def test_what_was_asked_and_has_not_come_about_is_explained(call: Call, workshop: Workshop) -> None:
+    """While the runner lets end what runs."""
+    stopped = workshop.run(STOPPING)
+    database = open_database(stopped.root / FILE_NAME)
+    lease = take(database)
+    call("pause", "@last", "--no-wait", "--reason", "lunch")
+
+    explained = call("explain", "@last")
+
+    lease.release()
+    database.close()
+    assert explained.stdout.splitlines()[1].endswith(" has asked: pause (lunch)")

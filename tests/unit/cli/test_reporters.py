@@ -17,7 +17,7 @@ from rich.console import Console
 from orchestrator.cli.live import LiveReporter, choose_reporter
 from orchestrator.cli.reporters import PlainReporter
 from orchestrator.errors import Place, Problem
-from orchestrator.progress import Happening, RunBegun, RunSettled, Silence, TaskEnded, TaskStarted
+from orchestrator.progress import Happening, RunBegun, RunLeftBehind, RunSettled, Silence, TaskEnded, TaskStarted
 from orchestrator.states import RunState, TaskState
 from tests.unit.cli.program import Terminal
 
@@ -359,3 +359,21 @@ def test_a_terminal_gets_its_cursor_back(terminal: Terminal) -> None:
     text = terminal.read()
     assert ran.returncode == 3
     assert text.rindex("\x1b[?25h") > text.rindex("\x1b[?25l")
+
+
+@pytest.mark.parametrize(
+    ("status", "verb"), [(RunState.PAUSED, "resume"), (RunState.CANCELLED, "revive"), (RunState.PENDING, "resume")]
+)
+def test_a_run_that_can_go_on_says_how(lines: Callable[..., list[str]], status: RunState, verb: str) -> None:
+    """And why it does not."""
+    told = lines(RunSettled(run_id="r1", run_root=Path("/r1"), status=status, reason="paused by ada"))
+
+    assert told[-1] == f"  = go on with:  matterstack {verb} r1"
+
+
+def test_a_paused_run_of_the_same_recipe_is_named(lines: Callable[..., list[str]]) -> None:
+    """The one that begins is another."""
+    assert lines(RunLeftBehind(run_id="r1", status=RunState.PAUSED)) == [
+        "note: run r1 is paused; this is another",
+        "  = go on with it:  matterstack resume r1",
+    ]

@@ -14,6 +14,7 @@ from orchestrator.reports.junit import junit_xml
 from orchestrator.reports.page import page_of
 from orchestrator.reports.pictures import MAX_BARS, graph, timeline
 from orchestrator.reports.records import RunRecord, plain, read_record
+from orchestrator.steering import cancel_run
 from orchestrator.store.database import reading
 from tests.unit.cli.program import Answer
 from tests.unit.workshop import Ran, Workshop, python, recipe, shell
@@ -218,3 +219,17 @@ def test_junit_does_not_count_what_has_not_ended_as_good(workshop: Workshop) -> 
     suite = ET.fromstring(junit_xml(record_of(ran))).find("testsuite")  # noqa: S314  we wrote it
     assert suite is not None
     assert (suite.get("tests"), suite.get("skipped")) == ("1", "1")
+
+
+def test_a_cancelled_run_is_no_good_run_for_a_test_server(workshop: Workshop) -> None:
+    """It has an error of its own, since none of its steps failed; the page shows its state."""
+    ran = workshop.run(recipe(python("a"), python("b")), break_at=("b",))
+    cancel_run(ran.root, reason="too hot")
+
+    suite = ET.fromstring(junit_xml(record_of(ran)))[0]  # noqa: S314  our own text
+
+    error = suite.find("testcase/error")
+    assert (suite.get("errors"), suite.get("skipped")) == ("1", "1")
+    assert error is not None
+    assert str(error.get("message")).endswith(": too hot")
+    assert '<span class="state cancelled">CANCELLED</span>' in page_of(record_of(ran))
