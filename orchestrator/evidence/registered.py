@@ -1,0 +1,54 @@
+"""Find out which secrets must not be in an evidence: those that the recipe declares, and those that are named."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from orchestrator.errors import InvalidFileError, UsageError
+from orchestrator.paths import located
+from orchestrator.plan import recipes_of
+from orchestrator.recipe.model import Secret
+from orchestrator.secrecy import Masker, read_secrets
+from orchestrator.sources import Source
+from orchestrator.store.database import Database
+from orchestrator.store.queries import read_inputs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registered:
+    """What finds the secrets that could be read, and of each of the others why it cannot be looked for."""
+
+    masker: Masker
+    unread: tuple[str, ...] = ()
+
+
+def declared_secrets(database: Database) -> list[Mapping[str, Secret]]:
+    """Give the secrets that the recipe of a run declares, and the recipes that it uses.
+
+    Raises `InvalidFileError` where one of these cannot be read.
+    """
+    path = database.run_root / "recipe.yaml"
+    folder = located(read_inputs(database).get("recipe_folder", ""), database.run_root.parent)
+    source = Source.from_text(str(path), path.read_text(encoding="utf-8"))
+    return [recipe.secrets for recipe in recipes_of(source, folder)]
+
+
+def registered_secrets(database: Database, variables: Sequence[str]) -> Registered:
+    """Read the secrets that the recipe declares, as far as they can be read here, and those in these variables.
+
+    A variable that is named must hold one: raises `UsageError` (MS211) where it does not.
+    """
+    named = read_secrets({variable: Secret(env=variable) for variable in variables})
+    values, unread = list(named.values()), []
+    try:
+        declared = [pair for secrets in declared_secrets(database) for pair in secrets.items()]
+    except (InvalidFileError, OSError, UnicodeDecodeError):
+        declared = []
+        unread.append("the recipe, or one that it uses, cannot be read, so that nobody knows its secrets")
+    for name, secret in declared:
+        try:
+            values += read_secrets({name: secret}).values()
+        except UsageError as error:
+            unread.append(error.message)
+    return Registered(masker=Masker(values), unread=tuple(unread))
