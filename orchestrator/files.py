@@ -112,12 +112,7 @@ def replacing_directory(path: Path) -> Iterator[Path]:
         raise refused(error, f"make the directory {path}") from error
     try:
         yield temporary
-        for folder, _, _ in os.walk(temporary):
-            sync_directory(Path(folder))
-        _exchange(temporary, path)
-        sync_directory(path.parent)
-    except OSError as error:
-        raise refused(error, f"make the directory {path}") from error
+        _put_in_place(temporary, path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
         os.close(descriptor)
@@ -276,6 +271,17 @@ def _sweep_directory(path: Path) -> None:
             shutil.rmtree(path, ignore_errors=True)
         finally:
             os.close(descriptor)
+
+
+def _put_in_place(temporary: Path, path: Path) -> None:
+    """Make a filled directory durable and let it take its place."""
+    try:
+        for folder, _, _ in os.walk(temporary):
+            sync_directory(Path(folder))
+        _exchange(temporary, path)
+        sync_directory(path.parent)
+    except OSError as error:
+        raise refused(error, f"make the directory {path}") from error
 
 
 def _exchange(temporary: Path, path: Path) -> None:

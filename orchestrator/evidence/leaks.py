@@ -20,6 +20,11 @@ def leaks_in_files(folder: Path, masker: Masker) -> Iterator[str]:
         yield from (f"{name}: a secret at byte {offset}" for offset in leaks_in_file(path, masker))
 
 
+def has_leak(path: Path, masker: Masker) -> bool:
+    """Tell whether a secret is in a file."""
+    return next(leaks_in_file(path, masker), None) is not None
+
+
 def leaks_in_file(path: Path, masker: Masker) -> Iterator[int]:
     """Give the bytes of a file at which secrets begin; it is searched in pieces that overlap."""
     before, offset, told = b"", 0, -1

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from orchestrator.errors import InvalidFileError, UsageError
 from orchestrator.paths import located
 from orchestrator.plan import recipes_of
 from orchestrator.recipe.model import Secret
-from orchestrator.secrecy import Masker, read_secrets
-from orchestrator.sources import Source
+from orchestrator.secrecy import read_secrets
+from orchestrator.sources import read_source
 from orchestrator.store.database import Database
 from orchestrator.store.queries import read_inputs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Registered:
-    """What finds the secrets that could be read, and of each of the others why it cannot be looked for."""
+    """The secrets that could be read, and of each of the others why it cannot be looked for."""
 
-    masker: Masker
+    values: tuple[str, ...] = field(repr=False)
     unread: tuple[str, ...] = ()
 
 
@@ -30,8 +30,7 @@ def declared_secrets(database: Database) -> list[Mapping[str, Secret]]:
     """
     path = database.run_root / "recipe.yaml"
     folder = located(read_inputs(database).get("recipe_folder", ""), database.run_root.parent)
-    source = Source.from_text(str(path), path.read_text(encoding="utf-8"))
-    return [recipe.secrets for recipe in recipes_of(source, folder)]
+    return [recipe.secrets for recipe in recipes_of(read_source(path), folder)]
 
 
 def registered_secrets(database: Database, variables: Sequence[str]) -> Registered:
@@ -43,7 +42,7 @@ def registered_secrets(database: Database, variables: Sequence[str]) -> Register
     values, unread = list(named.values()), []
     try:
         declared = [pair for secrets in declared_secrets(database) for pair in secrets.items()]
-    except (InvalidFileError, OSError, UnicodeDecodeError):
+    except InvalidFileError:
         declared = []
         unread.append("the recipe, or one that it uses, cannot be read, so that nobody knows its secrets")
     for name, secret in declared:
@@ -51,4 +50,4 @@ def registered_secrets(database: Database, variables: Sequence[str]) -> Register
             values += read_secrets({name: secret}).values()
         except UsageError as error:
             unread.append(error.message)
-    return Registered(masker=Masker(values), unread=tuple(unread))
+    return Registered(values=tuple(values), unread=tuple(unread))

@@ -78,6 +78,7 @@ WIRING = {
 CASES: dict[str, Callable[[Path], Case]] = {
     "core/close_attempt.py": lambda folder: Case(opened_attempt(folder)),
     "core/close_run.py": lambda folder: Case({"run_root": opened_run(folder), "status": "CANCELLED"}),
+    "core/export_evidence.py": lambda folder: Case({"run_root": opened_run(folder)}),
     "core/open_attempt.py": lambda folder: Case({"run_root": opened_run(folder), "task_id": "load"}),
     "core/open_run.py": lambda folder: Case(open_run(folder)),
     "core/resolve_wiring.py": lambda folder: Case({"workspace": str(folder)}),
