@@ -20,6 +20,7 @@ _NEW = os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_WRONLY
 # Both systems know the exchange of two names by the same number; Linux wants to know relative to which directory.
 _EXCHANGE = 2
 _AT_WORKING_DIRECTORY = -100
+_TAKEN = (errno.ENOTEMPTY, errno.EEXIST)
 _CANNOT_EXCHANGE = (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP)
 
 
@@ -286,13 +287,16 @@ def _put_in_place(temporary: Path, path: Path) -> None:
 
 def _exchange(temporary: Path, path: Path) -> None:
     """Give a directory its final name, and the one that has that the temporary one, in one step if possible."""
-    if not os.path.lexists(path):
+    try:
         temporary.rename(path)
-    elif not _exchanged(temporary, path):
-        aside = path.with_name(f"{TEMPORARY}{os.urandom(6).hex()}")
-        path.rename(aside)
-        temporary.rename(path)
-        aside.rename(temporary)
+    except OSError as error:
+        if error.errno not in _TAKEN:
+            raise
+        if not _exchanged(temporary, path):
+            aside = path.with_name(f"{TEMPORARY}{os.urandom(6).hex()}")
+            path.rename(aside)
+            temporary.rename(path)
+            aside.rename(temporary)
 
 
 def _exchanged(one: Path, other: Path) -> bool:

@@ -62,7 +62,7 @@ class Segment:
 class Draft:
     """An evidence that is being put together; each part adds its files, and what the bundle tells of them.
 
-    ``recipe`` is None where it cannot be read any more.
+    ``recipe`` is None where it cannot be read any more, ``recipe_state`` where the run recorded none.
     """
 
     database: Database
@@ -77,7 +77,7 @@ class Draft:
     events: list[Segment] = field(default_factory=list)
     attempts: list[Segment] = field(default_factory=list)
     wiring_files: list[str] = field(default_factory=list)
-    recipe_state: FileState = FileState.KEPT
+    recipe_state: FileState | None = None
 
     def copy(self, name: str, chunks: Iterable[bytes]) -> tuple[Written, bool]:
         """Copy a file into the evidence; tell whether it was withheld, since a secret is in it."""
@@ -90,7 +90,7 @@ class Draft:
     def faults(self) -> dict[FileState, list[str]]:
         """Give the files that are not what the run recorded, as people are told of them."""
         found: dict[FileState, list[str]] = {state: [] for state in FileState}
-        if self.recipe_state is not FileState.KEPT:
+        if self.recipe_state not in (None, FileState.KEPT):
             found[self.recipe_state].append("recipe.yaml")
         for artifact in self.artifacts:
             if artifact.state is not FileState.KEPT:

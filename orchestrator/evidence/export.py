@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from orchestrator.errors import InvalidFileError, StoreError, UsageError
+from orchestrator.errors import StoreError, UsageError
 from orchestrator.evidence.artifacts import write_artifacts
 from orchestrator.evidence.attempts import write_attempts
 from orchestrator.evidence.bundle import write_bundle
@@ -25,9 +25,7 @@ from orchestrator.evidence.report import write_report
 from orchestrator.evidence.target import check_target
 from orchestrator.evidence.wiring import check_wiring, write_wiring
 from orchestrator.files import replacing_directory
-from orchestrator.recipe.load import load_recipe
 from orchestrator.recipe.model import Recipe
-from orchestrator.sources import read_source
 from orchestrator.states import ENDED_RUNS
 from orchestrator.store.audit import history_fault
 from orchestrator.store.database import Database, reading
@@ -94,11 +92,12 @@ def export(request: Request) -> Exported:
     with _one_state_of(request.run_root) as database:
         registered = registered_secrets(database, request.secret_env)
         with replacing_directory(target) as folder:
-            draft = _draft(database, Folder(folder), Redaction(registered.values, is_masking=request.redact))
+            redaction = Redaction(registered.values, is_masking=request.redact)
+            draft = _draft(database, registered.recipe, Folder(folder), redaction)
             for write in PARTS.values():
                 write(draft)
             manifest = draft.folder.write_manifest()
-            _refuse_leaks(folder, draft.redaction, is_masking=request.redact)
+            _refuse_leaks(folder, redaction, is_masking=request.redact)
             return _exported(draft, target, manifest, registered)
 
 
@@ -111,25 +110,18 @@ def _one_state_of(run_root: Path) -> Iterator[Database]:
         yield database
 
 
-def _draft(database: Database, folder: Folder, redaction: Redaction) -> Draft:
+def _draft(database: Database, recipe: Recipe | None, folder: Folder, redaction: Redaction) -> Draft:
     run = read_run(database)
     return Draft(
         database=database,
         run=run,
         inputs=read_inputs(database),
-        recipe=_recipe(database.run_root / "recipe.yaml"),
+        recipe=recipe,
         kept=read_kept(database),
         is_complete=run.status in ENDED_RUNS and is_let_go(database),
         folder=folder,
         redaction=redaction,
     )
-
-
-def _recipe(path: Path) -> Recipe | None:
-    try:
-        return load_recipe(read_source(path)).recipe
-    except InvalidFileError:
-        return None
 
 
 def _refuse_leaks(folder: Path, redaction: Redaction, *, is_masking: bool) -> None:

@@ -379,6 +379,16 @@ def test_a_directory_is_replaced_where_names_cannot_be_exchanged(
     assert (names_in(tmp_path), names_in(tmp_path / "e")) == (["e"], ["a"])
 
 
+def test_the_last_of_two_directories_stays(tmp_path: Path) -> None:
+    """Both are made at once, and neither hinders the other."""
+    with replacing_directory(tmp_path / "e") as first:
+        write_chunks(first / "a", [b"1"])
+        with replacing_directory(tmp_path / "e") as second:
+            write_chunks(second / "b", [b"1"])
+
+    assert (names_in(tmp_path), names_in(tmp_path / "e")) == (["e"], ["a"])
+
+
 def test_directories_alone_are_swept(tmp_path: Path) -> None:
     """A file of that name may be one that another process is writing."""
     (tmp_path / f"{TEMPORARY}1").mkdir()

@@ -270,6 +270,21 @@ def test_a_recipe_that_was_changed_is_told(ran: Ran) -> None:
     assert bundle_of(ran.root)["data"]["recipe"]["state"] == "changed"
 
 
+def test_a_run_without_a_recipe_is_exported(tmp_path: Path) -> None:
+    """A program may have begun it."""
+    run_root = left_run(tmp_path, {})
+    (run_root / "recipe.yaml").unlink()
+    database = opened(run_root)
+    with database.transaction():
+        database.write("DELETE FROM run_inputs")
+    close_opened(run_root)
+
+    exported(run_root)
+
+    recipe = bundle_of(run_root)["data"]["recipe"]
+    assert (recipe["sha256"], recipe["state"]) == (None, None)
+
+
 def link(path: Path) -> None:
     """Put a link in the place of a file."""
     path.unlink()

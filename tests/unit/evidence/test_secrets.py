@@ -125,6 +125,18 @@ def test_a_secret_that_cannot_be_read_is_named(workshop: Workshop, monkeypatch: 
     assert exported(ran.root).unread == ("secret 'lab': $LAB_TOKEN is not set",)
 
 
+def test_secrets_of_a_recipe_that_is_gone_are_named(workshop: Workshop) -> None:
+    """Nobody knows any more what it declares."""
+    workshop.write("used.yaml", recipe(shell("a", 'echo \'{"status": "ok"}\'')))
+    ran = workshop.run(recipe("{name: sub, type: recipe, uses: ./used.yaml}"))
+    (workshop.folder / "used.yaml").unlink()
+
+    (reason,) = exported(ran.root).unread
+
+    assert reason.startswith("what a recipe declares that cannot be read: ")
+    assert bundle_of(ran.root)["data"]["tasks"].keys() == {"sub", "sub/a"}
+
+
 @pytest.mark.parametrize(("value", "reason"), [(None, "is not set"), ("abc", "has 3 characters")])
 def test_a_variable_that_is_named_must_hold_a_secret(
     leaking: Ran, monkeypatch: pytest.MonkeyPatch, value: str | None, reason: str
