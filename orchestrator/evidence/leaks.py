@@ -13,6 +13,8 @@ _CHUNK = 1 << 22
 
 def leaks_in_files(folder: Path, masker: Masker) -> Iterator[str]:
     """Say of each file below a folder where secrets stand in it, or in its name; links are not followed."""
+    if not masker.is_needed:
+        return
     for path in sorted(path for path in folder.rglob("*") if path.is_file() and not path.is_symlink()):
         name = path.relative_to(folder)
         if masker.finds(str(name)):

@@ -12,6 +12,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from tests.unit.evidence.bundles import SCHEMA, VALIDATOR, attempt_folder, bundle_of, exported, left_run
+from tests.unit.workshop import Workshop, python, recipe, shell
 
 DIGEST = "0" * 64
 GONE = "(this key is gone)"
@@ -122,3 +123,28 @@ def test_E8_a_bundle_that_was_changed_does_not_fit(bundle: dict[str, Any], where
         part[last] = value
 
     assert not VALIDATOR.is_valid(changed)
+
+
+OK = 'echo \'{"status": "ok"}\''
+RECIPES = {
+    "one that failed": recipe(shell("a", "exit 3"), shell("b", OK)),
+    "one with a skip": recipe(shell("a", OK, "when: 1 > 2"), shell("b", OK)),
+    "one with a retry": recipe(python("a", "FailFirst", "args: {times: 1}, retry: {max: 1}")),
+    "one that fans out": recipe(shell("each", OK, "foreach: [1, 'a b']")),
+    "one in rounds": recipe(shell("a", OK), head="repeat: {until: 'False', max: 2}\n"),
+    "one that asks": recipe("{name: q, type: human, instructions: 'é?', deadline: {after: 0.05, then: fail}}"),
+    "one that uses another": recipe("{name: sub, type: recipe, uses: ./used.yaml}"),
+    "one without arguments": recipe(python("a", keys="args: {n.x_v1: '${{ 1 / 0 }}'}")),
+}
+
+
+@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("keep_going", [True, False], ids=["going on", "stopping"])
+def test_bundles_of_all_kinds_of_runs_fit(workshop: Workshop, name: str, keep_going: bool) -> None:
+    """Whatever came of them."""
+    workshop.write("used.yaml", recipe(shell("a", OK)))
+    ran = workshop.run(RECIPES[name], fail_fast=not keep_going)
+
+    exported(ran.root)
+
+    assert bundle_of(ran.root)["run_id"] == ran.root.name
