@@ -79,6 +79,10 @@ ADVICE = {
     ),
     "MS504": "Nothing: the other runner goes on, and this one wrote nothing more.",
     "MS505": "Choose a local `--workspaces-dir`, or add `--allow-network-fs`.",
+    "MS507": (
+        "Put the file back as it was, or accept it with `--allow-missing`; "
+        "[the evidence](evidence.md#files-of-attempts) says which it is."
+    ),
     "MS601": "Check space, owner and permissions of what the message names, then run the command again.",
     "MS701": "Advice: `matterstack upgrade RECIPE --write` writes `schema` and what goes with it.",
     "MS702": "Advice: mend the name, or the step that should write it; ask with `has(…)` where it may be missing.",

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import shutil
 import stat
+import sys
 from pathlib import Path
-from typing import Dict, Iterator, Mapping, Tuple
+from typing import Dict, Iterable, Iterator, Mapping, Tuple
 
 from orchestrator.errors import InfrastructureError
 
 TEMPORARY = ".ms-tmp-"
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _NEW = os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_WRONLY
+# Both systems know the exchange of two names by the same number; Linux wants to know relative to which directory.
+_EXCHANGE = 2
+_AT_WORKING_DIRECTORY = -100
+_TAKEN = (errno.ENOTEMPTY, errno.EEXIST)
+_CANNOT_EXCHANGE = (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP)
 
 
 def replace_file(path: Path, content: bytes, mode: int = 0o600) -> None:
@@ -125,6 +132,46 @@ def fill_file(path: Path, content: bytes, *, mode: int = 0o644) -> None:
 
 
 @contextlib.contextmanager
+def replacing_directory(path: Path) -> Iterator[Path]:
+    """Fill a directory under a temporary name; it takes the place of ``path``, whole, when the block ends well.
+
+    A reader sees the former directory or the whole new one, also after a crash; the former is then removed. Only where
+    a file system cannot exchange two names is there an instant without either. What interrupted writes of directories
+    left beside it is removed first. Raises `InfrastructureError` where the disk refuses.
+    """
+    make_directory(path.parent)
+    sweep_directories(path.parent)
+    try:
+        temporary, descriptor = _locked_directory(path.parent)
+    except OSError as error:
+        raise refused(error, f"make the directory {path}") from error
+    try:
+        yield temporary
+        _put_in_place(temporary, path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+        os.close(descriptor)
+
+
+def write_chunks(path: Path, chunks: Iterable[bytes], mode: int = 0o644) -> None:
+    """Write a file of a directory that is being filled, piece by piece; the folders above it are made.
+
+    Raises `InfrastructureError` naming the path where the disk refuses, or where there is such a file.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, _NEW, mode)
+        try:
+            for chunk in chunks:
+                _write_all(descriptor, chunk)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise refused(error, f"write {path}") from error
+
+
+@contextlib.contextmanager
 def private_files(parent: Path, contents: Mapping[str, bytes]) -> Iterator[Dict[str, Path]]:
     """Keep small files that this user alone may read while the block lasts; they need not survive the machine.
 
@@ -175,6 +222,13 @@ def sweep_temporaries(folder: Path) -> None:
             _drop(leftover)
 
 
+def sweep_directories(folder: Path) -> None:
+    """Remove the directories that interrupted writes left in ``folder``; other processes may write there meanwhile."""
+    for leftover in folder.glob(f"{TEMPORARY}*"):
+        if leftover.is_dir() and not leftover.is_symlink():
+            _sweep_directory(leftover)
+
+
 def open_lock(path: Path) -> int:
     """Open a lock file, made when it is missing and never through a symbolic link; return its descriptor."""
     try:
@@ -204,9 +258,7 @@ def refused(error: OSError, deed: str) -> InfrastructureError:
 def _write_synced(path: Path, content: bytes, mode: int) -> None:
     descriptor = os.open(path, _NEW, mode)
     try:
-        view = memoryview(content)
-        while view:
-            view = view[os.write(descriptor, view) :]
+        _write_all(descriptor, content)
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
@@ -219,6 +271,12 @@ def _sync_tree(folder: Path) -> None:
         else:
             _sync(entry, os.O_RDONLY)
     sync_directory(folder)
+
+
+def _write_all(descriptor: int, content: bytes) -> None:
+    view = memoryview(content)
+    while view:
+        view = view[os.write(descriptor, view) :]
 
 
 def _sync(path: Path, flags: int) -> None:
@@ -257,6 +315,48 @@ def _sweep_directory(path: Path) -> None:
             shutil.rmtree(path, ignore_errors=True)
         finally:
             os.close(descriptor)
+
+
+def _put_in_place(temporary: Path, path: Path) -> None:
+    """Make a filled directory durable and let it take its place."""
+    try:
+        for folder, _, _ in os.walk(temporary):
+            sync_directory(Path(folder))
+        _exchange(temporary, path)
+        sync_directory(path.parent)
+    except OSError as error:
+        raise refused(error, f"make the directory {path}") from error
+
+
+def _exchange(temporary: Path, path: Path) -> None:
+    """Give a directory its final name, and the one that has that the temporary one, in one step if possible."""
+    try:
+        temporary.rename(path)
+    except OSError as error:
+        if error.errno not in _TAKEN:
+            raise
+        if not _exchanged(temporary, path):
+            aside = path.with_name(f"{TEMPORARY}{os.urandom(6).hex()}")
+            path.rename(aside)
+            temporary.rename(path)
+            aside.rename(temporary)
+
+
+def _exchanged(one: Path, other: Path) -> bool:
+    """Exchange two names in one step; tell whether the system could."""
+    import ctypes  # noqa: PLC0415  few processes need it
+
+    library = ctypes.CDLL(None, use_errno=True)
+    name, before = ("renamex_np", ()) if sys.platform == "darwin" else ("renameat2", (_AT_WORKING_DIRECTORY,))
+    call = getattr(library, name, None)
+    if call is None:
+        return False
+    if call(*before, os.fsencode(one.absolute()), *before, os.fsencode(other.absolute()), _EXCHANGE) == 0:
+        return True
+    number = ctypes.get_errno()
+    if number in _CANNOT_EXCHANGE:
+        return False
+    raise OSError(number, os.strerror(number))
 
 
 def _lock(descriptor: int) -> None:

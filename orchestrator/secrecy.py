@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from importlib import import_module
 from pathlib import Path
 from urllib.parse import quote, quote_plus
@@ -133,7 +134,8 @@ class Masker:
 
     def __init__(self, secrets: Iterable[str]) -> None:
         variants = sorted({text for value in secrets for text in _variants(value)}, key=len, reverse=True)
-        self._pattern = re.compile("|".join(map(_wrapped, variants)), re.IGNORECASE) if variants else None
+        self._wanted = "|".join(map(_wrapped, variants))
+        self._pattern = re.compile(self._wanted, re.IGNORECASE) if variants else None
         self._longest = max(map(len, variants), default=0) * 2
 
     @property
@@ -159,9 +161,13 @@ class Masker:
         """Tell whether a secret is in the text."""
         return self._pattern is not None and self._pattern.search(text) is not None
 
-    def places(self, text: str) -> list[int]:
-        """Give where secrets begin in the text."""
-        return [] if self._pattern is None else [match.start() for match in self._pattern.finditer(text)]
+    def places(self, content: bytes) -> list[int]:
+        """Give where secrets begin in the bytes of a file, which is in UTF-8 where it is text."""
+        return [match.start() for match in self._raw.finditer(content)] if self._wanted else []
+
+    @cached_property
+    def _raw(self) -> re.Pattern[bytes]:
+        return re.compile(self._wanted.encode(), re.IGNORECASE)
 
 
 def _wrapped(variant: str) -> str:

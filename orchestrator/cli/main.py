@@ -44,6 +44,7 @@ COMMANDS = {
     "explain": "say what an error code means, or what keeps a run from its end",
     "replay": "run one step of a run again, with the arguments and values that it had",
     "report": "write a page, or JUnit XML, that tells what came of a run",
+    "export-evidence": "write what a third party needs to check a run",
     "stub": "write what steps answered, for runs in which they are not to run",
     "graph": "draw the steps and what they wait for",
     "runs": "list runs, newest first",

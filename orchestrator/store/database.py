@@ -99,6 +99,16 @@ class Database:
             finally:
                 self._depth = 0
 
+    @contextlib.contextmanager
+    def one_state(self) -> Iterator[None]:
+        """Let all reads of the block see the file as it is at the first of them, whatever a runner writes meanwhile."""
+        with self._lock:
+            self.write("BEGIN")
+            try:
+                yield
+            finally:
+                self._roll_back()
+
     def close(self) -> None:
         """Close the file; it cannot be used afterwards."""
         with self._lock:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from orchestrator.clock import utc_now
+from orchestrator.errors import StoreError
 from orchestrator.store.database import Database
 
 _canonical = json.JSONEncoder(sort_keys=True, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
@@ -42,6 +43,14 @@ def append_event(database: Database, kind: str, payload: Mapping[str, Any]) -> i
     )
     database.last_event = seq, digest
     return seq
+
+
+def last_event(database: Database) -> Event:
+    """Give the latest event; every run has one. Raises `StoreError` for a file that holds none."""
+    row = database.one("SELECT seq, at_utc, kind, payload_json, prev_hash, hash FROM events ORDER BY seq DESC LIMIT 1")
+    if row is None:
+        raise StoreError(f"the state file holds no history: {database.path}")
+    return Event(seq=row[0], at_utc=row[1], kind=row[2], payload_json=row[3], prev_hash=row[4], hash=row[5])
 
 
 def iterate_events(database: Database, *, after: int = 0) -> Iterator[Event]:

@@ -8,15 +8,19 @@ from dataclasses import replace
 from typing import Any
 
 from orchestrator.clock import utc_now
+from orchestrator.errors import UsageError
 from orchestrator.store.database import Database
 from orchestrator.store.events import append_event
+from orchestrator.store.queries import read_run
 from orchestrator.store.runs import put_inputs
 from orchestrator.wiring.kept import KeptWiring
+from orchestrator.wiring.snapshot import FOLDER, faults, snapshot_files
 
 PERSISTED = "persisted"
 REFUSED = "override_refused"
 FORCED = "override_forced"
 TAMPERED = "tampered"
+CODE = "MS215"
 
 _INPUT = "wiring"
 
@@ -54,6 +58,28 @@ def wiring_events(database: Database) -> list[dict[str, Any]]:
         {"at_utc": at_utc, "event": kind.upper().replace(".", "_"), **json.loads(payload)}
         for at_utc, kind, payload in rows
     ]
+
+
+def snapshot_of(database: Database, kept: KeptWiring) -> dict[str, bytes]:
+    """Give what each file of the snapshot must hold."""
+    return snapshot_files(kept, read_run(database).workspace_slug, wiring_events(database))
+
+
+def is_tampered(database: Database, kept: KeptWiring) -> bool:
+    """Tell whether somebody changed the files of the snapshot; those that are still to be written do not count."""
+    return not kept.files_due and any(faults(database.run_root, snapshot_of(database, kept)))
+
+
+def refuse_tampered(database: Database) -> None:
+    """Record that somebody changed the files of the snapshot, and raise `UsageError` (MS215) that names them."""
+    kept = read_kept(database)
+    if kept is None or not is_tampered(database, kept):
+        return
+    found = "; ".join(faults(database.run_root, snapshot_of(database, kept)))
+    with database.transaction():
+        note_refusal(database, TAMPERED, kept, {"faults": found})
+    hint = f"put {FOLDER} back as it was, or start a new run"
+    raise UsageError(f"{database.run_root.name}: {found}", hint=hint, code=CODE)
 
 
 def _note(database: Database, what: str, wiring: KeptWiring, details: Mapping[str, str]) -> None:

@@ -51,9 +51,14 @@ def write_snapshot(run_root: Path, files: dict[str, bytes], prior_sha256: str = 
     make_directory(folder)
     prior = (folder / TEXT_NAME).read_bytes() if prior_sha256 and (folder / TEXT_NAME).is_file() else b""
     if hashlib.sha256(prior).hexdigest() == prior_sha256:
-        replace_file(folder / f"operators-{prior_sha256[:16]}.yaml", prior, mode=0o644)
+        replace_file(folder / former_name(prior_sha256), prior, mode=0o644)
     for name, content in files.items():
         replace_file(folder / name, content, mode=0o644)
+
+
+def former_name(sha256: str) -> str:
+    """Give the name under which a wiring is kept that another one took the place of."""
+    return f"operators-{sha256[:16]}.yaml"
 
 
 def faults(run_root: Path, files: dict[str, bytes]) -> Iterator[str]:

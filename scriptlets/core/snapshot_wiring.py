@@ -12,22 +12,22 @@ from orchestrator import BaseScriptlet, Context
 from orchestrator.errors import UsageError
 from orchestrator.scriptlet import Outputs, Params
 from orchestrator.store.database import Database, opened
-from orchestrator.store.queries import read_run
 from orchestrator.store.wirings import (
+    CODE,
     FORCED,
     PERSISTED,
     REFUSED,
-    TAMPERED,
     keep,
     note_files,
     note_refusal,
     read_kept,
+    refuse_tampered,
+    snapshot_of,
     wiring_events,
 )
 from orchestrator.wiring.kept import KeptWiring, kept_from_params
-from orchestrator.wiring.snapshot import FOLDER, faults, snapshot_files, write_snapshot
+from orchestrator.wiring.snapshot import FOLDER, write_snapshot
 
-CODE = "MS215"
 _TAKING = {"WIRING_PERSISTED", "WIRING_OVERRIDE_FORCED"}
 
 
@@ -43,24 +43,14 @@ class SnapshotWiring(BaseScriptlet):
     def work(self, ctx: Context, params: Params) -> Outputs:
         """Keep the first wiring, refuse another one unless it is forced, and write the copies that are due."""
         database = opened(Path(params["run_root"]))
+        refuse_tampered(database)
         kept, given = read_kept(database), kept_from_params(params)
-        if kept is not None:
-            self._check(database, kept)
         if given is not None and (kept is None or given.sha256 != kept.sha256):
             kept = self._take(database, kept, given, force=bool(params.get("force")))
         if kept is None:
             return {"_wiring.kept_v1": None}
         self._heal(database, kept)
         return {"_wiring.kept_v1": {"source": kept.source, "sha256": kept.sha256, "snapshot": FOLDER}}
-
-    def _check(self, database: Database, kept: KeptWiring) -> None:
-        """Refuse a snapshot that somebody changed."""
-        found = [] if kept.files_due else list(faults(database.run_root, _files(database, kept)))
-        if found:
-            with database.transaction():
-                note_refusal(database, TAMPERED, kept, {"faults": "; ".join(found)})
-            hint = f"put {FOLDER} back as it was, or start a new run"
-            raise UsageError(f"{database.run_root.name}: {'; '.join(found)}", hint=hint, code=CODE)
 
     def _take(self, database: Database, kept: KeptWiring | None, given: KeptWiring, *, force: bool) -> KeptWiring:
         """Record a wiring that the run has not kept yet."""
@@ -82,7 +72,7 @@ class SnapshotWiring(BaseScriptlet):
 
     def _heal(self, database: Database, kept: KeptWiring) -> None:
         """Write the files that are due, and a history that lacks its end."""
-        files = _files(database, kept)
+        files = snapshot_of(database, kept)
         if kept.files_due:
             write_snapshot(database.run_root, files, _prior(database))
             with database.transaction():
@@ -95,10 +85,6 @@ def _prior(database: Database) -> str:
     """Give the digest of the wiring that the present one took the place of."""
     taken = [event for event in wiring_events(database) if event["event"] in _TAKING]
     return str(taken[-1]["details"].get("prior_sha256", ""))
-
-
-def _files(database: Database, kept: KeptWiring) -> dict[str, bytes]:
-    return snapshot_files(kept, read_run(database).workspace_slug, wiring_events(database))
 
 
 def _differs(run_root: Path, files: dict[str, bytes]) -> bool:

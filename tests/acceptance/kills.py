@@ -77,7 +77,7 @@ def _project_that_ran() -> Path:
 
 
 def trace(project: Project, words: Sequence[str] = _RUN) -> list[Point]:
-    """Run the recipe to its end; give the calls by which the program changes anything, in their order."""
+    """Run the recipe, or another command, to its end; give the calls by which it changes anything, in their order."""
     log = project.folder / "trace.txt"
     calls = ",".join(f"?{call}" for calls in CALLS.values() for call in calls)
     strace = ("strace", "-qq", "-o", str(log), "-e", "signal=none", "-e", calls)
@@ -87,13 +87,13 @@ def trace(project: Project, words: Sequence[str] = _RUN) -> list[Point]:
 
 
 def kill(project: Project, point: Point, words: Sequence[str] = _RUN) -> Ended:
-    """Run the recipe, or do what else these words ask, and kill the program, and it alone, as it enters a call."""
+    """Run the recipe, or another command, and kill that process, and it alone, as it enters a call."""
     return _run_with(project, f"{point.call}:signal=KILL:when={point.number}", words)
 
 
 def refuse(project: Project, point: Point, error: str) -> Ended:
     """Run the recipe and let the system answer one call of the runner, and of it alone, with an error."""
-    return _run_with(project, f"{point.call}:error={error}:when={point.number}")
+    return _run_with(project, f"{point.call}:error={error}:when={point.number}", _RUN)
 
 
 def spread(points: Sequence[Point], count: int) -> list[Point]:

@@ -97,6 +97,7 @@ CASES: dict[str, Callable[[Path], Case]] = {
     "core/recover_attempt.py": lambda folder: Case(asking_attempt(folder)),
     "core/close_attempt.py": lambda folder: Case(opened_attempt(folder)),
     "core/close_run.py": lambda folder: Case({"run_root": opened_run(folder), "status": "CANCELLED"}),
+    "core/export_evidence.py": lambda folder: Case({"run_root": opened_run(folder)}),
     "core/open_attempt.py": lambda folder: Case({"run_root": opened_run(folder), "task_id": "load"}),
     "core/open_run.py": lambda folder: Case(open_run(folder)),
     "core/request_run.py": lambda folder: Case({"run_root": opened_run(folder), "request": "pause"}),

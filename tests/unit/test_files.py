@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import stat
 import subprocess
@@ -21,7 +22,10 @@ from orchestrator.files import (
     new_directory,
     open_lock,
     replace_file,
+    replacing_directory,
+    sweep_directories,
     sweep_temporaries,
+    write_chunks,
 )
 from tests.unit.machine import can_trace, failing, file_size_limit
 
@@ -42,6 +46,12 @@ def mounted(folder: Path, options: str) -> Iterator[Path]:
         yield folder
     finally:
         subprocess.run(["umount", "-l", folder], check=True)
+
+
+def torn() -> Iterator[bytes]:
+    """Give a piece of a file that is then refused."""
+    yield b"1"
+    raise OSError(5, "Input/output error")
 
 
 def names_in(folder: Path) -> list[str]:
@@ -332,3 +342,68 @@ def test_a_lock_file_is_made_and_private(tmp_path: Path) -> None:
     os.close(open_lock(tmp_path / "run.lock"))
 
     assert stat.S_IMODE((tmp_path / "run.lock").stat().st_mode) == 0o600
+
+
+def test_a_directory_takes_the_place_of_another(tmp_path: Path) -> None:
+    """With all that it holds, and nothing of the former is left."""
+    (tmp_path / "e" / "old").mkdir(parents=True)
+
+    with replacing_directory(tmp_path / "e") as folder:
+        write_chunks(folder / "a" / "b", [b"1", b"", b"23"])
+        assert names_in(tmp_path / "e") == ["old"]
+
+    assert (names_in(tmp_path), names_in(tmp_path / "e")) == (["e"], ["a"])
+    assert (tmp_path / "e" / "a" / "b").read_bytes() == b"123"
+
+
+def test_a_directory_that_was_not_filled_changes_nothing(tmp_path: Path) -> None:
+    """The former one stays, and the half-made one goes."""
+    (tmp_path / "e" / "old").mkdir(parents=True)
+
+    with pytest.raises(InfrastructureError), replacing_directory(tmp_path / "e") as folder:
+        write_chunks(folder / "e" / "a", torn())
+
+    assert (names_in(tmp_path), names_in(tmp_path / "e")) == (["e"], ["old"])
+
+
+def test_a_directory_is_replaced_where_names_cannot_be_exchanged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By moving the former one away first."""
+    monkeypatch.setattr(ctypes, "CDLL", lambda *_, **__: object())
+    (tmp_path / "e" / "old").mkdir(parents=True)
+
+    with replacing_directory(tmp_path / "e") as folder:
+        write_chunks(folder / "a", [b"1"])
+
+    assert (names_in(tmp_path), names_in(tmp_path / "e")) == (["e"], ["a"])
+
+
+def test_the_last_of_two_directories_stays(tmp_path: Path) -> None:
+    """Both are made at once, and neither hinders the other."""
+    with replacing_directory(tmp_path / "e") as first:
+        write_chunks(first / "a", [b"1"])
+        with replacing_directory(tmp_path / "e") as second:
+            write_chunks(second / "b", [b"1"])
+
+    assert (names_in(tmp_path), names_in(tmp_path / "e")) == (["e"], ["a"])
+
+
+def test_directories_alone_are_swept(tmp_path: Path) -> None:
+    """A file of that name may be one that another process is writing."""
+    (tmp_path / f"{TEMPORARY}1").mkdir()
+    (tmp_path / f"{TEMPORARY}2").touch()
+
+    sweep_directories(tmp_path)
+
+    assert names_in(tmp_path) == [f"{TEMPORARY}2"]
+
+
+def test_a_file_is_not_written_twice(tmp_path: Path) -> None:
+    """What is there stays what it is."""
+    write_chunks(tmp_path / "a", [b"1"])
+
+    with pytest.raises(InfrastructureError, match=r"cannot write .*/a: file exists"):
+        write_chunks(tmp_path / "a", [b"2"])
+
+    assert (tmp_path / "a").read_bytes() == b"1"

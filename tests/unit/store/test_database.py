@@ -304,3 +304,17 @@ def test_a_process_opens_a_run_once(path: Path) -> None:
 def test_closing_what_is_not_open_does_nothing(tmp_path: Path) -> None:
     """Whoever tidies up need not know."""
     close_opened(tmp_path)
+
+
+def test_reads_of_one_state_do_not_see_what_is_written_meanwhile(path: Path) -> None:
+    """The next ones do."""
+    writer = open_database(path)
+
+    with reading(path.parent) as database:
+        with database.one_state():
+            before = read_run(database).status
+            with writer.transaction():
+                writer.write("UPDATE runs SET status = 'RUNNING'")
+            assert read_run(database).status is before
+        assert read_run(database).status == "RUNNING"
+    writer.close()
