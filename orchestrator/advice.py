@@ -75,6 +75,10 @@ ADVICE = {
     ),
     "MS504": "Nothing: the other runner goes on, and this one wrote nothing more.",
     "MS505": "Choose a local `--workspaces-dir`, or add `--allow-network-fs`.",
+    "MS506": (
+        "Read it with `status`, `attempts`, `logs` and `explain`. To go on, write its steps as a recipe and run that; "
+        "[older runs](older-runs.md) says how."
+    ),
     "MS601": "Check space, owner and permissions of what the message names, then run the command again.",
     "MS701": "Advice: `matterstack upgrade RECIPE --write` writes `schema` and what goes with it.",
     "MS702": "Advice: mend the name, or the step that should write it; ask with `has(…)` where it may be missing.",

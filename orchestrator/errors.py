@@ -71,6 +71,7 @@ CODES = {
     "MS503": "run is driven by another runner",
     "MS504": "runner was fenced off",
     "MS505": "network file system refused",
+    "MS506": "run has no recipe to go on with",
     "MS601": "the machine refused a file or a process",
     "MS701": "the version of the language is missing",
     "MS702": "a context key is read that no step writes",

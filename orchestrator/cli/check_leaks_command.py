@@ -11,10 +11,11 @@ from orchestrator.cli.options import json_option, workspaces_option
 from orchestrator.cli.output import print_json
 from orchestrator.paths import find_run, located, workspaces_root
 from orchestrator.plan import recipes_of
+from orchestrator.runner import read_start
 from orchestrator.secrecy import Masker, read_secrets
 from orchestrator.sources import Source
 from orchestrator.store.database import FILE_NAME, reading
-from orchestrator.store.queries import iterate_texts, read_inputs
+from orchestrator.store.queries import iterate_texts
 
 _OVERLAP = 1 << 16
 _CHUNK = 1 << 22
@@ -30,9 +31,8 @@ def command(run: str, workspaces_dir: Path | None, as_json: bool) -> int:  # noq
     The secrets are read from where the recipe says they are, as for a run.
     """
     run_root = find_run(run, workspaces_root(workspaces_dir))
+    folder = located(read_start(run_root)["recipe_folder"], run_root.parent)
     text = (run_root / "recipe.yaml").read_text(encoding="utf-8")
-    with reading(run_root) as database:
-        folder = located(read_inputs(database)["recipe_folder"], run_root.parent)
     recipes = recipes_of(Source.from_text(str(run_root / "recipe.yaml"), text), folder)
     declared = [recipe.secrets for recipe in recipes]
     names = sorted(name for secrets in declared for name in secrets)

@@ -17,7 +17,7 @@ from orchestrator.keys import did_you_mean
 from orchestrator.states import RunState, TaskState
 from orchestrator.store.database import Database
 from orchestrator.store.leases import is_driven
-from orchestrator.store.queries import read_run, read_tasks
+from orchestrator.store.queries import has_recipe, read_run, read_tasks
 from orchestrator.store.wirings import read_kept
 from orchestrator.wiring.snapshot import FOLDER, TEXT_NAME
 
@@ -85,6 +85,9 @@ def _todo(status: RunState, database: Database) -> str:
     run_id = database.run_root.name
     if is_driven(database.run_root):
         return f"it is being driven; watch it with: matterstack logs {run_id} --follow"
+    if not has_recipe(database):
+        left = "nothing" if status is RunState.COMPLETED else "it has no recipe to go on with (MS506), so nothing"
+        return f"{left} is left to do; read what its tasks printed with: matterstack logs {run_id}"
     if status is RunState.COMPLETED:
         return f"nothing is left to do; read its values with: matterstack ctx get {run_id}"
     if status is RunState.FAILED:

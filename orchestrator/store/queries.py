@@ -15,7 +15,7 @@ from orchestrator.store.database import Database
 _COLUMNS = (
     "attempt_id, task_id, attempt_index, task_attempts.status, outcome, task_attempts.status_reason, operator_type,"
     " operator_key, external_id, relative_path, params_json, envelope_json, exit_code, stdout, stderr, created_at,"
-    " ended_at, duration_sec, cpu_sec, max_rss_mb"
+    " ended_at, duration_sec, cpu_sec, max_rss_mb, operator_data_json"
 )
 
 
@@ -80,6 +80,11 @@ class AttemptRow:
     duration_sec: float | None
     cpu_sec: float | None
     max_rss_mb: float | None
+    operator_data: dict[str, Any]
+
+    def without_head(self, log_cap: int) -> AttemptRow:
+        """Give it with the last ``log_cap`` characters of what it printed."""
+        return replace(self, stdout=self.stdout[-log_cap:], stderr=self.stderr[-log_cap:])
 
     def without_logs(self) -> AttemptRow:
         """Give it with nothing of what it printed."""
@@ -234,6 +239,11 @@ def read_inputs(database: Database) -> dict[str, Any]:
     return {name: json.loads(text) for name, text in database.all("SELECT name, value_json FROM run_inputs")}
 
 
+def has_recipe(database: Database) -> bool:
+    """Tell whether the run was made from a recipe, with which it can go on; those of MatterStack 0.2.x were not."""
+    return database.one("SELECT 1 FROM run_inputs WHERE name = 'recipe_path'") is not None
+
+
 def iterate_texts(database: Database) -> Iterator[tuple[str, str, str]]:
     """Give every text of every table with the names of its table and column."""
     for (table,) in database.all("SELECT name FROM sqlite_schema WHERE type = 'table'"):
@@ -272,4 +282,5 @@ def _attempt(row: tuple[Any, ...]) -> AttemptRow:
         duration_sec=row[17],
         cpu_sec=row[18],
         max_rss_mb=row[19],
+        operator_data=json.loads(row[20]),
     )
