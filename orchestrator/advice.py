@@ -77,7 +77,7 @@ ADVICE = {
     "MS505": "Choose a local `--workspaces-dir`, or add `--allow-network-fs`.",
     "MS506": (
         "Read it with `status`, `attempts`, `logs` and `explain`. To go on, write its steps as a recipe and run that; "
-        "[older runs](older-runs.md) says how."
+        "[older runs](older-runs.md#going-on) says how."
     ),
     "MS601": "Check space, owner and permissions of what the message names, then run the command again.",
     "MS701": "Advice: `matterstack upgrade RECIPE --write` writes `schema` and what goes with it.",
