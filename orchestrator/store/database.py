@@ -152,13 +152,11 @@ def open_database(path: Path, *, readonly: bool = False) -> Database:
     it is. Raises `StoreError` and leaves the file byte for byte as it was when it is missing, empty, damaged, or newer;
     `RunLockedError` where another runner drives a run that is to be made ours.
     """
-    if not _check_header(path):
-        _undo_interrupted(path)
+    if not _is_ours(path):
         _check_legacy(path)
         if readonly:
             return _view_of_legacy(path)
         _make_ours(path)
-    _undo_interrupted(path)
     connection = _connect(path, apsw.SQLITE_OPEN_READONLY if readonly else apsw.SQLITE_OPEN_READWRITE)
     database = Database(path, connection)
     try:
@@ -189,7 +187,7 @@ def update_legacy(run_root: Path) -> None:
     Where not, and with any other file, nothing is done; errors as in `open_database`.
     """
     path = run_root / FILE_NAME
-    if not _check_header(path) and os.access(path, os.W_OK) and os.access(run_root, os.W_OK):
+    if os.access(path, os.W_OK) and os.access(run_root, os.W_OK) and not _is_ours(path):
         with contextlib.suppress(RunLockedError):
             open_database(path).close()
 
@@ -250,6 +248,13 @@ def _undo_interrupted(path: Path) -> None:
         database.close()
 
 
+def _is_ours(path: Path) -> bool:
+    """Tell whether a file bears our mark, which may be a half-written one that must be undone first."""
+    _check_header(path)
+    _undo_interrupted(path)
+    return _check_header(path)
+
+
 def _check_legacy(path: Path) -> None:
     """See that a file without our mark is one of MatterStack 0.2.x; errors as in `open_database`."""
     database = Database(path, _connect(path, apsw.SQLITE_OPEN_READONLY))
@@ -268,7 +273,7 @@ def _check_legacy(path: Path) -> None:
 def _make_ours(path: Path) -> None:
     """Make a file of MatterStack 0.2.x ours, after a copy of it was kept, while no runner drives its run."""
     with undriven(path.parent):
-        if _check_header(path):  # another process was quicker
+        if _is_ours(path):  # another process was quicker
             return
         sha256 = _sha256_of(path)  # before it is open: to close it would let go of the locks of the connection
         database = Database(path, _connect(path, apsw.SQLITE_OPEN_READWRITE))

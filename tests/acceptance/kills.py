@@ -75,19 +75,19 @@ def _project_that_ran() -> Path:
     return parent / "ran"
 
 
-def trace(project: Project) -> list[Point]:
-    """Run the recipe to its end; give the calls by which the runner changes anything, in their order."""
+def trace(project: Project, words: Sequence[str] = _RUN) -> list[Point]:
+    """Run the recipe, or another command, to its end; give the calls by which it changes anything, in their order."""
     log = project.folder / "trace.txt"
     calls = ",".join(f"?{call}" for calls in CALLS.values() for call in calls)
     strace = ("strace", "-qq", "-o", str(log), "-e", "signal=none", "-e", calls)
-    ended = project.call(*_RUN, command=[*strace, *COMMAND])
+    ended = project.call(*words, command=[*strace, *COMMAND])
     assert ended.status == 0, ended.stderr
     return list(_changing(log.read_text(encoding="utf-8", errors="replace").splitlines()))
 
 
-def kill(project: Project, point: Point) -> Ended:
-    """Run the recipe and kill the runner, and it alone, as it enters a call."""
-    return _run_with(project, f"{point.call}:signal=KILL:when={point.number}")
+def kill(project: Project, point: Point, words: Sequence[str] = _RUN) -> Ended:
+    """Run the recipe, or another command, and kill the process, and it alone, as it enters a call."""
+    return _run_with(project, f"{point.call}:signal=KILL:when={point.number}", words)
 
 
 def refuse(project: Project, point: Point, error: str) -> Ended:
@@ -110,10 +110,10 @@ def sweep(folder: Path, points: Iterable[Point], *, first: Point | None = None) 
         return list(pool.map(lambda point: _survive(prepare(folder / str(point)), point, first), points))
 
 
-def _run_with(project: Project, inject: str) -> Ended:
+def _run_with(project: Project, inject: str, words: Sequence[str] = _RUN) -> Ended:
     tampering = ("-e", f"trace={inject.partition(':')[0]}", "-e", f"inject={inject}")
     command = ["strace", "-qq", "-o", "/dev/null", *tampering, *COMMAND]
-    return project.call(*_RUN, command=command, env={"PYTHONDONTWRITEBYTECODE": "1"})
+    return project.call(*words, command=command, env={"PYTHONDONTWRITEBYTECODE": "1"})
 
 
 def _changing(lines: Iterable[str]) -> Iterator[Point]:
