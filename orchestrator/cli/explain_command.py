@@ -85,9 +85,10 @@ def _todo(status: RunState, database: Database) -> str:
     run_id = database.run_root.name
     if is_driven(database.run_root):
         return f"it is being driven; watch it with: matterstack logs {run_id} --follow"
+    if not has_recipe(database) and status is RunState.COMPLETED:
+        return f"nothing is left to do; read what its tasks printed with: matterstack logs {run_id}"
     if not has_recipe(database):
-        left = "nothing" if status is RunState.COMPLETED else "it has no recipe to go on with (MS506), so nothing"
-        return f"{left} is left to do; read what its tasks printed with: matterstack logs {run_id}"
+        return "it cannot go on without a recipe: matterstack explain MS506"
     if status is RunState.COMPLETED:
         return f"nothing is left to do; read its values with: matterstack ctx get {run_id}"
     if status is RunState.FAILED:

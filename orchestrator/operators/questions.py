@@ -6,8 +6,9 @@ from pathlib import Path
 
 from orchestrator.errors import UsageError
 from orchestrator.keys import did_you_mean
-from orchestrator.operators.human import Question, user_name
+from orchestrator.operators.human import INSTRUCTIONS, Question, user_name
 from orchestrator.states import AttemptState
+from orchestrator.store.attempt_files import folder_of, text_of
 from orchestrator.store.database import Database
 from orchestrator.store.queries import AttemptRow, read_attempts, read_open_attempts
 from orchestrator.wiring.keys import kind_of
@@ -50,10 +51,10 @@ def open_question(database: Database, task_id: str) -> Question:
 def _question(database: Database, row: AttemptRow) -> Question:
     params = row.params
     return Question(
-        folder=attempt_folder(database.run_root, row.task_id, row.attempt_id),
+        folder=folder_of(row, database.run_root) or attempt_folder(database.run_root, row.task_id, row.attempt_id),
         task_id=row.task_id,
         attempt_id=row.attempt_id,
-        instructions=str(params["instructions"]),
+        instructions=str(params["instructions"]) if params else text_of(row, database.run_root, INSTRUCTIONS),
         schema=params.get("response_schema") or {},
         approvals=params.get("approvals", 1),
         approvers=tuple(params.get("approvers", ())),

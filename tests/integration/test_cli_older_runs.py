@@ -90,8 +90,34 @@ def test_explain_of_a_run_that_was_left_half_way_says_that_it_has_no_recipe(proj
     """No command is named that would only refuse."""
     change(root / "state.sqlite", "UPDATE runs SET status = 'RUNNING'")
 
-    assert "it has no recipe to go on with (MS506)" in project.call("explain", root.name).stdout
+    assert "it cannot go on without a recipe: matterstack explain MS506" in project.call("explain", root.name).stdout
     assert "matterstack resume" not in project.call("status", root.name).stderr
+
+
+WAITING = """
+UPDATE runs SET status = 'RUNNING';
+UPDATE tasks SET status = 'WAITING_EXTERNAL' WHERE task_id = 'review';
+"""
+OPEN_QUESTION = {
+    1: "UPDATE external_runs SET status = 'WAITING_EXTERNAL' WHERE task_id = 'review'",
+    3: "UPDATE task_attempts SET status = 'WAITING_EXTERNAL', ended_at = NULL WHERE task_id = 'review'",
+}
+
+
+@pytest.mark.parametrize("version", [1, 3])
+def test_a_question_that_was_left_open_can_be_seen_and_answered(project: Project, root: Path, version: int) -> None:
+    """The answer lies where the earlier program looks for it, too."""
+    change(root / "state.sqlite", WAITING)
+    change(root / "state.sqlite", OPEN_QUESTION[version])
+    (response,) = root.glob("**/response.json")
+    response.unlink()
+
+    seen = project.call("respond", root.name, "review")
+    answered = project.call("respond", root.name, "review", "--approve")
+
+    assert seen.stdout.startswith("# Human Task: review")
+    assert (answered.status, response.name in answered.stderr) == (0, True)
+    assert json.loads(response.read_text(encoding="utf-8"))["status"] == "COMPLETED"
 
 
 @versions
