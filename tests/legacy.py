@@ -9,6 +9,9 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+from orchestrator.store.database import reading, update_legacy
+from orchestrator.store.queries import read_tasks
+
 DATA = Path(__file__).with_name("data") / "legacy"
 RUNS = {1: "20261120_115630_9b166b82", 3: "20261120_115550_ac31da44"}
 KEPT = ("runs", "tasks", "task_attempts", "external_runs")
@@ -62,6 +65,13 @@ def put_run(runs: Path, version: int) -> Path:
     if version in (2, 4):
         change(root / "state.sqlite", TO_VERSION_2 if version == 2 else TO_VERSION_4)
     return root
+
+
+def count_tasks_of(root: Path) -> int:
+    """Bring a run up to date and count its tasks, as a process of its own may do."""
+    update_legacy(root)
+    with reading(root) as database:
+        return len(read_tasks(database))
 
 
 def change(path: Path, sql: str) -> None:

@@ -152,8 +152,7 @@ def open_database(path: Path, *, readonly: bool = False) -> Database:
     it is. Raises `StoreError` and leaves the file byte for byte as it was when it is missing, empty, damaged, or newer;
     `RunLockedError` where another runner drives a run that is to be made ours.
     """
-    if not _is_ours(path):
-        _check_legacy(path)
+    if _is_legacy(path):
         if readonly:
             return _view_of_legacy(path)
         _make_ours(path)
@@ -255,8 +254,10 @@ def _is_ours(path: Path) -> bool:
     return _check_header(path)
 
 
-def _check_legacy(path: Path) -> None:
-    """See that a file without our mark is one of MatterStack 0.2.x; errors as in `open_database`."""
+def _is_legacy(path: Path) -> bool:
+    """Tell whether a file is one of MatterStack 0.2.x; errors as in `open_database` where it is not ours either."""
+    if _is_ours(path):
+        return False
     database = Database(path, _connect(path, apsw.SQLITE_OPEN_READONLY))
     try:
         version = legacy.legacy_version(database)
@@ -266,8 +267,9 @@ def _check_legacy(path: Path) -> None:
         raise
     finally:
         database.close()
-    if version is None:
+    if version is None and not _is_ours(path):  # which another process may have made it meanwhile
         raise _foreign(path)
+    return version is not None
 
 
 def _make_ours(path: Path) -> None:
@@ -314,6 +316,9 @@ def _view_of_legacy(path: Path) -> Database:
         with copy.backup("main", source, "main") as pages:
             pages.step()
         database = Database(path, copy)
+        if legacy.legacy_version(database) is None:  # another process made it ours meanwhile
+            database.close()
+            return open_database(path, readonly=True)
         _raise_legacy(database, sha256)
         migrate(database, from_version=legacy.BASE)
         database.one("PRAGMA query_only = ON")

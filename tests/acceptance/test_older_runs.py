@@ -6,7 +6,8 @@ import json
 import shutil
 import signal
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
@@ -18,13 +19,24 @@ from orchestrator.store.events import iterate_events
 from orchestrator.store.queries import read_metrics, read_tasks
 from tests.acceptance.kills import Point, kill, spread, trace
 from tests.acceptance.program import Project, make_project
-from tests.legacy import RUNS, TEN_THOUSAND_OF_VERSION_1, TEN_THOUSAND_OF_VERSION_3, change, looking, put_run, rows_of
+from tests.legacy import (
+    RUNS,
+    TEN_THOUSAND_OF_VERSION_1,
+    TEN_THOUSAND_OF_VERSION_3,
+    change,
+    count_tasks_of,
+    looking,
+    put_run,
+    rows_of,
+)
 
 needs_strace = pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
 versions = pytest.mark.parametrize("version", [1, 3])
 
 STATUS = ("status", "--json")
 SAMPLE = 16
+PROCESSES = 6
+RUNS_AT_ONCE = 24
 MANY = {1: TEN_THOUSAND_OF_VERSION_1, 3: TEN_THOUSAND_OF_VERSION_3}
 STATES = {"relax_cu": "COMPLETED", "relax_ni": "FAILED", "review": "COMPLETED", "report": "COMPLETED"}
 
@@ -143,6 +155,16 @@ def test_F24_ten_thousand_attempts_are_taken_over(version: int, tmp_path: Path) 
     database.close()
     kept, backup = rows_of(path, prefix="legacy_"), rows_of(path.with_name(f"state.sqlite.v{version}.bak"))
     assert [table for table in before if not kept[table] == before[table] == backup[table]] == []
+
+
+def test_several_processes_at_once_agree(tmp_path: Path) -> None:
+    """One of them brings a file up to date; the others wait for it, or read it as it was."""
+    roots = [put_run(tmp_path / str(number), 1 + number % 4) for number in range(RUNS_AT_ONCE)]
+
+    with ProcessPoolExecutor(PROCESSES, mp_context=get_context("spawn")) as pool:
+        counts = list(pool.map(count_tasks_of, [root for root in roots for _ in range(PROCESSES)]))
+
+    assert set(counts) == {len(STATES)}
 
 
 def test_F23_a_later_schema_is_refused(tmp_path: Path) -> None:

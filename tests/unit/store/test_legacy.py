@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from orchestrator.errors import RunLockedError, StoreError
-from orchestrator.states import RunState
+from orchestrator.states import AttemptState, RunState, TaskState
+from orchestrator.store.attempts import AttemptResult, close_attempt, open_attempt
 from orchestrator.store.audit import history_fault
 from orchestrator.store.database import (
     APPLICATION_ID,
@@ -24,7 +25,7 @@ from orchestrator.store.database import (
 )
 from orchestrator.store.events import iterate_events
 from orchestrator.store.queries import has_recipe, read_attempts, read_inputs, read_open_attempts, read_run, read_tasks
-from orchestrator.store.runs import set_run_state
+from orchestrator.store.runs import reset_tasks, set_run_state
 from tests.legacy import KEPT, change, looking, put_run, rows_of
 
 versions = pytest.mark.parametrize("version", [1, 2, 3, 4])
@@ -236,6 +237,21 @@ def test_its_history_goes_on(ours: Database) -> None:
     with ours.transaction():
         set_run_state(ours, RunState.PENDING, "revived")
 
+    assert history_fault(ours) == ""
+    ours.close()
+
+
+@versions
+def test_a_task_of_it_can_be_attempted_again(ours: Database) -> None:
+    """What was attempted before is kept, and counts on."""
+    with ours.transaction():
+        reset_tasks(ours, ["relax_ni"], [], "rerun relax_ni")
+        attempt_id, index = open_attempt(ours, "relax_ni", {}, "hpc.default")
+        ended = AttemptResult(status=AttemptState.COMPLETED, task_status=TaskState.COMPLETED)
+        close_attempt(ours, "relax_ni", attempt_id, ended)
+
+    assert index == 2
+    assert [attempt.status for attempt in read_attempts(ours, "relax_ni")] == ["FAILED", "COMPLETED"]
     assert history_fault(ours) == ""
     ours.close()
 
