@@ -15,7 +15,7 @@ from typing import Any
 
 import apsw
 
-from orchestrator.errors import FencedError, InfrastructureError, RunLockedError, StoreError
+from orchestrator.errors import FencedError, InfrastructureError, StoreError
 from orchestrator.files import TEMPORARY, move_into_place
 from orchestrator.store import legacy
 from orchestrator.store.leases import undriven
@@ -181,14 +181,18 @@ def reading(run_root: Path) -> Iterator[Database]:
 
 
 def update_legacy(run_root: Path) -> None:
-    """Make the state file of a run ours that MatterStack 0.2.x made, where this may be written and nobody drives it.
+    """Make the state file of a run ours that MatterStack 0.2.x made, where there is room and nobody drives it.
 
-    Where not, and with any other file, nothing is done; errors as in `open_database`.
+    Where not, it stays as it is, and with any other file nothing is done. Raises `StoreError` as `open_database` does.
     """
     path = run_root / FILE_NAME
     if os.access(path, os.W_OK) and os.access(run_root, os.W_OK) and not _is_ours(path):
-        with contextlib.suppress(RunLockedError):
+        try:
             open_database(path).close()
+        except StoreError:
+            raise
+        except InfrastructureError:  # a runner, or a disk that is full: it can be read all the same
+            return
 
 
 def migrate(database: Database, *, from_version: int, to_version: int = sys.maxsize) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.errors import RunLockedError, StoreError
+from orchestrator.files import TEMPORARY
 from orchestrator.states import AttemptState, RunState, TaskState
 from orchestrator.store.attempts import AttemptResult, close_attempt, open_attempt
 from orchestrator.store.audit import history_fault
@@ -27,6 +28,7 @@ from orchestrator.store.events import iterate_events
 from orchestrator.store.queries import has_recipe, read_attempts, read_inputs, read_open_attempts, read_run, read_tasks
 from orchestrator.store.runs import reset_tasks, set_run_state
 from tests.legacy import KEPT, change, looking, put_run, rows_of
+from tests.unit.machine import file_size_limit
 
 versions = pytest.mark.parametrize("version", [1, 2, 3, 4])
 
@@ -318,6 +320,21 @@ def test_a_run_that_the_earlier_program_drives_is_left_to_it(path: Path) -> None
             open_database(path)
 
     assert path.read_bytes() == before
+
+
+@versions
+@pytest.mark.parametrize("limit", [10_000, 80_000])
+def test_on_a_full_disk_it_is_read_as_it_is(path: Path, limit: int) -> None:
+    """Where there is no room for the copy, or for our tables; freed space is used."""
+    before = rows_of(path)
+    with file_size_limit(limit):
+        update_legacy(path.parent)
+        with reading(path.parent) as database:
+            assert len(read_tasks(database)) == 4
+    update_legacy(path.parent)
+
+    assert rows_of(path, prefix="legacy_")["external_runs"] == before["external_runs"]
+    assert not list(path.parent.glob(f"{TEMPORARY}*"))
 
 
 @versions
