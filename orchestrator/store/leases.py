@@ -133,12 +133,17 @@ def undriven(run_root: Path) -> Iterator[None]:
     """
     descriptor = open_lock(run_root / LOCK_NAME)
     try:
-        _lock(descriptor)
+        _lock_or_refuse(descriptor, run_root)
         yield
-    except BlockingIOError as error:
-        raise RunLockedError(f"run {run_root.name} is driven by another runner", hint="wait for it to end") from error
     finally:
         os.close(descriptor)
+
+
+def _lock_or_refuse(descriptor: int, run_root: Path) -> None:
+    try:
+        _lock(descriptor)
+    except BlockingIOError as error:
+        raise RunLockedError(f"run {run_root.name} is driven by another runner", hint="wait for it to end") from error
 
 
 def _lock(descriptor: int) -> None:

@@ -189,6 +189,29 @@ def test_a_state_that_nobody_knows_is_not_taken_for_one_that_is_known(path: Path
 
 
 @pytest.mark.parametrize("version", [3])
+@pytest.mark.parametrize(
+    ("column", "value", "read"),
+    [
+        ("operator_data", "[1, 2]", {"recorded": [1, 2]}),
+        ("operator_data", "7", {"recorded": 7}),
+        ("operator_data", "null", {}),
+        ("operator_data", "{torn", {"recorded": "{torn"}),
+        ("created_at", "yesterday", "yesterday"),
+        ("created_at", "2026-11-20 12:00:00+01:00", "2026-11-20T11:00:00.000000Z"),
+        ("created_at", "0001-01-01 00:00:00+10:00", "0001-01-01 00:00:00+10:00"),
+    ],
+)
+def test_values_of_another_form_are_kept(path: Path, column: str, value: str, read: object) -> None:
+    """None of them keeps a run from being opened."""
+    change(path, f"UPDATE task_attempts SET {column} = '{value}'")  # noqa: S608
+
+    with reading(path.parent) as database:
+        (attempt,) = read_attempts(database, "relax_cu")
+
+    assert getattr(attempt, column) == read
+
+
+@pytest.mark.parametrize("version", [3])
 def test_attempts_at_a_task_that_was_deleted_are_kept(path: Path) -> None:
     """A task that says so stands for it."""
     change(path, "DELETE FROM tasks WHERE task_id = 'relax_ni'")
