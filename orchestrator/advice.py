@@ -83,6 +83,10 @@ ADVICE = {
         "Put the file back as it was, or accept it with `--allow-missing`; "
         "[the evidence](evidence.md#files-of-attempts) says which it is."
     ),
+    "MS506": (
+        "Read it with `status`, `attempts`, `logs` and `explain`. To go on, write its steps as a recipe and run that; "
+        "[older runs](older-runs.md#going-on) says how."
+    ),
     "MS601": "Check space, owner and permissions of what the message names, then run the command again.",
     "MS701": "Advice: `matterstack upgrade RECIPE --write` writes `schema` and what goes with it.",
     "MS702": "Advice: mend the name, or the step that should write it; ask with `has(…)` where it may be missing.",

@@ -72,6 +72,7 @@ CODES = {
     "MS503": "run is driven by another runner",
     "MS504": "runner was fenced off",
     "MS505": "network file system refused",
+    "MS506": "run has no recipe to go on with",
     "MS507": "a file of an attempt is missing or changed",
     "MS601": "the machine refused a file or a process",
     "MS701": "the version of the language is missing",

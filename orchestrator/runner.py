@@ -60,7 +60,7 @@ from orchestrator.states import ENDED_RUNS, RunState, TaskState
 from orchestrator.store.contexts import read_context
 from orchestrator.store.database import is_network_path, reading
 from orchestrator.store.leases import is_driven, is_let_go
-from orchestrator.store.queries import read_inputs, read_run, read_tasks
+from orchestrator.store.queries import has_recipe, read_inputs, read_run, read_tasks
 from orchestrator.wiring.options import BUILT_IN_KEYS, WiringOptions
 
 if TYPE_CHECKING:
@@ -261,8 +261,7 @@ def finish_cancelled(run_root: Path, options: DriveOptions) -> Outcome:
 
 def _go_on(run_root: Path, options: DriveOptions, again: Again | None = None) -> Outcome:
     """Drive a run from where it is, after what is to be done ``again`` was made pending."""
-    with reading(run_root) as database:
-        inputs = read_inputs(database)
+    inputs = read_start(run_root)
     plan = _plan_again(
         run_root, inputs, lambda: _resumed_source(run_root, inputs, accept_changes=options.accept_changes)
     )
@@ -311,9 +310,20 @@ def _wiring(asked: WiringOptions, workspace: Path, run_root: Path | None = None)
 
 def plan_as_started(run_root: Path) -> Plan:
     """Go to the directory of a run and plan the recipe that was kept with it, with the files as they are now."""
-    with reading(run_root) as database:
-        inputs = read_inputs(database)
+    inputs = read_start(run_root)
     return _plan_again(run_root, inputs, lambda: _kept_source(run_root, inputs))
+
+
+def read_start(run_root: Path) -> dict[str, Any]:
+    """Give what a run was started with; raise `UsageError` (MS506) where that was no recipe."""
+    with reading(run_root) as database:
+        if has_recipe(database):
+            return read_inputs(database)
+    raise UsageError(
+        f"run {run_root.name} has no recipe: a campaign of MatterStack 0.2 made it",
+        hint="read it with 'status', 'attempts', 'logs' and 'explain'; to go on, begin a run of a recipe of its steps",
+        code="MS506",
+    )
 
 
 def _plan_again(run_root: Path, inputs: Mapping[str, Any], source: Callable[[], Source]) -> Plan:

@@ -11,6 +11,7 @@ from orchestrator.cli.options import json_option, open_run_for_reading, workspac
 from orchestrator.cli.output import print_json, print_table, seconds
 from orchestrator.errors import UsageError
 from orchestrator.keys import did_you_mean
+from orchestrator.store.attempt_files import with_files
 from orchestrator.store.queries import AttemptRow, read_attempts, read_tasks
 
 HEADERS = [
@@ -47,7 +48,7 @@ def command(
     known = [row.task_id for row in read_tasks(database)]
     if task not in known:
         raise UsageError(f"run {database.run_root.name} has no task {task!r}", hint=did_you_mean(task, known))
-    attempts = read_attempts(database, task)
+    attempts = [with_files(attempt, database.run_root) for attempt in read_attempts(database, task)]
     if as_json:
         print_json([dataclasses.asdict(attempt) for attempt in attempts])
     elif show_stderr:
@@ -64,7 +65,7 @@ def _row(attempt: AttemptRow) -> list[object]:
         attempt.operator_type,
         attempt.external_id,
         attempt.relative_path,
-        "",
+        attempt.operator_data.get("config_hash"),
         attempt.operator_key,
         attempt.outcome,
         attempt.exit_code,

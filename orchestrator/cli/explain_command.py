@@ -17,7 +17,7 @@ from orchestrator.keys import did_you_mean
 from orchestrator.states import RunState, TaskState
 from orchestrator.store.database import Database
 from orchestrator.store.leases import is_driven
-from orchestrator.store.queries import read_run, read_tasks
+from orchestrator.store.queries import has_recipe, read_run, read_tasks
 from orchestrator.store.requests import open_requests
 from orchestrator.store.wirings import read_kept
 from orchestrator.wiring.snapshot import FOLDER, TEXT_NAME
@@ -91,14 +91,19 @@ def _wiring(database: Database) -> Iterator[str]:
         yield f"Operator wiring: source={kept.source} sha256={kept.sha256} snapshot={FOLDER}/{TEXT_NAME}"
 
 
+_WAYS_ON = {
+    RunState.COMPLETED: "nothing is left to do; read its values with: matterstack ctx get {}",
+    RunState.FAILED: "mend the cause, then: matterstack retry {}",
+    RunState.CANCELLED: "open it once more with: matterstack revive {}",
+}
+
+
 def _todo(status: RunState, database: Database) -> str:
     run_id = database.run_root.name
     if is_driven(database.run_root):
         return f"it is being driven; watch it with: matterstack logs {run_id} --follow"
-    if status is RunState.COMPLETED:
-        return f"nothing is left to do; read its values with: matterstack ctx get {run_id}"
-    if status is RunState.FAILED:
-        return f"mend the cause, then: matterstack retry {run_id}"
-    if status is RunState.CANCELLED:
-        return f"open it once more with: matterstack revive {run_id}"
-    return f"go on with: matterstack resume {run_id}"
+    if not has_recipe(database) and status is RunState.COMPLETED:
+        return f"nothing is left to do; read what its tasks printed with: matterstack logs {run_id}"
+    if not has_recipe(database):
+        return "it cannot go on without a recipe: matterstack explain MS506"
+    return _WAYS_ON.get(status, "go on with: matterstack resume {}").format(run_id)

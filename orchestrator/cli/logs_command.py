@@ -13,7 +13,8 @@ from orchestrator.cli.output import harmless
 from orchestrator.errors import UsageError
 from orchestrator.keys import did_you_mean
 from orchestrator.paths import find_run, workspaces_root
-from orchestrator.store.database import reading
+from orchestrator.store.attempt_files import with_files
+from orchestrator.store.database import reading, update_legacy
 from orchestrator.store.leases import is_driven
 from orchestrator.store.queries import AttemptRow, iterate_ended_attempts, read_tasks
 
@@ -35,6 +36,7 @@ def command(
 ) -> None:
     """Print what the attempts of RUN wrote, in the order in which they ended; of TASK, or what it became, alone."""
     run_root = find_run(run, workspaces_root(workspaces_dir))
+    update_legacy(run_root)
     _check_task(run_root, task)
     shown = 0
     while True:
@@ -43,7 +45,7 @@ def command(
             for row, seq in iterate_ended_attempts(database, after=shown, task_id=task):
                 shown = seq
                 if attempt in (None, row.attempt_index):
-                    _show(row, with_name=row.task_id != task)
+                    _show(with_files(row, run_root), with_name=row.task_id != task)
         if not (follow and driven):
             return
         time.sleep(_LOOK_SEC)

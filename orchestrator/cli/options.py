@@ -10,7 +10,7 @@ import click
 
 from orchestrator.errors import NothingSelectedError, UsageError
 from orchestrator.paths import WORKSPACES_VARIABLE, find_run, workspaces_root
-from orchestrator.store.database import FILE_NAME, Database, open_database
+from orchestrator.store.database import FILE_NAME, Database, open_database, update_legacy
 from orchestrator.wiring.options import WiringOptions
 
 if TYPE_CHECKING:
@@ -140,8 +140,10 @@ def read_selection(options: Mapping[str, Any]) -> Selection:
 
 
 def open_run_for_reading(name: str, workspaces_dir: Path | None) -> Database:
-    """Open the state file of the run that ``name`` stands for, read-only."""
-    return open_database(find_run(name, workspaces_root(workspaces_dir)) / FILE_NAME, readonly=True)
+    """Open the state file of the run that ``name`` stands for, read-only; one of MatterStack 0.2.x is made ours."""
+    run_root = find_run(name, workspaces_root(workspaces_dir))
+    update_legacy(run_root)
+    return open_database(run_root / FILE_NAME, readonly=True)
 
 
 def read_selected(text: str | None) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from orchestrator.paths import find_run, workspaces_root
 from orchestrator.reports.junit import junit_xml
 from orchestrator.reports.page import page_of
 from orchestrator.reports.records import read_record
-from orchestrator.store.database import reading
+from orchestrator.store.database import reading, update_legacy
 
 LOG_CAP = 64 * 1024
 LOG_BUDGET = 6 * 1024 * 1024
@@ -30,6 +30,7 @@ _WRITERS = {"html": (page_of, "report.html"), "junit": (junit_xml, "junit.xml")}
 def command(run: str, kind: str, out: Path | None, workspaces_dir: Path | None) -> None:
     """Write a report of RUN: a page for people, or JUnit XML for test servers; print its path."""
     run_root = find_run(run, workspaces_root(workspaces_dir))
+    update_legacy(run_root)
     click.echo(write_report(run_root, kind, out))
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from orchestrator.errors import UsageError
 from orchestrator.keys import did_you_mean
 from orchestrator.operators.assignments import assignment_of
-from orchestrator.operators.human import Question, question_of
+from orchestrator.operators.human import INSTRUCTIONS, Question, question_of
 from orchestrator.states import ENDED_ATTEMPTS
+from orchestrator.store.attempt_files import text_of
 from orchestrator.store.database import Database
 from orchestrator.store.queries import AttemptRow, read_attempts, read_open_attempts
 from orchestrator.wiring.keys import kind_of
@@ -14,7 +17,7 @@ from orchestrator.wiring.keys import kind_of
 
 def open_questions(database: Database) -> list[Question]:
     """Give the questions that wait for an answer."""
-    return [question_of(assignment_of(database, row)) for row in read_open_attempts(database) if _asks_people(row)]
+    return [_question(database, row) for row in read_open_attempts(database) if _asks_people(row)]
 
 
 def open_question(database: Database, task_id: str) -> Question:
@@ -30,3 +33,12 @@ def open_question(database: Database, task_id: str) -> Question:
 
 def _asks_people(row: AttemptRow) -> bool:
     return row.is_external and kind_of(row.operator_key or "") == "human"
+
+
+def _question(database: Database, row: AttemptRow) -> Question:
+    """Give what is asked; runs that an older version made have the words in the attempt's directory alone."""
+    assignment = assignment_of(database, row)
+    if not row.params:
+        asked = {"instructions": text_of(row, database.run_root, INSTRUCTIONS)}
+        assignment = dataclasses.replace(assignment, params=asked)
+    return question_of(assignment)

@@ -13,6 +13,7 @@ from orchestrator.errors import InvalidFileError
 from orchestrator.recipe.load import load_recipe
 from orchestrator.recipe.order import dependencies
 from orchestrator.sources import Source
+from orchestrator.store.attempt_files import with_files
 from orchestrator.store.contexts import Origin, read_context, read_origins
 from orchestrator.store.database import Database
 from orchestrator.store.queries import (
@@ -64,7 +65,8 @@ def read_record(database: Database, *, log_cap: int, log_budget: int) -> RunReco
     """Read a run; the tails of its logs are kept up to ``log_cap`` characters each and ``log_budget`` in all."""
     attempts: dict[str, list[AttemptRow]] = {}
     left = log_budget
-    for attempt in iterate_all_attempts(database, log_cap=log_cap):
+    for recorded in iterate_all_attempts(database, log_cap=log_cap):
+        attempt = with_files(recorded, database.run_root).without_head(log_cap)
         size = len(attempt.stdout) + len(attempt.stderr)
         attempts.setdefault(attempt.task_id, []).append(attempt if size <= left else attempt.without_logs())
         left -= min(size, left)

@@ -54,6 +54,13 @@ def _take_run_opened(told: _Told, payload: Mapping[str, Any]) -> None:
     told.first = payload["context"]
 
 
+def _take_run_migrated(told: _Told, payload: Mapping[str, Any]) -> None:
+    told.run = payload["status"]
+    told.tasks = {name: task["status"] for name, task in payload["tasks"].items()}
+    told.counts = {name: task["attempts"] for name, task in payload["tasks"].items()}
+    told.attempts = dict(payload["attempts"])
+
+
 def _take_run_outputs(told: _Told, payload: Mapping[str, Any]) -> None:
     told.first = {**told.first, **payload["writes"]}
 
@@ -126,6 +133,7 @@ _TAKERS: dict[str, Callable[[_Told, Mapping[str, Any]], None]] = {
     "wiring.persisted": _take_wiring,
     "wiring.override_forced": _take_wiring,
     "run.opened": _take_run_opened,
+    "run.migrated": _take_run_migrated,
     "run.outputs": _take_run_outputs,
     "run.round": _take_run_round,
     "attempt.opened": _take_attempt_opened,

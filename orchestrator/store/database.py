@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import hashlib
+import os
 import struct
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +17,14 @@ import apsw
 
 from orchestrator.errors import FencedError, InfrastructureError, StoreError
 from orchestrator.files import TEMPORARY, move_into_place
+from orchestrator.store import legacy
+from orchestrator.store.leases import undriven
 
 FILE_NAME = "state.sqlite"
 APPLICATION_ID = 0x4D535431  # "MST1"
 BUSY_TIMEOUT_MS = 30_000
 
+_MEMORY = Path(":memory:")
 _MAGIC = b"SQLite format 3\x00"
 _HEADER_SIZE = 100
 # A log that is soon used again is cheaper to sync than one that grows: its blocks are on the disk already.
@@ -79,6 +84,10 @@ class Database:
             self._connection.executemany(sql, rows)
         except apsw.Error as error:
             raise _ours(self.path, error) from error
+
+    def define(self, name: str, function: Callable[..., str | None]) -> None:
+        """Let statements call a function by a name; the same arguments must always give the same value."""
+        self._connection.create_scalar_function(name, function, deterministic=True)
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
@@ -149,10 +158,14 @@ def create_database(path: Path) -> Database:
 def open_database(path: Path, *, readonly: bool = False) -> Database:
     """Open an existing state file after checking that it is whole and of a version we know.
 
-    Raises `StoreError` and leaves the file byte for byte as it was when it is missing, empty, damaged, or newer.
+    One of MatterStack 0.2.x is made ours, unless it is opened ``readonly``: then it is read as if it were, and stays as
+    it is. Raises `StoreError` and leaves the file byte for byte as it was when it is missing, empty, damaged, or newer;
+    `RunLockedError` where another runner drives a run that is to be made ours.
     """
-    _check_header(path)
-    _undo_interrupted(path)
+    if _is_legacy(path):
+        if readonly:
+            return _view_of_legacy(path)
+        _make_ours(path)
     connection = _connect(path, apsw.SQLITE_OPEN_READONLY if readonly else apsw.SQLITE_OPEN_READWRITE)
     database = Database(path, connection)
     try:
@@ -177,10 +190,25 @@ def reading(run_root: Path) -> Iterator[Database]:
         database.close()
 
 
-def migrate(database: Database, *, from_version: int) -> None:
-    """Bring a file from ``from_version`` (0 for an empty one) to the current schema, one transaction a version."""
+def update_legacy(run_root: Path) -> None:
+    """Make the state file of a run ours that MatterStack 0.2.x made, where there is room and nobody drives it.
+
+    Where not, it stays as it is, and with any other file nothing is done. Raises `StoreError` as `open_database` does.
+    """
+    path = run_root / FILE_NAME
+    if os.access(path, os.W_OK) and os.access(run_root, os.W_OK) and not _is_ours(path):
+        try:
+            open_database(path).close()
+        except StoreError:
+            raise
+        except InfrastructureError:  # a runner, or a disk that is full: it can be read all the same
+            return
+
+
+def migrate(database: Database, *, from_version: int, to_version: int = sys.maxsize) -> None:
+    """Bring a file from ``from_version`` (0 for an empty one) to another schema, one transaction a version."""
     for version, sql in _migrations():
-        if version > from_version:
+        if from_version < version <= to_version:
             with database.transaction():
                 database.write(sql)
                 database.write("REPLACE INTO schema_info (key, value) VALUES ('version', ?)", (str(version),))
@@ -233,6 +261,94 @@ def _undo_interrupted(path: Path) -> None:
         database.close()
 
 
+def _is_ours(path: Path) -> bool:
+    """Tell whether a file bears our mark, which may be a half-written one that must be undone first."""
+    _check_header(path)
+    _undo_interrupted(path)
+    return _check_header(path)
+
+
+def _is_legacy(path: Path) -> bool:
+    """Tell whether a file is one of MatterStack 0.2.x; errors as in `open_database` where it is not ours either."""
+    if _is_ours(path):
+        return False
+    database = Database(path, _connect(path, apsw.SQLITE_OPEN_READONLY))
+    try:
+        version = legacy.legacy_version(database)
+    except StoreError as error:
+        if isinstance(error.__cause__, apsw.NotADBError):
+            raise _foreign(path) from error
+        raise
+    finally:
+        database.close()
+    if version is None and not _is_ours(path):  # which another process may have made it meanwhile
+        raise _foreign(path)
+    return version is not None
+
+
+def _make_ours(path: Path) -> None:
+    """Make a file of MatterStack 0.2.x ours, after a copy of it was kept, while no runner drives its run."""
+    with undriven(path.parent):
+        if _is_ours(path):  # another process was quicker
+            return
+        sha256 = _sha256_of(path)  # before it is open: to close it would let go of the locks of the connection
+        database = Database(path, _connect(path, apsw.SQLITE_OPEN_READWRITE))
+        try:
+            _check_integrity(database)
+            for pragma in _NETWORK_PRAGMAS:  # with a log, what a crash leaves would be none of the earlier program's
+                database.one(f"PRAGMA {pragma}")
+            back_up(database, legacy.original_version(database))
+            _raise_legacy(database, sha256)
+        finally:
+            database.close()
+
+
+def _raise_legacy(database: Database, sha256: str) -> None:
+    """Take a file of MatterStack 0.2.x to the first version that is ours.
+
+    Each version is one transaction, so that a crash leaves a whole file of one of the versions.
+    """
+    legacy.define_functions(database)
+    version = legacy.original_version(database)
+    for following in range((legacy.legacy_version(database) or version) + 1, legacy.LAST + 1):
+        with database.transaction():
+            legacy.note_origin(database, version, sha256)
+            legacy.add_version(database, following)
+    with database.transaction():
+        legacy.note_origin(database, version, sha256)
+        legacy.set_aside(database)
+        migrate(database, from_version=0, to_version=legacy.BASE)
+        database.write(f"PRAGMA application_id = {APPLICATION_ID}")
+        legacy.take_over(database)
+
+
+def _view_of_legacy(path: Path) -> Database:
+    """Give a copy in memory of a file of MatterStack 0.2.x, made ours, to read from."""
+    sha256 = _sha256_of(path)
+    source, copy = _connect(path, apsw.SQLITE_OPEN_READONLY), _connect(_MEMORY, apsw.SQLITE_OPEN_READWRITE)
+    try:
+        with copy.backup("main", source, "main") as pages:
+            pages.step()
+        database = Database(path, copy)
+        if legacy.legacy_version(database) is None:  # another process made it ours meanwhile
+            database.close()
+            return open_database(path, readonly=True)
+        _raise_legacy(database, sha256)
+        migrate(database, from_version=legacy.BASE)
+        database.one("PRAGMA query_only = ON")
+    except BaseException:
+        copy.close()
+        raise
+    finally:
+        source.close()
+    return database
+
+
+def _sha256_of(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def _set_journal(path: Path, connection: apsw.Connection) -> None:
     """Choose how writes become durable, for a file that was found to be whole."""
     journal = _NETWORK_PRAGMAS if is_network_path(path) else _LOCAL_PRAGMAS
@@ -250,8 +366,11 @@ def _bring_up_to_date(database: Database, version: int) -> None:
         migrate(database, from_version=version)
 
 
-def _check_header(path: Path) -> None:
-    """Look at the file's header without opening it as a database, which could already change it."""
+def _check_header(path: Path) -> bool:
+    """Look at the file's header without opening it as a database, which could already change it.
+
+    Tell whether it bears our mark; one of MatterStack 0.2.x bears none at all.
+    """
     try:
         with path.open("rb") as file:
             header = file.read(_HEADER_SIZE)
@@ -264,9 +383,14 @@ def _check_header(path: Path) -> None:
     if len(header) < _HEADER_SIZE or not header.startswith(_MAGIC):
         raise StoreError(f"not a state file, its header is damaged: {path}", hint="restore it from a backup")
     version, application = struct.unpack_from(">i", header, 60)[0], struct.unpack_from(">i", header, 68)[0]
-    if application != APPLICATION_ID:
-        raise StoreError(f"not a state file of this program: {path}", hint="it lacks our application id")
+    if application != APPLICATION_ID and (application or version):
+        raise _foreign(path)
     _check_version(path, version)
+    return bool(application)
+
+
+def _foreign(path: Path) -> StoreError:
+    return StoreError(f"not a state file of this program: {path}", hint="it lacks our application id")
 
 
 def _checked_version(database: Database) -> int:

@@ -6,11 +6,13 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from orchestrator.clock import utc_now
 from orchestrator.errors import StoreError
-from orchestrator.store.database import Database
+
+if TYPE_CHECKING:  # which imports this module
+    from orchestrator.store.database import Database
 
 _canonical = json.JSONEncoder(sort_keys=True, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 

@@ -7,13 +7,17 @@ import fcntl
 import os
 import threading
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from orchestrator.clock import utc_now
 from orchestrator.errors import InfrastructureError, RunLockedError
 from orchestrator.files import note_in_lock, open_lock
-from orchestrator.store.database import Database
+
+if TYPE_CHECKING:  # which imports this module
+    from orchestrator.store.database import Database
 
 LOCK_NAME = "run.lock"
 HEARTBEAT_SEC = 10.0
@@ -119,6 +123,27 @@ def is_driven(run_root: Path) -> bool:
     finally:
         os.close(descriptor)
     return False
+
+
+@contextlib.contextmanager
+def undriven(run_root: Path) -> Iterator[None]:
+    """Keep runners of this host, also those of MatterStack 0.2.x, away from a run while the block lasts.
+
+    Raises `RunLockedError` where one drives it.
+    """
+    descriptor = open_lock(run_root / LOCK_NAME)
+    try:
+        _lock_or_refuse(descriptor, run_root)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _lock_or_refuse(descriptor: int, run_root: Path) -> None:
+    try:
+        _lock(descriptor)
+    except BlockingIOError as error:
+        raise RunLockedError(f"run {run_root.name} is driven by another runner", hint="wait for it to end") from error
 
 
 def _lock(descriptor: int) -> None:

@@ -88,6 +88,10 @@ class AttemptRow:
         """Tell whether it is, or was, in the hands of an operator beside the runner, in a directory of its own."""
         return self.relative_path is not None
 
+    def without_head(self, log_cap: int) -> AttemptRow:
+        """Give it with the last ``log_cap`` characters of what it printed."""
+        return replace(self, stdout=self.stdout[-log_cap:], stderr=self.stderr[-log_cap:])
+
     def without_logs(self) -> AttemptRow:
         """Give it with nothing of what it printed."""
         return replace(self, stdout="", stderr="")
@@ -284,6 +288,11 @@ def count_items(database: Database) -> dict[int, dict[TaskState, int]]:
 def read_inputs(database: Database) -> dict[str, Any]:
     """Give what the run was started with."""
     return {name: json.loads(text) for name, text in database.all("SELECT name, value_json FROM run_inputs")}
+
+
+def has_recipe(database: Database) -> bool:
+    """Tell whether the run was made from a recipe, with which it can go on; those of MatterStack 0.2.x were not."""
+    return database.one("SELECT 1 FROM run_inputs WHERE name = 'recipe_path'") is not None
 
 
 def iterate_texts(database: Database) -> Iterator[tuple[str, str, str]]:

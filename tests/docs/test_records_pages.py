@@ -11,6 +11,7 @@ from orchestrator.store.database import Database, create_database, reading
 from orchestrator.store.events import iterate_events
 from tests.docs.documents import REFERENCE, ROOT, rows, section
 from tests.docs.terminal import Exchange, follow, type_in
+from tests.legacy import put_run
 
 EVENTS = REFERENCE / "events.md"
 FILES = REFERENCE / "files.md"
@@ -136,6 +137,13 @@ def steered(checkout: Path) -> Path:
     return run_root(checkout, "steered", ASKING.replace("0.1", "1h") + AFTER, *commands, GIVE_UP)
 
 
+def older(checkout: Path) -> Path:
+    """Look at a run of an earlier version."""
+    root = put_run(checkout / "workspaces" / "legacy_demo" / "runs", 1)
+    type_in(checkout, Exchange(command=f"matterstack status {root.name}", shown=""))
+    return root
+
+
 def history(run_root: Path) -> dict[str, str]:
     """Give the kinds of events that a run recorded, with the fields of their payloads."""
     with reading(run_root) as database:
@@ -166,6 +174,7 @@ def test_events_are_those_of_real_runs(checkout: Path) -> None:
     rehearsed = "matterstack run rehearsed.yaml --operators-config rehearsal.yaml"
     runs.append(run_root(checkout, "rehearsed", REHEARSED, rehearsed))
     type_in(checkout, Exchange(command="matterstack rerun @last b", shown=""))
+    runs.append(older(checkout))
 
     assert {kind: payload for run in runs for kind, payload in history(run).items()} == LISTED
 
@@ -186,6 +195,13 @@ def test_tables_are_those_of_a_state_file(tmp_path: Path) -> None:
 def test_files_are_those_of_a_run(checkout: Path) -> None:
     """The example on the page shows the files that a run leaves."""
     follow(checkout, FILES)
+
+
+def test_older_runs_are_read_as_the_page_shows(checkout: Path) -> None:
+    """Its commands show what a real run of schema 1 holds."""
+    put_run(checkout / "workspaces" / "legacy_demo" / "runs", 1)
+
+    follow(checkout, REFERENCE / "older-runs.md")
 
 
 def test_every_file_of_a_run_is_listed(checkout: Path) -> None:

@@ -14,7 +14,7 @@ from orchestrator.evidence.export import Exported, Request, export
 from orchestrator.invoke import call_core
 from orchestrator.paths import package_root
 from orchestrator.states import AttemptState, RunState, TaskState
-from orchestrator.store.attempts import AttemptResult, close_attempt, open_attempt, wait_for_others
+from orchestrator.store.attempts import AttemptResult, attempt_path, close_attempt, move_attempt, open_attempt
 from orchestrator.store.database import close_opened, opened
 from orchestrator.store.leases import take
 from orchestrator.store.runs import set_run_state
@@ -40,9 +40,9 @@ def left_run(folder: Path, files: Mapping[str, bytes], declared: Mapping[str, by
     )
     with database.transaction():
         set_run_state(database, RunState.RUNNING)
-        attempt_id, _ = open_attempt(database, "relax", {}, "hpc.default")
-        place = f"tasks/relax/attempts/{attempt_id}"
-        wait_for_others(database, "relax", attempt_id, place)
+        attempt_id, _ = open_attempt(database, "relax", {}, "hpc.default", {})
+        place = attempt_path("relax", attempt_id)
+        move_attempt(database, "relax", attempt_id, AttemptState.RUNNING)
         close_attempt(database, "relax", attempt_id, result)
         set_run_state(database, RunState.COMPLETED)
     lease.release()
