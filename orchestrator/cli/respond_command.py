@@ -15,10 +15,10 @@ from orchestrator.cli.output import harmless, print_json
 from orchestrator.clock import utc_now
 from orchestrator.errors import NotJsonSafeError, UsageError
 from orchestrator.jsonsafe import JsonValue, loads
+from orchestrator.operators.answers import NotYetError
 from orchestrator.operators.human import (
     COMPLETED,
     FAILED,
-    NotYetError,
     Question,
     check_response,
     current_user,

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from orchestrator.errors import UsageError
 from orchestrator.keys import did_you_mean
-from orchestrator.operators.human import Question, user_name
+from orchestrator.operators.answers import user_name
+from orchestrator.operators.human import Question
 from orchestrator.states import AttemptState
 from orchestrator.store.database import Database
 from orchestrator.store.queries import AttemptRow, read_attempts, read_open_attempts

@@ -21,6 +21,7 @@ from orchestrator.files import (
     new_directory,
     open_lock,
     replace_file,
+    replace_file_by,
     sweep_temporaries,
 )
 from tests.unit.machine import can_trace, failing, file_size_limit
@@ -332,3 +333,24 @@ def test_a_lock_file_is_made_and_private(tmp_path: Path) -> None:
     os.close(open_lock(tmp_path / "run.lock"))
 
     assert stat.S_IMODE((tmp_path / "run.lock").stat().st_mode) == 0o600
+
+
+def test_a_file_that_comes_in_pieces_appears_whole(tmp_path: Path) -> None:
+    """However many there are."""
+    replace_file_by(tmp_path / "f", (b"%d" % number for number in range(3)))
+
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("f", b"012")]
+
+
+def test_pieces_that_stop_leave_all_as_it_was(tmp_path: Path) -> None:
+    """The error is that of who makes them."""
+    (tmp_path / "f").write_bytes(b"former")
+
+    def pieces() -> Iterator[bytes]:
+        yield b"half"
+        raise KeyError
+
+    with pytest.raises(KeyError):
+        replace_file_by(tmp_path / "f", pieces())
+
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("f", b"former")]
