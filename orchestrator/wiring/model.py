@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from orchestrator.recipe.words import Listed, Maybe, Text, fault
+from orchestrator.recipe.words import Listed, Maybe, Seconds, Text, fault
 
 _Positive = Annotated[int, Field(ge=1, le=1_000_000)]
 
@@ -93,13 +93,17 @@ class CommandBackend(_Part):
     command: Annotated[tuple[Text, ...], Field(min_length=1)] = Field(
         strict=False, description="The driver and its arguments; 'start', 'poll' or 'abort' is added."
     )
+    timeout: Seconds = Field(60.0, description="How long one call of the driver may take.")
 
 
 class HttpBackend(_Part):
     """Talks to an instrument by JSON over HTTP."""
 
     type: Literal["http"] = Field(description="The kind of backend.")
-    url: Annotated[Text, Field(pattern=r"^https?://")] = Field(description="The address to which requests are sent.")
+    url: Annotated[Text, Field(pattern=r"^https?://[^\s/?#@]+(/[^\s?#@]*)?$")] = Field(
+        description="The address to which requests are sent, without a user, a query or a fragment."
+    )
+    timeout: Seconds = Field(60.0, description="How long one request may take.")
 
 
 class Notify(_Part):
