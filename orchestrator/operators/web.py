@@ -60,8 +60,9 @@ def answering(
             connection.connect()
             limit.cuts(connection.sock)
             connection.request(method, target, body=body, headers={**headers, "Accept": "application/json"})
-            yield connection.getresponse()
-        except (OSError, HTTPException) as error:
+            with connection.getresponse() as response:
+                yield response
+        except (OSError, HTTPException, UnreachableError) as error:
             raise UnreachableError(limit.reason or _reason(error)) from None
 
 
@@ -124,6 +125,8 @@ def _connection(url: str, timeout_sec: float) -> tuple[HTTPConnection, str]:
 
 def _reason(error: Exception) -> str:
     """Say what went wrong, by words that hold nothing of the address."""
+    if isinstance(error, UnreachableError):
+        return str(error)
     if isinstance(error, TimeoutError):
         return "there was no answer in time"
     if isinstance(error, ConnectionError | socket.gaierror) and error.strerror:

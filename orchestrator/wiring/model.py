@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from orchestrator.recipe.words import Listed, Maybe, Seconds, Text, fault
 
+_ADDRESS = re.compile(r"https?://[^\s/?#@]+(/[^\s?#@]*)?")
 _Positive = Annotated[int, Field(ge=1, le=1_000_000)]
 
 
@@ -100,10 +102,17 @@ class HttpBackend(_Part):
     """Talks to an instrument by JSON over HTTP."""
 
     type: Literal["http"] = Field(description="The kind of backend.")
-    url: Annotated[Text, Field(pattern=r"^https?://[^\s/?#@]+(/[^\s?#@]*)?$")] = Field(
-        description="The address to which requests are sent, without a user, a query or a fragment."
-    )
+    url: Text = Field(description="The address to which requests are sent, without a user, a query or a fragment.")
     timeout: Seconds = Field(60.0, description="How long one request may take.")
+
+    @field_validator("url")
+    @classmethod
+    def _is_plain(cls, url: str) -> str:
+        if not _ADDRESS.fullmatch(url):
+            # What stands there may be a password, so it is not shown.
+            message = "expected an address that begins with http:// or https://, without a user, a query or a fragment"
+            raise fault("MS106", message, "write it as in http://furnace.lab:8080")
+        return url
 
 
 class Notify(_Part):
