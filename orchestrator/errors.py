@@ -14,7 +14,8 @@ MatterStackError                 70  something of ours is broken
 ├── InfrastructureError           6  the machine said no: disk, database, lock, process
 │   ├── StoreError                6  the state file cannot be trusted or used
 │   │   └── FencedError           6  another runner took the run over
-│   └── RunLockedError            6  another runner drives the run
+│   ├── RunLockedError            6  another runner drives the run
+│   └── InstrumentAwayError       6  an instrument cannot be reached at the moment
 ├── RunTimedOutError            124  the run exceeded its time
 └── InterruptedRunError         130  the user or the system asked to stop
 """
@@ -75,6 +76,7 @@ CODES = {
     "MS506": "run has no recipe to go on with",
     "MS507": "a file of an attempt is missing or changed",
     "MS601": "the machine refused a file or a process",
+    "MS602": "an instrument cannot be reached",
     "MS701": "the version of the language is missing",
     "MS702": "a context key is read that no step writes",
     "MS703": "context key without area or version",
@@ -263,6 +265,12 @@ class RunLockedError(InfrastructureError):
     """Another runner drives the run."""
 
     code = "MS503"
+
+
+class InstrumentAwayError(InfrastructureError):
+    """An instrument cannot be reached at the moment, and what it measures is not known: ask again later."""
+
+    code = "MS602"
 
 
 class RunTimedOutError(MatterStackError):

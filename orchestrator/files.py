@@ -31,12 +31,25 @@ def replace_file(path: Path, content: bytes, mode: int = 0o600) -> None:
     """
     temporary = path.with_name(f"{TEMPORARY}{os.urandom(6).hex()}")
     try:
-        _write_synced(temporary, content, mode)
+        _write_synced(temporary, [content], mode)
         os.replace(temporary, path)  # noqa: PTH105  the same call as in the crash sweep's traces
         sync_directory(path.parent)
     except OSError as error:
         _drop(temporary)
         raise refused(error, f"write {len(content)} bytes to {path}") from error
+
+
+def replace_file_by(path: Path, chunks: Iterable[bytes], mode: int = 0o600) -> None:
+    """Put what comes in pieces under ``path``, as `replace_file` does; an error of the pieces leaves all as it was."""
+    temporary = path.with_name(f"{TEMPORARY}{os.urandom(6).hex()}")
+    try:
+        _write_synced(temporary, chunks, mode)
+        temporary.replace(path)
+        sync_directory(path.parent)
+    except OSError as error:
+        raise refused(error, f"write {path}") from error
+    finally:
+        _drop(temporary)
 
 
 def move_into_place(temporary: Path, path: Path) -> None:
@@ -182,7 +195,7 @@ def private_files(parent: Path, contents: Mapping[str, bytes]) -> Iterator[Dict[
         yield {}
         return
     try:
-        _own_directory(parent)
+        own_directory(parent)
         sweep_temporaries(parent)
         folder, descriptor = _locked_directory(parent)
     except OSError as error:
@@ -190,7 +203,7 @@ def private_files(parent: Path, contents: Mapping[str, bytes]) -> Iterator[Dict[
     try:
         paths = {name: folder / name for name in contents}
         for name, content in contents.items():
-            _write_synced(paths[name], content, 0o600)
+            _write_synced(paths[name], [content], 0o600)
         yield paths
     except OSError as error:
         raise refused(error, f"write files in {folder}") from error
@@ -199,8 +212,11 @@ def private_files(parent: Path, contents: Mapping[str, bytes]) -> Iterator[Dict[
         os.close(descriptor)
 
 
-def _own_directory(path: Path) -> None:
-    """Make a directory for this user alone, or see that it is one."""
+def own_directory(path: Path) -> None:
+    """Make a directory for this user alone, or see that it is one.
+
+    Raises `InfrastructureError` where it belongs to somebody else or others may enter it, and `OSError`.
+    """
     with contextlib.suppress(FileExistsError):
         path.mkdir(mode=0o700)
     found = path.lstat()
@@ -255,10 +271,11 @@ def refused(error: OSError, deed: str) -> InfrastructureError:
     return InfrastructureError(f"cannot {deed}: {reason}", hint="check space, owner and permissions, then run again")
 
 
-def _write_synced(path: Path, content: bytes, mode: int) -> None:
+def _write_synced(path: Path, chunks: Iterable[bytes], mode: int) -> None:
     descriptor = os.open(path, _NEW, mode)
     try:
-        _write_all(descriptor, content)
+        for chunk in chunks:
+            _write_all(descriptor, chunk)
         os.fsync(descriptor)
     finally:
         os.close(descriptor)

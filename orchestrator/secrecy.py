@@ -114,14 +114,15 @@ def handing_on(
         if secret.as_ == "file"
     ]
     numbered = {f"{number}-{name}": values[recipe][name] for number, (recipe, name) in enumerate(wanted)}
-    with private_files(_runtime_folder(), {name: value.encode() for name, value in numbered.items()}) as files:
+    with private_files(runtime_folder(), {name: value.encode() for name, value in numbered.items()}) as files:
         given = {recipe: dict(secrets) for recipe, secrets in values.items()}
         for number, (recipe, name) in enumerate(wanted):
             given[recipe][name] = str(files[f"{number}-{name}"])
         yield HandedOn(secrets=given, contents={str(files[name]): value for name, value in numbered.items()})
 
 
-def _runtime_folder() -> Path:
+def runtime_folder() -> Path:
+    """Give the folder of this user for files that matter while the machine is up; it need not exist yet."""
     import tempfile
 
     named = Path(os.environ.get("XDG_RUNTIME_DIR") or "/nowhere")

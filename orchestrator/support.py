@@ -27,7 +27,15 @@ ROUTED_CODE = "MS216"
 # What the runner itself keeps in the directory of an attempt, whoever carries it out.
 RESERVED = frozenset(
     {".ms", "manifest.json", "config_snapshot", "stdout.log", "stderr.log", "exit_code", "instructions.md"}
-    | {"schema.json", "response.json", "responses", "experiment_request.json", "experiment_result.json"}
+    | {
+        "schema.json",
+        "response.json",
+        "responses",
+        "notified.json",
+        "experiment_request.json",
+        "experiment_result.json",
+    }
+    | {"experiment_started.json", "experiment_abort.json"}
 )
 
 _RECIPE_KEYS = {

@@ -5,18 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import pwd
-import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from orchestrator.checks import mismatch
-from orchestrator.errors import NotJsonSafeError
 from orchestrator.files import replace_file
-from orchestrator.jsonsafe import JsonValue, dumps, loads
+from orchestrator.jsonsafe import JsonValue, dumps
+from orchestrator.operators.answers import NotYetError, read_written, user_name
 from orchestrator.operators.assignments import Assignment
 from orchestrator.operators.staging import json_file, stage
 
@@ -28,9 +25,7 @@ RESPONSES = "responses"
 COMPLETED = "COMPLETED"
 FAILED = "FAILED"
 
-_CAP = 1024 * 1024
 _FIELDS = frozenset({"status", "data", "error", "task_id", "attempt_id", "by"})
-_LOOK = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,10 +103,6 @@ def question_of(assignment: Assignment) -> Question:
     )
 
 
-class NotYetError(Exception):
-    """A response cannot be taken, or not yet; the text says why."""
-
-
 def ask(question: Question, assignment: Assignment) -> Mapping[str, JsonValue]:
     """Put the question where people find it, whole, unless it is there; return the digest of what it was made from."""
     texts = {
@@ -162,18 +153,18 @@ def answer(question: Question, now_utc: str) -> Answer:
 
 def read_response(question: Question, path: Path) -> Response:
     """Read a response; raise `NotYetError` with the reason where it is none, or none that counts."""
-    raw, owner, changed_at = _read(path)
-    document = _document(raw)
-    check_response(question, document, owner)
-    if question.deadline_at and changed_at > question.deadline_at:
+    written = read_written(path)
+    document = written.document
+    check_response(question, document, written.by)
+    if question.deadline_at and written.at_utc > question.deadline_at:
         raise NotYetError("it came after the deadline")
     error = document.get("error", "")
     return Response(
         status=document["status"],
         data=document.get("data", {}),
         error=error if isinstance(error, str) else dumps(error),
-        by=owner,
-        at_utc=changed_at,
+        by=written.by,
+        at_utc=written.at_utc,
         path=path,
     )
 
@@ -222,14 +213,6 @@ def current_user() -> str:
     return user_name(os.getuid())
 
 
-def user_name(uid: int) -> str:
-    """Give the name of a user, or the number of one that has none."""
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return str(uid)
-
-
 def _silence(question: Question) -> Answer:
     if question.then == "approve":
         return Answer(status=COMPLETED, data={"approved": True})
@@ -243,32 +226,3 @@ def _paths(question: Question) -> Iterator[Path]:
     else:
         paths = sorted((question.folder / RESPONSES).glob("*.json"))
     return (path for path in paths if os.path.lexists(path))
-
-
-def _read(path: Path) -> tuple[bytes, str, str]:
-    """Give the bytes of a response, the user whose file it is, and when it was written."""
-    try:
-        descriptor = os.open(path, _LOOK)
-    except OSError as error:
-        raise NotYetError("it cannot be read, or is a link") from error
-    try:
-        found = os.fstat(descriptor)
-        if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
-            raise NotYetError("it is no regular file of its own")
-        if found.st_size > _CAP:
-            raise NotYetError(f"it has {found.st_size} bytes, more than {_CAP}")
-        raw = os.read(descriptor, _CAP + 1)
-    finally:
-        os.close(descriptor)
-    at = datetime.fromtimestamp(found.st_mtime, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-    return raw, user_name(found.st_uid), at
-
-
-def _document(raw: bytes) -> dict[str, Any]:
-    try:
-        document = loads(raw.decode("utf-8-sig"))
-    except (UnicodeDecodeError, NotJsonSafeError, ValueError, RecursionError) as error:
-        raise NotYetError("it is not, or not yet, one whole JSON document") from error
-    if not isinstance(document, dict):
-        raise NotYetError("expected a JSON object")
-    return document

@@ -10,17 +10,19 @@ from orchestrator.jsonsafe import JsonValue, dumps
 from orchestrator.operators.assignments import Assignment, Sighting
 from orchestrator.operators.gathering import gather
 from orchestrator.operators.human import COMPLETED, RESPONSES, Answer, Question, answer, ask, question_of
+from orchestrator.operators.notify import NOTIFIED, tell
 from orchestrator.states import AttemptState
-from orchestrator.wiring.model import HumanOperator
+from orchestrator.wiring.model import HumanOperator, Notify
 from orchestrator.workers.calls import Done, HumanCall
 
 _LOOKS_EVERY_SEC = 0.5
 
 
 class People:
-    """Puts questions where people find them, and looks for answers."""
+    """Puts questions where people find them, tells them by the ways of the site, and looks for answers."""
 
-    def __init__(self) -> None:
+    def __init__(self, ways: Sequence[Notify] = ()) -> None:
+        self._ways = ways
         self._withdrawn: set[str] = set()
         self._questions: dict[str, Question] = {}
 
@@ -38,7 +40,9 @@ class People:
     def submit(self, assignment: Assignment) -> Sighting:
         """Put a question where people find it, or see that it is there."""
         question = self._questions[assignment.attempt_id] = question_of(assignment)
-        told = ask(question, assignment)
+        told = dict(ask(question, assignment))
+        if notes := tell(self._ways, question, question.run_id):
+            told["notify"] = list(notes)
         return Sighting(attempt_id=assignment.attempt_id, state=AttemptState.WAITING_EXTERNAL, operator_data=told)
 
     def look(self, assignments: Sequence[Assignment]) -> Iterator[Sighting]:
@@ -96,6 +100,6 @@ def _done(question: Question, came: Answer, step: str) -> Done:
             "responses": responses,
             "shown_sha256": question.sha256,
             "host": socket.gethostname(),
-            **gather(question.folder, [*question.files, f"{RESPONSES}/.keep"]).to_json(),
+            **gather(question.folder, [*question.files, f"{RESPONSES}/.keep", NOTIFIED]).to_json(),
         },
     )

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Mapping
+from typing import Any
 
 from orchestrator.operators.assignments import Operator
+from orchestrator.operators.instruments.registry import instrument_for
+from orchestrator.operators.laboratory import Laboratory
 from orchestrator.operators.local import LocalOperator
 from orchestrator.operators.people import People
 from orchestrator.operators.rehearsal import Rehearsal
 from orchestrator.plan import usable_processors
 from orchestrator.store.database import Database
 from orchestrator.store.wirings import read_kept
-from orchestrator.wiring.model import Backend, LocalBackend
+from orchestrator.wiring.model import CommandBackend, FilesBackend, HttpBackend, HumanOperator, LocalBackend
 from orchestrator.wiring.reading import Wired, Wiring, built_in
 from orchestrator.wiring.resolution import resolved_from
 from orchestrator.workers.pool import step_environment
@@ -22,11 +25,22 @@ EVERYWHERE = ""
 Environment = Mapping[str, str]
 
 
-def _on_this_machine(backend: LocalBackend, environment: Environment) -> Operator:
-    return Rehearsal() if backend.dry_run else LocalOperator(environment)
+def _on_this_machine(wired: Wired, environment: Environment) -> Operator:
+    is_rehearsed = isinstance(wired.backend, LocalBackend) and wired.backend.dry_run
+    return Rehearsal() if is_rehearsed else LocalOperator(environment)
 
 
-_BACKENDS: dict[type[Backend], Callable[..., Operator]] = {LocalBackend: _on_this_machine}
+def _in_a_laboratory(wired: Wired, _: Environment) -> Operator:
+    backend: Any = wired.backend
+    return Laboratory(instrument_for(wired.key, backend, at_once=_limit(wired)))
+
+
+_BACKENDS: dict[type, Callable[[Wired, Environment], Operator]] = {
+    LocalBackend: _on_this_machine,
+    FilesBackend: _in_a_laboratory,
+    CommandBackend: _in_a_laboratory,
+    HttpBackend: _in_a_laboratory,
+}
 
 
 def wiring_of(database: Database) -> Wiring:
@@ -37,16 +51,16 @@ def wiring_of(database: Database) -> Wiring:
 
 def operator_for(wired: Wired, withheld: Collection[str] = ()) -> Operator:
     """Make the operator of a key; variables ``withheld`` are not handed on to what it starts."""
-    if wired.backend is None:
-        return People()
+    if isinstance(wired.operator, HumanOperator):
+        return People(wired.operator.notify)
     environment = {name: value for name, value in step_environment(os.environ).items() if name not in withheld}
-    return _BACKENDS[type(wired.backend)](wired.backend, environment)
+    return _BACKENDS[type(wired.backend)](wired, environment)
 
 
 def limits_of(wiring: Wiring) -> dict[str, int]:
     """Give how many attempts each operator key may have at once, and all together; what has no limit is left out.
 
-    Where nobody says anything, this machine runs one attempt for each of its processors.
+    Where nobody says anything, this machine runs one attempt for each of its processors, and an instrument one.
     """
     limits = {key: limit for key, wired in wiring.operators.items() if (limit := _limit(wired)) is not None}
     if wiring.max_concurrent_global is not None:
@@ -56,6 +70,8 @@ def limits_of(wiring: Wiring) -> dict[str, int]:
 
 def _limit(wired: Wired) -> int | None:
     says_so = "max_concurrent" in wired.operator.model_fields_set or wired.max_concurrent is not None
-    if says_so or not isinstance(wired.backend, LocalBackend):
+    if not says_so and wired.kind == "experiment":
+        return 1
+    if says_so or not isinstance(wired.backend, LocalBackend) or wired.backend.dry_run:
         return wired.max_concurrent
-    return None if wired.backend.dry_run else usable_processors()
+    return usable_processors()

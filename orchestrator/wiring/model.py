@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from orchestrator.recipe.words import Listed, Maybe, Text, fault
+from orchestrator.recipe.words import Listed, Maybe, Seconds, Text, fault
 
+_ADDRESS = re.compile(r"https?://[^\s/?#@]+(/[^\s?#@]*)?")
 _Positive = Annotated[int, Field(ge=1, le=1_000_000)]
 
 
@@ -93,13 +95,24 @@ class CommandBackend(_Part):
     command: Annotated[tuple[Text, ...], Field(min_length=1)] = Field(
         strict=False, description="The driver and its arguments; 'start', 'poll' or 'abort' is added."
     )
+    timeout: Seconds = Field(60.0, description="How long one call of the driver may take.")
 
 
 class HttpBackend(_Part):
     """Talks to an instrument by JSON over HTTP."""
 
     type: Literal["http"] = Field(description="The kind of backend.")
-    url: Annotated[Text, Field(pattern=r"^https?://")] = Field(description="The address to which requests are sent.")
+    url: Text = Field(description="The address to which requests are sent, without a user, a query or a fragment.")
+    timeout: Seconds = Field(60.0, description="How long one request may take.")
+
+    @field_validator("url")
+    @classmethod
+    def _is_plain(cls, url: str) -> str:
+        if not _ADDRESS.fullmatch(url):
+            # What stands there may be a password, so it is not shown.
+            message = "expected an address that begins with http:// or https://, without a user, a query or a fragment"
+            raise fault("MS106", message, "write it as in http://furnace.lab:8080")
+        return url
 
 
 class Notify(_Part):
@@ -192,4 +205,4 @@ BACKENDS: dict[str, dict[str, type[Backend]]] = {
 }
 PROFILES: dict[str, type[Backend]] = {"local": LocalBackend, "slurm": SlurmBackend, "dask": DaskBackend}
 # What may be wired and is not carried out yet.
-IDLE = (SlurmBackend, DaskBackend, HpcYamlBackend, FilesBackend, CommandBackend, HttpBackend)
+IDLE = (SlurmBackend, DaskBackend, HpcYamlBackend)

@@ -10,7 +10,8 @@ if not __package__:
 
 from orchestrator import BaseScriptlet, Context
 from orchestrator.errors import UsageError
-from orchestrator.operators.human import NotYetError, check_response, current_user, respond
+from orchestrator.operators.answers import NotYetError
+from orchestrator.operators.human import check_response, current_user, respond
 from orchestrator.operators.questions import open_question
 from orchestrator.scriptlet import Outputs, Params
 from orchestrator.store.database import reading

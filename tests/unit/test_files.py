@@ -22,6 +22,7 @@ from orchestrator.files import (
     new_directory,
     open_lock,
     replace_file,
+    replace_file_by,
     replacing_directory,
     sweep_directories,
     sweep_temporaries,
@@ -407,3 +408,24 @@ def test_a_file_is_not_written_twice(tmp_path: Path) -> None:
         write_chunks(tmp_path / "a", [b"2"])
 
     assert (tmp_path / "a").read_bytes() == b"1"
+
+
+def test_a_file_that_comes_in_pieces_appears_whole(tmp_path: Path) -> None:
+    """However many there are."""
+    replace_file_by(tmp_path / "f", (b"%d" % number for number in range(3)))
+
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("f", b"012")]
+
+
+def test_pieces_that_stop_leave_all_as_it_was(tmp_path: Path) -> None:
+    """The error is that of who makes them."""
+    (tmp_path / "f").write_bytes(b"former")
+
+    def pieces() -> Iterator[bytes]:
+        yield b"half"
+        raise KeyError
+
+    with pytest.raises(KeyError):
+        replace_file_by(tmp_path / "f", pieces())
+
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("f", b"former")]

@@ -114,6 +114,18 @@ LOCAL = "operators:\n  local.default: { kind: local }\n"
             "operators:\n  experiment.a: { kind: experiment, backend: { type: command, command: [] } }\n",
             "2:72 expected at least one item, got a list",
         ),
+        (
+            "operators:\n  experiment.a: { kind: experiment, backend: { type: http, url: ftp://a } }\n",
+            "2:65 expected an address that begins with http:// or https://, without a user, a query or a fragment",
+        ),
+        (
+            "operators:\n  experiment.a: { kind: experiment, backend: { type: http, url: http://me:pw@a } }\n",
+            "2:65 expected an address that begins with http:// or https://, without a user, a query or a fragment",
+        ),
+        (
+            "operators:\n  experiment.a: { kind: experiment, backend: { type: files, timeout: 5 } }\n",
+            "2:61 unknown key 'timeout'",
+        ),
         (f"{LOCAL}  local.default: {{ kind: local }}\n", "3:3 duplicate key 'local.default' (first at line 2)"),
     ],
 )

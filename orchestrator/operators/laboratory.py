@@ -1,0 +1,103 @@
+"""Have an instrument measure: the operator behind the keys of kind ``experiment``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from orchestrator.checks import mismatch
+from orchestrator.clock import seconds_between, utc_now
+from orchestrator.errors import InstrumentAwayError
+from orchestrator.jsonsafe import JsonValue, dumps
+from orchestrator.operators.assignments import Assignment, Sighting
+from orchestrator.operators.gathering import gather
+from orchestrator.operators.instruments.measurement import COMPLETED, ENDED, RUNNING, Instrument, Reading, Request
+from orchestrator.operators.staging import stage
+from orchestrator.states import AttemptState
+from orchestrator.workers.calls import Done
+
+_LOOKS_EVERY_SEC = 0.5
+
+
+class Laboratory:
+    """Hands requests to an instrument, and looks for results. One that cannot be reached is asked again."""
+
+    looks_every_sec = _LOOKS_EVERY_SEC
+
+    def __init__(self, instrument: Instrument) -> None:
+        self._instrument = instrument
+        self._aborted: set[str] = set()
+
+    def fileno(self) -> int | None:
+        """Give nothing: no instrument tells by itself."""
+        return None
+
+    def submit(self, assignment: Assignment) -> Sighting:
+        """Put the files of a request in place, and have it measured, unless that was done."""
+        told = stage(assignment, durable=True)
+        note = ""
+        try:
+            self._instrument.start(_request(assignment))
+        except InstrumentAwayError as error:
+            note = error.message
+        return Sighting(
+            attempt_id=assignment.attempt_id,
+            state=AttemptState.WAITING_EXTERNAL,
+            external_id=assignment.attempt_id,
+            note=note,
+            operator_data=told,
+        )
+
+    def look(self, assignments: Sequence[Assignment]) -> Iterator[Sighting]:
+        """Say what is known of each measurement."""
+        for assignment in assignments:
+            yield self._seen(assignment)
+
+    def cancel(self, assignment: Assignment) -> None:
+        """Have the instrument stop, now or when it can be reached."""
+        self._aborted.add(assignment.attempt_id)
+
+    def close(self) -> None:
+        """Let the instrument go; what it measures goes on."""
+        self._instrument.leave()
+
+    def _seen(self, assignment: Assignment) -> Sighting:
+        attempt_id, request = assignment.attempt_id, _request(assignment)
+        try:
+            if attempt_id in self._aborted:
+                self._instrument.abort(request)
+                done = Done(attempt_id=attempt_id, exit_code=None)
+                return Sighting(attempt_id=attempt_id, state=AttemptState.COLLECTING, done=done)
+            reading = self._instrument.poll(request)
+        except InstrumentAwayError as error:
+            return Sighting(attempt_id=attempt_id, state=AttemptState.WAITING_EXTERNAL, note=error.message)
+        if reading.state == ENDED:
+            return Sighting(attempt_id=attempt_id, state=AttemptState.COLLECTING, done=_done(assignment, reading))
+        state = AttemptState.RUNNING if reading.state == RUNNING else AttemptState.WAITING_EXTERNAL
+        return Sighting(attempt_id=attempt_id, state=state, note=reading.note)
+
+
+def _request(assignment: Assignment) -> Request:
+    return Request(
+        token=assignment.attempt_id,
+        task_id=assignment.task_id,
+        folder=assignment.folder,
+        config=assignment.params,
+        files=tuple(assignment.work.get("files", {})),
+    )
+
+
+def _done(assignment: Assignment, reading: Reading) -> Done:
+    """Turn a reading into what came of a call, as if a program had given it."""
+    step, schema = assignment.work["step"], assignment.work.get("result_schema") or {}
+    fault = "" if reading.status == COMPLETED else reading.error or "the instrument has failed"
+    fault = fault or (mismatch("result", reading.data, schema) if schema else "")
+    envelope: Mapping[str, JsonValue] = {"status": "ok", "outputs": {f"{step}.result_v1": reading.data}}
+    if fault:
+        envelope = {"status": "error", "reason": fault, "exit_code": 1, "step": step}
+    return Done(
+        attempt_id=assignment.attempt_id,
+        exit_code=1 if fault else 0,
+        stdout=dumps(dict(envelope)),
+        duration_sec=max(0.0, seconds_between(assignment.asked_at, utc_now())),
+        operator_data=gather(assignment.folder, list(assignment.work.get("files", {}))).to_json(),
+    )

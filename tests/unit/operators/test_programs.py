@@ -1,0 +1,120 @@
+"""A program that is called for a moment cannot keep us, whatever it writes, reads or leaves behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from orchestrator.operators.programs import Called, converse
+
+MANY = 3_000_000
+
+
+def call(*argv: str, given: bytes = b"", timeout_sec: float = 20.0, cap: int = 10_000_000) -> Called:
+    """Call a program."""
+    return converse(argv, given, env=dict(os.environ), timeout_sec=timeout_sec, cap=cap)
+
+
+def is_gone(pid: int) -> bool:
+    """Tell whether a process ends within a moment."""
+    for _ in range(50):
+        try:
+            if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "ZX":
+                return True
+        except OSError:
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def python(code: str, given: bytes = b"", **limits: float) -> Called:
+    """Call Python code."""
+    return call(sys.executable, "-c", f"import os, sys, time\n{code}", given=given, **limits)  # type: ignore[arg-type]
+
+
+def test_what_is_given_comes_back() -> None:
+    """However much it is."""
+    assert call("cat", given=b"x" * MANY) == Called(stdout=b"x" * MANY)
+
+
+def test_F39_much_on_both_streams_does_not_get_stuck() -> None:  # noqa: N802  row of the fault matrix
+    """Of standard error the end is kept."""
+    called = python(f"sys.stderr.write('e' * {MANY}); sys.stdout.write('o' * {MANY})")
+
+    assert (len(called.stdout), called.fault) == (MANY, "")
+    assert called.stderr.startswith("[… ")
+
+
+def test_input_need_not_be_read() -> None:
+    """Not all of it is wanted."""
+    assert call("true", given=b"x" * MANY).fault == ""
+
+
+def test_who_says_too_much_is_stopped() -> None:
+    """Long before its time is over."""
+    assert call("yes", cap=1000).fault == "it wrote more than 1000 bytes"
+
+
+def test_the_limit_itself_is_allowed() -> None:
+    """No byte more."""
+    assert (call("echo", "abc", cap=4).fault, call("echo", "abcd", cap=4).fault) == ("", "it wrote more than 4 bytes")
+
+
+def test_who_takes_too_long_is_ended_with_all_it_started() -> None:
+    """Whatever it had said until then is of no use."""
+    called = call("sh", "-c", "sleep 60 & echo $!; wait", timeout_sec=0.5)
+
+    assert called.fault == "it did not end within 0.5 seconds"
+    assert is_gone(int(called.stdout))
+
+
+def test_a_child_that_keeps_the_streams_open_keeps_nobody() -> None:
+    """The program's own end counts."""
+    called = call("sh", "-c", "sleep 60 & echo $!")
+
+    assert (called.fault, is_gone(int(called.stdout))) == ("", True)
+
+
+def test_a_child_in_a_session_of_its_own_stays() -> None:
+    """It is how a driver leaves something behind on purpose."""
+    pid = int(call("sh", "-c", "setsid sleep 20 >/dev/null 2>&1 & echo $!; sleep 0.5").stdout)
+
+    assert not is_gone(pid)
+    os.kill(pid, signal.SIGKILL)
+
+
+@pytest.mark.parametrize(
+    ("code", "fault"),
+    [("sys.exit(3)", "exit code 3"), ("os.kill(os.getpid(), 9)", "ended by signal 9")],
+)
+def test_an_end_that_is_no_success_is_a_fault(code: str, fault: str) -> None:
+    """With what it is."""
+    assert python(code).fault == fault
+
+
+def test_closed_streams_are_not_the_end() -> None:
+    """It is waited for."""
+    assert python("os.close(1); os.close(2); time.sleep(0.3); os._exit(4)").fault == "exit code 4"
+
+
+@pytest.mark.parametrize(
+    ("program", "fault"), [("no-such-program", "no such file or directory"), ("a\0b", "embedded null byte")]
+)
+def test_a_program_that_is_not_there_is_a_fault(program: str, fault: str) -> None:
+    """With the reason of the system."""
+    assert call(program).fault == f"it cannot be started: {fault}"
+
+
+def test_no_stream_is_left_open() -> None:
+    """However often a program is called."""
+    call("true")
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    for _ in range(5):
+        call("false")
+
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
