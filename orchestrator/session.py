@@ -393,7 +393,7 @@ def _close_open(database: Database, names: AbstractSet[str], again: Again) -> No
         which = {"task_id": attempt.task_id, "attempt_id": attempt.attempt_id}
         happen("attempt.unwanted", {"run_root": str(database.run_root), **which, "fault": again.reason})
         ended = {"status": AttemptState.CANCELLED, "task_status": TaskState.PENDING, "outcome": again.reason}
-        happen("attempt.exited", {"run_root": str(database.run_root), **which, **ended})
+        happen("attempt.exited", {"run_root": str(database.run_root), **which, **ended, "collected": None})
 
 
 def _step_of(rows: tuple[TaskRow, ...], position: int) -> int:
