@@ -49,7 +49,7 @@ from orchestrator.invoke import happen
 from orchestrator.jsonsafe import JsonValue, dumps
 from orchestrator.merge import Conflict
 from orchestrator.nodes import Phase
-from orchestrator.operators.assignments import Sighting
+from orchestrator.operators.assignments import Assignment, Sighting
 from orchestrator.operators.crew import Crew
 from orchestrator.outcomes import INTERRUPTED, Failing, Verdict, judge_done, masked, refused, rehearsed
 from orchestrator.plan import Plan, PlannedTask, SubRecipe
@@ -246,6 +246,11 @@ class Driver:
                 problem = Problem(error.code, f"outputs.{name}: {error.message}", place, error.hint)
                 return Ending(status=RunState.FAILED, reason=problem.message, problem=problem)
         return Ending(status=settled, outputs=outputs)
+
+    @property
+    def left_behind(self) -> tuple[Assignment, ...]:
+        """Give the attempts that operators go on with when this runner has ended."""
+        return self._errands.left_behind
 
     @property
     def has_expired(self) -> bool:

@@ -591,7 +591,14 @@ def _settle(
     if end.is_pause:
         outcome = dataclasses.replace(outcome, exit_status=PAUSED_STATUS)
     paused_at = step if end.is_pause and not end.waits_for else ""
-    told = dataclasses.replace(_settled(outcome), problem=end.problem, paused_at=paused_at, waits_for=end.waits_for)
+    told = dataclasses.replace(
+        _settled(outcome),
+        problem=end.problem,
+        paused_at=paused_at,
+        waits_for=end.waits_for,
+        questions=tuple(one.task_id for one in driver.left_behind if one.is_question),
+        goes_on=tuple(one.task_id for one in driver.left_behind if not one.is_question),
+    )
     reporter.tell(told)
     return outcome
 

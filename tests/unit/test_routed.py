@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.progress import RunSettled
 from orchestrator.store.database import reading
 from orchestrator.store.queries import read_open_attempts
 from tests.unit.workshop import Notes, PowerCut, Ran, Workshop, python, recipe, shell
@@ -399,6 +400,18 @@ def test_step_exits_while_it_runs_and_collects_later(site: Workshop) -> None:
 
     assert (first.outcome.exit_status, second.outcome.exit_status) == (5, 0)
     assert len(second.attempts("a")) == 1
+
+
+def test_what_goes_on_without_the_runner_is_told(site: Workshop) -> None:
+    """Apart from what people are to answer."""
+    notes = Notes()
+    steps = [shell("a", "sleep 1", ROUTED), "{name: q, type: human, instructions: '?', depends_on: []}"]
+
+    site.run(recipe(*steps), once=True, reporter=notes)
+
+    settled = notes.told[-1]
+    assert isinstance(settled, RunSettled)
+    assert (settled.goes_on, settled.questions) == (("a",), ("q",))
 
 
 def test_failures_elsewhere_leave_it_alone(site: Workshop) -> None:
