@@ -7,6 +7,7 @@ import json
 import os
 import select
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -33,6 +34,7 @@ LAUNCH_SEC = 10.0
 CONTEXT_VARIABLE = "MATTERSTACK_CONTEXT"
 
 _LOOKS_EVERY_SEC = 0.1
+_PROC = Path("/proc/self")
 _TIMED_OUT = f"{OWN}/timed_out"
 # What every attempt runs: claim the directory once and for all, run the program, and leave its exit code. The shell
 # outlives a signal to its group, so that the exit code is there whatever ended the program; whatever the program left
@@ -217,12 +219,18 @@ def _argv(assignment: Assignment) -> list[str]:
 
 
 def _is_of(pid: int, attempt_id: str) -> bool:
-    """Tell whether a living process belongs to an attempt."""
+    """Tell whether a living process belongs to an attempt: the id of that is one of its arguments."""
     try:
         words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
     except OSError:
-        return False
+        words = [] if _PROC.exists() else command_line(pid).split()
     return attempt_id.encode() in words
+
+
+def command_line(pid: int) -> bytes:
+    """Give the command of a process where there is no /proc; nothing for one that is gone."""
+    shown = subprocess.run(["ps", "-o", "command=", "-p", str(pid)], capture_output=True, check=False)
+    return shown.stdout if shown.returncode == 0 else b""
 
 
 def _has_ended(assignment: Assignment) -> bool:

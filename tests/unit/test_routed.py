@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.operators.local import command_line
 from orchestrator.progress import RunSettled
 from orchestrator.store.database import reading
 from orchestrator.store.queries import read_open_attempts
@@ -437,6 +439,19 @@ def test_an_inline_step_reads_what_one_elsewhere_wrote(site: Workshop) -> None:
     ran = site.run(recipe(first, python("b", keys="args: {n: '${{ ctx.a.x_v1 }}'}")))
 
     assert ran.states == ["COMPLETED", "COMPLETED"]
+
+
+@pytest.mark.skipif(shutil.which("ps") is None, reason="there is no ps here")
+def test_processes_are_told_apart_without_proc() -> None:
+    """As where the system has no such folder."""
+    process = subprocess.Popen(["sh", "-c", "sleep 5; true", "some-attempt"])
+
+    try:
+        assert b"some-attempt" in command_line(process.pid).split()
+    finally:
+        process.kill()
+        process.wait()
+    assert command_line(process.pid) == b""
 
 
 def wait_for(path: Path) -> None:
