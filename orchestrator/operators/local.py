@@ -41,10 +41,10 @@ _TIMED_OUT = f"{OWN}/timed_out"
 # running in the group ends with it.
 _SCRIPT = f"""\
 cd -- "$1" || exit 1
-(set -C; echo "$$" > {CLAIM}) 2>/dev/null || exit 1
+(set -C; echo "$$ $2" > {CLAIM}) 2>/dev/null || exit 1
 trap : TERM INT HUP QUIT
-limit=$2 memory=$3
-shift 3
+limit=$3 memory=$4
+shift 4
 if [ "$limit" != 0 ]; then
   (trap '' TERM; sleep "$limit"; : > {_TIMED_OUT}; kill -TERM 0; sleep {GRACE_SEC:g}; kill -KILL 0) \
 >/dev/null 2>&1 </dev/null &
@@ -95,6 +95,9 @@ class LocalOperator:
             except OSError as error:
                 reason = f"cannot start a process: {(error.strerror or '').lower()}"
                 return Sighting(attempt_id=attempt_id, state=AttemptState.FAILED_INIT, note=reason)
+        if (host := _claim(assignment)[1]) not in {"", _host()}:
+            note = f"it was begun on {host}: go on with the run there"
+            return Sighting(attempt_id=attempt_id, state=AttemptState.UNKNOWN, note=note, operator_data={"host": host})
         pid = self._pid(assignment)
         self._watch(attempt_id, pid)
         return Sighting(
@@ -129,7 +132,7 @@ class LocalOperator:
         work, folder = assignment.work, assignment.folder
         resources = work.get("resources", {})
         limits = [f"{work.get('limit_sec') or 0:g}", str(int(resources.get("memory_gb", 0) * 1024 * 1024))]
-        command = ["sh", "-c", _SCRIPT, assignment.attempt_id, str(folder), *limits, *_argv(assignment)]
+        command = ["sh", "-c", _SCRIPT, assignment.attempt_id, str(folder), _host(), *limits, *_argv(assignment)]
         streams = [
             (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
             log_action(1, folder / STDOUT),
@@ -158,7 +161,9 @@ class LocalOperator:
             os.close(descriptor)
 
     def _ended(self, assignment: Assignment) -> Done | None:
-        """Give what came of an attempt whose process is gone; None while it runs."""
+        """Give what came of an attempt whose process is gone; None while it runs, or may run on another host."""
+        if _claim(assignment)[1] not in {"", _host()} and not _has_ended(assignment):
+            return None
         self._kill_late(assignment)
         status = self._reaped(assignment.attempt_id)
         pid = self._pid(assignment)
@@ -186,9 +191,7 @@ class LocalOperator:
 
     def _pid(self, assignment: Assignment) -> int | None:
         """Give the process of an attempt: the one that claimed its directory, or the one that is about to."""
-        with contextlib.suppress(OSError, ValueError):
-            return int((assignment.folder / CLAIM).read_text(encoding="ascii"))
-        return self._children.get(assignment.attempt_id)
+        return _claim(assignment)[0] or self._children.get(assignment.attempt_id)
 
     def _signal(self, assignment: Assignment, number: signal.Signals) -> bool:
         pid = self._pid(assignment)
@@ -216,6 +219,18 @@ def _argv(assignment: Assignment) -> list[str]:
     if "class" in work:
         return [sys.executable, "-E", "-X", "utf8", away.__file__, work["scriptlet"], work["class"], work["step"]]
     return [*work["argv"], *(["--params", _params(assignment)] if work.get("takes_params") else [])]
+
+
+def _host() -> str:
+    return os.uname().nodename
+
+
+def _claim(assignment: Assignment) -> tuple[int | None, str]:
+    """Give the process that claimed the directory of an attempt, and its host; nothing where none has."""
+    with contextlib.suppress(OSError, ValueError):
+        pid, _, host = (assignment.folder / CLAIM).read_text(encoding="utf-8").partition(" ")
+        return int(pid), host.strip()
+    return None, ""
 
 
 def _is_of(pid: int, attempt_id: str) -> bool:

@@ -357,6 +357,21 @@ def test_a_process_that_vanished_is_lost_and_begun_again(site: Workshop) -> None
     assert [attempt.status for attempt in ran.attempts("a")] == ["LOST", "COMPLETED"]
 
 
+def test_F26_what_was_begun_on_another_host_is_not_begun_again(site: Workshop) -> None:  # noqa: N802  see above
+    """It may run there still; where it has ended, it is collected."""
+    text = recipe(shell("a", "echo once >> $D/times; sleep 4", f"{ROUTED}, env: {{D: {site.folder}}}"))
+    killed_run(site, text, site.folder / "times")
+    (root,) = site.runs()
+    (claim,) = root.glob("tasks/a/attempts/*/.ms/claim")
+    claim.write_text("1 elsewhere\n")
+
+    assert site.resume(root, once=True).attempts("a")[0].status == "UNKNOWN"
+    time.sleep(4)
+    ran = site.resume(root)
+
+    assert (ran.states, (site.folder / "times").read_text()) == (["COMPLETED"], "once\n")
+
+
 def test_a_process_that_is_always_lost_fails(site: Workshop) -> None:
     """After as many times as infrastructure may fail; of the runner's own children the signal is known."""
     ran = site.run(recipe(shell("a", "kill -KILL 0", ROUTED)))
