@@ -1,0 +1,7 @@
+#!/bin/sh
+# Leave the line "RUN TASK ATTEMPT" in a file outside the run, and a result; with "wait", end when a file is there.
+project=../../../../../../../..
+task=$(cd ../.. && basename "$PWD")
+echo "$RUN $task $(basename "$PWD")" >>"$project/effects.txt"
+while [ "$1" = wait ] && [ ! -e "$project/go" ]; do sleep 0.02; done
+echo '{"energy": -1.5}' >result.json
