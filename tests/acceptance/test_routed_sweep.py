@@ -102,8 +102,11 @@ def _score(record_property: Callable[[str, object], None]) -> Score:
 
 def points_of(project: Project, folder: Path, words: tuple[str, ...], status: int) -> list[Point]:
     """Give the calls by which a command changes anything; the first time, it may still compile modules."""
-    trace(copied(project, folder / "warm"), words, status=status)
-    points = trace(copied(project, folder / "counted"), words, status=status)
+    warm, counted = (copied(project, folder / name) for name in ("warm", "counted"))
+    trace(warm, words, status=status)
+    points = trace(counted, words, status=status)
+    for each in (warm, counted):
+        (each.folder / "go").touch()
     return [point for point in points if point.family != "wait"]
 
 

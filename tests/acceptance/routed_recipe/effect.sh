@@ -3,5 +3,6 @@
 project=../../../../../../../..
 task=$(cd ../.. && basename "$PWD")
 echo "$RUN $task $(basename "$PWD")" >>"$project/effects.txt"
-while [ "$1" = wait ] && [ ! -e "$project/go" ]; do sleep 0.02; done
+turns=3000
+while [ "$1" = wait ] && [ ! -e "$project/go" ] && [ $((turns -= 1)) -gt 0 ]; do sleep 0.02; done
 echo '{"energy": -1.5}' >result.json
