@@ -190,6 +190,16 @@ def test_config_says_where_tasks_run_that_name_no_operator(workshop: Workshop) -
     assert ran.attempts("relax")[0].operator_key == "hpc.default"
 
 
+def test_the_config_of_a_workspace_is_kept_with_the_run(workshop: Workshop) -> None:
+    """Byte for byte, also where it says nothing about tasks."""
+    text = '{"execution_mode": "Simulation",\n "lab": "b 12"}\n'
+    workshop.write("workspaces/demo/config.json", text)
+
+    ran = run_campaign(workshop, MAIN)
+
+    assert (ran.outcome.run_root / "config.json").read_text(encoding="utf-8") == text
+
+
 class Counting(Campaign):
     """Counts to two, with a gate that nobody need answer and a task that may fail."""
 
