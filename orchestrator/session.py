@@ -423,7 +423,8 @@ def _note_lost_log(database: Database, reporter: Reporter) -> None:
 
 def _take_over_changes(database: Database, plan: Plan, *, accept_changes: bool) -> None:
     """Compare the definitions of the tasks with those the run was started with."""
-    planned = [row for row in read_tasks(database, items=Items.NONE) if row.task_id == row.step]
+    steps = (row for row in read_tasks(database, items=Items.NONE) if row.parent is None)
+    planned = [row for row in steps if row.task_id == row.step]
     if [row.task_id for row in planned] != [task.task_id for task in plan.tasks]:
         raise UsageError("the recipe's list of steps changed since the run began", hint="start a new run", code="MS307")
     pairs = zip(planned, plan.tasks, strict=True)

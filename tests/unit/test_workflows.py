@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -142,6 +143,32 @@ def test_it_goes_on_after_a_power_cut(workshop: Workshop) -> None:
     assert (workshop.folder / "times").read_text() == "once\n"
 
 
+def test_it_goes_on_while_a_planned_task_waits(workshop: Workshop) -> None:
+    """Its tasks are known then, and are no steps that somebody added to the recipe."""
+    asked = {"name": "q", "type": "human", "instructions": "?", "deadline": {"after": 0.2, "then": "approve"}}
+    first = workshop.run(recipe(*planned(asked)), once=True)
+    time.sleep(0.3)
+
+    ran = workshop.resume(first.root)
+
+    assert (first.outcome.exit_status, ran.states) == (5, ["COMPLETED", "COMPLETED", "COMPLETED"])
+
+
+def test_it_goes_on_in_a_later_round(workshop: Workshop) -> None:
+    """Where a task waits that the first round had too."""
+    asked = {"name": "q", "type": "human", "instructions": "?", "deadline": {"after": 0.2, "then": "approve"}}
+    text = recipe(*planned(asked)) + "repeat: { until: ctx._loop.index_v1 == 2, max: 2 }\n"
+    first = workshop.run(text, once=True)
+    time.sleep(0.3)
+    second = workshop.resume(first.root, once=True)
+    time.sleep(0.3)
+
+    ran = workshop.resume(first.root)
+
+    assert (second.outcome.exit_status, ran.outcome.status) == (5, RunState.COMPLETED)
+    assert [row.status for row in ran.tasks.values() if row.step == "q"] == ["COMPLETED", "COMPLETED"]
+
+
 def run_campaign(workshop: Workshop, text: str) -> Ran:
     """Run the campaign of a workspace."""
     workshop.write("workspaces/demo/main.py", text)
@@ -188,6 +215,16 @@ def test_config_says_where_tasks_run_that_name_no_operator(workshop: Workshop) -
     ran = run_campaign(workshop, MAIN)
 
     assert ran.attempts("relax")[0].operator_key == "hpc.default"
+
+
+def test_the_config_of_a_workspace_is_kept_with_the_run(workshop: Workshop) -> None:
+    """Byte for byte, also where it says nothing about tasks."""
+    text = '{"execution_mode": "Simulation",\n "lab": "b 12"}\n'
+    workshop.write("workspaces/demo/config.json", text)
+
+    ran = run_campaign(workshop, MAIN)
+
+    assert (ran.outcome.run_root / "config.json").read_text(encoding="utf-8") == text
 
 
 class Counting(Campaign):
