@@ -70,6 +70,20 @@ def read_former_tasks(database: Database) -> tuple[FormerTask, ...]:
     return tuple(_task(row[0], row[1], row[2], row[3], dict(zip(names, row[4:], strict=True))) for row in rows)
 
 
+def read_former_operators(database: Database) -> dict[str, dict[str, Any]]:
+    """Give the rows of the table in which version 1 kept what operators had, by task; times it had none."""
+    names = ("operator_type", "external_id", "status", "operator_data", "relative_path")
+    rows = database.all(f"SELECT task_id, {', '.join(names)} FROM legacy_external_runs")  # noqa: S608  names above
+    return {task_id: {**dict(zip(names, row, strict=True)), "operator_data": _read(row[3])} for task_id, *row in rows}
+
+
+def _read(text: str) -> Any:  # noqa: ANN401  any JSON value
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+
+
 def _task(task_id: str, kept: str | None, attempt_key: str | None, data: str | None, row: dict[str, Any]) -> FormerTask:
     """Give a task by its row; by what its last attempt has kept of it where the row was deleted."""
     told = {name: json.loads(text) if name in _JSON and text else text for name, text in row.items()}
