@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -360,3 +361,44 @@ def test_the_tables_of_the_earlier_program_stay(project: Project, root: Path) ->
     with looking(root / "state.sqlite") as connection:
         assert connection.execute("SELECT count(*) FROM legacy_tasks").fetchone() == (4,)
         assert connection.execute("SELECT count(*) FROM legacy_task_attempts").fetchone() == (4,)
+
+
+@first_and_third
+def test_a_crash_before_the_recipe_was_recorded_is_made_good(project: Project, root: Path, version: int) -> None:
+    """What it has left is the same recipe, so the next command goes on with it."""
+    project.call("rerun", root.name, "report")
+    text = (root / "recipe.yaml").read_bytes()
+    shutil.rmtree(root)
+    put_run(root.parent, version)
+    (root / "recipe.yaml").write_bytes(text)
+
+    assert project.call("rerun", root.name, "report").status == 0
+    assert list(happened(root)).count("run.inherited") == 1
+
+
+@first_and_third
+def test_a_cancelled_one_is_revived_and_comes_to_its_end(project: Project, root: Path, version: int) -> None:
+    """What was cancelled in it is begun."""
+    leave(root, version, NEVER_MADE)
+    change(root / "state.sqlite", "UPDATE runs SET status = 'CANCELLED'")
+
+    refused = project.call("rerun", root.name, "report")
+    revived = project.call("revive", root.name)
+    ended = project.call("loop")
+
+    assert (refused.status, revived.status, ended.status) == (2, 0, 0)
+    assert statuses(project, root)["report"] == "COMPLETED"
+
+
+@pytest.mark.parametrize("version", [3])
+def test_a_recipe_that_was_mended_is_taken_over(project: Project, root: Path) -> None:
+    """As that of any run: where it is accepted, the changed step runs again."""
+    project.call("rerun", root.name, "report")
+    recipe = root / "recipe.yaml"
+    recipe.write_text(recipe.read_text(encoding="utf-8").replace("exit 3", "exit 0"), encoding="utf-8")
+
+    refused = project.call("retry", root.name)
+    accepted = project.call("retry", root.name, "--accept-recipe-change")
+
+    assert (refused.status, "error[MS307]" in refused.stderr) == (2, True)
+    assert (accepted.status, attempts(project, root, "relax_ni")[-1][0]) == (0, "COMPLETED")
