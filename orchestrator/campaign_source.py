@@ -65,6 +65,12 @@ def _text(main: str, sha256: str, mode: str, isolation: str = "") -> str:
     return _TEXT.format(main=main, sha256=json.dumps(sha256), mode=mode, isolation=isolation)
 
 
+def settings_of(workspace: Path) -> str | None:
+    """Give the text of a workspace's config.json, or None where it has none; raises `InvalidFileError`."""
+    path = workspace / CONFIG
+    return read_source(path).text if path.is_file() else None
+
+
 def execution_mode(workspace: Path) -> str:
     """Give where tasks run that name no operator, as the workspace's config.json says; raises `InvalidFileError`."""
     path = workspace / CONFIG

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import shlex
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from functools import partial
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
@@ -32,7 +30,6 @@ from orchestrator.errors import (
 )
 from orchestrator.expressions import Scope, evaluate, evaluate_condition, resolve
 from orchestrator.fanning import fan_out
-from orchestrator.files import replace_file
 from orchestrator.frames import (
     Frame,
     Secrets,
@@ -47,20 +44,20 @@ from orchestrator.frames import (
 from orchestrator.inputs import settle_inputs
 from orchestrator.invoke import happen
 from orchestrator.jsonsafe import JsonValue, dumps
+from orchestrator.judging import Judge, collected, environment_of, recorded, records_for
 from orchestrator.merge import Conflict
 from orchestrator.nodes import Phase
-from orchestrator.operators.assignments import Sighting
+from orchestrator.operators.assignments import Assignment, Sighting
 from orchestrator.operators.crew import Crew
-from orchestrator.outcomes import INTERRUPTED, Failing, Verdict, judge_done, masked, refused, rehearsed
+from orchestrator.outcomes import INTERRUPTED, Failing, Verdict
 from orchestrator.plan import Plan, PlannedTask, SubRecipe
 from orchestrator.progress import Reporter, TaskEnded, TasksAdded, TaskStarted, TaskWaiting
 from orchestrator.reuse import Reuse
-from orchestrator.secrecy import CODE as SECRET_CODE
 from orchestrator.secrecy import Masker
 from orchestrator.states import AttemptState, RunState, TaskState
 from orchestrator.store.attempts import attempt_path
 from orchestrator.store.database import Database
-from orchestrator.store.queries import read_attempt, read_metrics, read_open_attempts, read_results
+from orchestrator.store.queries import read_attempt, read_open_attempts
 from orchestrator.store.requests import Inbox, Request, Wish
 from orchestrator.store.runs import (
     ROUND_KEY,
@@ -82,14 +79,7 @@ if TYPE_CHECKING:
 OPERATOR_KEY = "local.default"
 CACHED = "cached"
 STUB = "stub"
-_RECORDS: dict[str, Callable[[Database], Any]] = {
-    "_runner.step_metrics_v1": read_metrics,
-    "_campaign.results_v1": read_results,
-}
-
 _LOOKS_EVERY_SEC = 0.5
-# What of an operator's answer tells of the files that an attempt left.
-_COLLECTED = frozenset({"artifacts", "rejected_entries", "missing"})
 # Where below its step a failure is shown; the rest is shown at the step's name.
 _PLACES = {
     **{
@@ -174,7 +164,7 @@ class Driver:
         self._errands = Errands(database, means.crew)
         self._reporter = means.reporter
         self._reuse = means.reuse
-        self._masker = means.masker
+        self._judge = Judge(means.masker)
         self._frames = {task.parent: task.frame for task in tasks if task.parent is not None and task.item is None}
         self._running: dict[str, _Running] = {}
         self._ended: list[Done] = []
@@ -246,6 +236,11 @@ class Driver:
                 problem = Problem(error.code, f"outputs.{name}: {error.message}", place, error.hint)
                 return Ending(status=RunState.FAILED, reason=problem.message, problem=problem)
         return Ending(status=settled, outputs=outputs)
+
+    @property
+    def left_behind(self) -> tuple[Assignment, ...]:
+        """Give the attempts that operators go on with when this runner has ended."""
+        return self._errands.left_behind
 
     @property
     def has_expired(self) -> bool:
@@ -699,7 +694,7 @@ class Driver:
         if found is None:
             return False
         done = Done(attempt_id="", exit_code=task.planned.rules.exit_code, stdout=found.stdout, changes=found.writes)
-        verdict = self._judge(_Running(task=task, attempt_index=0, seen=seen), done)
+        verdict = self._judge.verdict(task, seen, done)
         if verdict.status is not AttemptState.COMPLETED:
             return False
         done = dataclasses.replace(done, attempt_id=self._open_attempt(task, params, seen))
@@ -778,7 +773,7 @@ class Driver:
             seen=seen,
             env=env,
             failures=self._board.failures(task.position),
-            is_secret=self._masker.finds,
+            is_secret=self._means.masker.finds,
         )
         return work_of(task.planned, away, self._means.operators[away.operator_key], around)
 
@@ -882,10 +877,8 @@ class Driver:
     def _close(self, done: Done, *, given: AbstractSet[str] = frozenset(), outcome: str = "ok") -> None:
         """Judge and record what came of a call; what is ``given`` need not be read from the step's files."""
         running = self._running[done.attempt_id]
-        verdict = rehearsed() if done.is_rehearsed else self._judge(running, done, given)
-        if self._masker.is_needed:
-            done = self._masked(done)
-            self._mask_logs(running.folder)
+        verdict = self._judge.verdict(running.task, running.seen, done, folder=running.folder, given=given)
+        done = self._judge.masked(done, running.folder)
         if verdict.status is AttemptState.COMPLETED:
             self._succeed(running, done, verdict, outcome=verdict.outcome if done.is_rehearsed else outcome)
             if running.key:
@@ -914,56 +907,6 @@ class Driver:
             running.task.frame.merge.ended(running.task.position, verdict.changes)
         self._conclude(done, verdict.status, TaskState.COMPLETED, outcome=outcome, verdict=verdict)
 
-    def _judge(self, running: _Running, done: Done, given: AbstractSet[str] = frozenset()) -> Verdict:
-        """Judge what came of a call; nothing with a secret in it is kept."""
-        verdict = self._judge_openly(running, done, given)
-        if not self._masker.is_needed:
-            return verdict
-        leak = next((change.key for change in verdict.changes if self._masker.finds(change.text or "")), "")
-        if leak:
-            failing = Failing(code=SECRET_CODE, reason=f"the value of {leak!r} holds a secret", rule="secrets")
-            verdict = refused(failing, self._without_secrets(verdict.changes))
-        return masked(verdict, self._masker.mask)
-
-    def _masked(self, done: Done) -> Done:
-        return dataclasses.replace(
-            done,
-            stdout=self._masker.mask_output(done.stdout),
-            stderr=self._masker.mask_output(done.stderr),
-            changes=self._without_secrets(done.changes),
-            operator_data=json.loads(self._masker.mask(dumps(dict(done.operator_data)))),
-        )
-
-    def _mask_logs(self, folder: Path | None) -> None:
-        """Take secrets out of what an attempt has printed into files of its directory."""
-        for name in ("stdout.log", "stderr.log") if folder else ():
-            path = folder / name  # type: ignore[operator]
-            text = path.read_text(encoding="utf-8", errors="surrogateescape") if path.is_file() else ""
-            if self._masker.finds(text):
-                replace_file(path, self._masker.mask_output(text).encode("utf-8", "surrogateescape"), mode=0o644)
-
-    def _without_secrets(self, changes: tuple[Change, ...]) -> tuple[Change, ...]:
-        return tuple(change for change in changes if not self._masker.finds(change.text or ""))
-
-    def _judge_openly(self, running: _Running, done: Done, given: AbstractSet[str]) -> Verdict:
-        planned, seen, folder = running.task.planned, running.seen, running.folder
-        verdict = judge_done(
-            done,
-            step=planned.step,
-            rules=planned.rules,
-            save={key: text for key, text in planned.save.items() if key not in given},
-            context=seen,
-            names=running.task.scope(seen).names,
-            folder=folder,
-            missing=partial(missing_files, folder=folder),
-            free_stdout=planned.free_stdout,
-        )
-        unmet = done.operator_data.get("missing")
-        if unmet and verdict.status is AttemptState.COMPLETED:
-            reason = f"fetch.required: the step left no file that fits {unmet[0]!r}"  # type: ignore[index]
-            return refused(Failing(code="MS302", reason=reason, rule="fetch"), verdict.changes)
-        return verdict
-
     def _conclude(
         self,
         done: Done,
@@ -988,8 +931,8 @@ class Driver:
                 "task_status": state,
                 "outcome": outcome,
                 "reason": reason,
-                "collected": _collected(done) if running.folder and status is not AttemptState.FAILED_INIT else None,
-                **_recorded(done, verdict, keep_stdout=running.task.planned.free_stdout or failing is not None),
+                "collected": collected(done) if running.folder and status is not AttemptState.FAILED_INIT else None,
+                **recorded(done, verdict, keep_stdout=running.task.planned.free_stdout or failing is not None),
             },
         )
         if state is TaskState.PENDING:
@@ -1055,26 +998,6 @@ def _is_needless_question(task: Task) -> bool:
     return task.planned.kind == "human" and task.closes is Phase.STEPS and task.part is Phase.STEPS
 
 
-def _recorded(done: Done, verdict: Verdict | None, *, keep_stdout: bool) -> dict[str, Any]:
-    """Give the fields of a closed attempt that come from the call itself."""
-    changes = verdict.changes if verdict else done.changes
-    return {
-        "envelope": verdict.envelope.to_json() if verdict else None,
-        "exit_code": done.exit_code,
-        "stdout": done.stdout if keep_stdout else "",
-        "stderr": done.stderr,
-        "writes": [(change.key, change.text, change.who) for change in changes],
-        "duration_sec": round(done.duration_sec, 6),
-        "cpu_sec": done.cpu_sec,
-        "max_rss_mb": done.max_rss_mb,
-        "operator_data": {name: value for name, value in done.operator_data.items() if name not in _COLLECTED},
-    }
-
-
-def _collected(done: Done) -> dict[str, JsonValue]:
-    return {name: value for name, value in done.operator_data.items() if name in _COLLECTED}
-
-
 def _ending(
     running: _Running,
     done: Done,
@@ -1110,23 +1033,3 @@ def _limit_sec(task: Task) -> float | None:
     """Give the seconds that the steps of the recipe which a task uses may take: the lesser of the two that say so."""
     own = task.planned.sub.loaded.recipe.timeout if task.planned.sub else None
     return min((limit for limit in (task.planned.timeout_sec, own) if limit is not None), default=None)
-
-
-def records_for(planned: PlannedTask, database: Database) -> tuple[Change, ...]:
-    """Give what the run has recorded to a step whose class says that it needs this.
-
-    That is what the steps so far used, or what came of the tasks of the last workflow.
-    """
-    wanted = _RECORDS.keys() & set(planned.file.needs if planned.file else ())
-    return tuple(Change(key, dumps(_RECORDS[key](database)), "runner") for key in sorted(wanted))
-
-
-def missing_files(names: Sequence[str], folder: Path | None = None) -> tuple[str, ...]:
-    """Give those of some files that are not there; relative ones lie in ``folder``, or else in the present one."""
-    return tuple(name for name in names if not (folder or Path()).joinpath(name).exists())
-
-
-def environment_of(env: JsonValue) -> dict[str, str]:
-    """Give the variables of a step as text; what is no text becomes JSON."""
-    values: dict[str, JsonValue] = dict(env)  # type: ignore[arg-type]
-    return {name: value if isinstance(value, str) else dumps(value) for name, value in values.items()}

@@ -31,6 +31,7 @@ class Errands:
         self._cancelled: set[str] = set()
         self._news: list[Sighting] = []
         self._losses: dict[int, int] = {}
+        self.left_behind: tuple[Assignment, ...] = ()
 
     @property
     def assignments(self) -> Mapping[str, Assignment]:
@@ -109,6 +110,7 @@ class Errands:
 
     def leave(self) -> None:
         """Let what operators have go on for the next runner, which sees for itself where they stand."""
+        self.left_behind = (*self.left_behind, *self.assignments.values())
         self._crew.leave()
         self._news.clear()
 

@@ -13,11 +13,11 @@ from pathlib import Path
 
 from orchestrator.caching import CacheKey, differences
 from orchestrator.context import Change, Context
-from orchestrator.driver import missing_files
 from orchestrator.errors import ExpressionError, UsageError
 from orchestrator.expressions import Scope, evaluate_condition, resolve
 from orchestrator.fanning import fan_out
 from orchestrator.jsonsafe import JsonValue
+from orchestrator.judging import missing_files
 from orchestrator.nodes import Phase
 from orchestrator.outcomes import Verdict, judge_done
 from orchestrator.plan import LANE, Plan, PlannedTask

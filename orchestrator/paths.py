@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from orchestrator.campaign_source import entry_of
 from orchestrator.clock import run_stamp
 from orchestrator.errors import UsageError
 from orchestrator.keys import did_you_mean, is_run_id, is_workspace_slug, slug_of
@@ -14,8 +15,6 @@ from orchestrator.keys import did_you_mean, is_run_id, is_workspace_slug, slug_o
 SETTINGS_NAME = "matterstack.toml"
 WORKSPACES_VARIABLE = "MATTERSTACK_WORKSPACES"
 STATE_NAME = "state.sqlite"
-RECIPE_NAME = "recipe.yaml"
-CAMPAIGN_NAME = "main.py"
 
 _PACKAGE_ROOT = Path(__file__).resolve().parents[1]
 
@@ -79,8 +78,8 @@ def workspace_slug(recipe_path: Path, workspaces: Path, declared: str | None) ->
 def find_recipe(name: str, workspaces: Path) -> tuple[str, str | None]:
     """Give the recipe that a name stands for: a file, or that of a workspace, named by its folder or its slug.
 
-    With it comes the slug of the workspace, or None for a file. Raises `UsageError` for a folder that is no workspace,
-    or holds no recipe, and MS208 for one with a campaign in Python, which is not run yet.
+    Of a workspace with a campaign in Python and no recipe it is the main.py. With it comes the slug of the workspace,
+    or None for a file. Raises `UsageError` for a folder that is no workspace, or holds neither.
     """
     folder = next((path for path in (workspaces / name, Path(name).absolute()) if path.is_dir()), None)
     if folder is None or Path(name).is_file():
@@ -90,13 +89,7 @@ def find_recipe(name: str, workspaces: Path) -> tuple[str, str | None]:
     if not is_workspace_slug(slug):
         hint = f"name a folder below {workspaces}, or a recipe file"
         raise UsageError(f"{name!r} is no workspace", hint=hint)
-    if (folder / RECIPE_NAME).exists():
-        return str(folder / RECIPE_NAME), slug
-    if (folder / CAMPAIGN_NAME).exists():
-        raise UsageError(
-            f"{folder / CAMPAIGN_NAME}: campaigns in Python are not run yet", hint=f"write {RECIPE_NAME}", code="MS208"
-        )
-    raise UsageError(f"workspace {slug!r} has no {RECIPE_NAME}", hint=f"write one into {folder}")
+    return str(entry_of(folder)), slug
 
 
 def portable(path: Path, runs: Path, project: Path) -> str:

@@ -79,9 +79,10 @@ class TaskEnded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunSettled:
-    """The run ended, was interrupted, pauses before a task, or waits for people to answer tasks.
+    """The run ended, was interrupted, pauses before a task, or waits for what operators have.
 
-    ``problem`` is what no step was at fault for.
+    ``problem`` is what no step was at fault for. Of the tasks that operators have, ``questions`` are those that people
+    are to answer, and ``goes_on`` the others, which go on without a runner.
     """
 
     run_id: str
@@ -91,6 +92,8 @@ class RunSettled:
     problem: Problem | None = None
     paused_at: str = ""
     waits_for: tuple[str, ...] = ()
+    questions: tuple[str, ...] = ()
+    goes_on: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

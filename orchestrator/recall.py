@@ -88,7 +88,7 @@ def _tasks(root: Frame, rows: tuple[TaskRow, ...], secrets: Secrets) -> list[Tas
 
 def _round_of(row: TaskRow, tasks: list[Task]) -> int:
     """Give the round in which a step's task stands: the end of its id, such as ``@2``, says so from the second on."""
-    before = f"{tasks[row.parent].task_id}/{row.step}" if row.parent is not None else row.step
+    before = f"{tasks[row.parent].prefix}{row.step}" if row.parent is not None else row.step
     is_later = row.item_json is None and row.task_id.startswith(f"{before}@")
     return int(row.task_id[len(before) + 1 :]) if is_later else 1
 

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.context import Change, Context
-from orchestrator.driver import environment_of, missing_files, records_for
 from orchestrator.errors import UsageError
 from orchestrator.expressions import resolve
 from orchestrator.frames import Task
 from orchestrator.jsonsafe import JsonValue
+from orchestrator.judging import environment_of, missing_files, records_for
 from orchestrator.keys import did_you_mean
 from orchestrator.outcomes import Verdict, judge_done, masked
 from orchestrator.recall import recall, withheld

@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orchestrator import __version__
-from orchestrator.campaign_source import entry_of, read_recipe
+from orchestrator.campaign_source import entry_of, read_recipe, settings_of
 from orchestrator.context import Context
 from orchestrator.errors import (
     InfrastructureError,
@@ -438,6 +438,7 @@ def _open_run(beginning: _Beginning) -> Path:
             "workspace_slug": place.slug,
             "recipe_name": _file_name(request.recipe),
             "recipe_text": plan.source.text,
+            "config_text": settings_of(beginning.workspace),
             "inputs": {
                 **beginning.started_with,
                 "recipe_path": "-"

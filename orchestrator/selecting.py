@@ -22,6 +22,8 @@ def read_selected(selector: str, folder: Path | None = None) -> JsonValue:
     """Give the value that a selector names in a file below ``folder``; raise `ExpressionError` where there is none."""
     name, _, path = selector.rpartition(":")
     file = (folder or Path()) / name
+    if folder is not None and not file.resolve().is_relative_to(folder.resolve()):
+        raise ExpressionError(f"{name!r} leads out of the step's directory", hint="name a file that the step wrote")
     try:
         value = loads(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, NotJsonSafeError) as error:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import resource
 import signal
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,14 +19,15 @@ from orchestrator.driver import Driver, Ending, Means
 from orchestrator.engine import Board
 from orchestrator.errors import RunLockedError, StoreError, UsageError
 from orchestrator.files import replace_file, sweep_temporaries
-from orchestrator.frames import nodes_of, part_of
+from orchestrator.frames import nodes_of
 from orchestrator.invoke import happen
 from orchestrator.jsonsafe import JsonValue, dumps
 from orchestrator.nodes import Phase
 from orchestrator.older_runs import start_of
 from orchestrator.operators.crew import Crew
-from orchestrator.plan import Plan, PlannedTask, SubRecipe
+from orchestrator.plan import Plan, PlannedTask
 from orchestrator.progress import LogMissing, Reporter, RunBegun, RunSettled, Silence
+from orchestrator.reach import has_last, lists_of, reached_from
 from orchestrator.recall import recall, withheld
 from orchestrator.reuse import Reuse
 from orchestrator.secrecy import HandedOn, Masker, handing_on, read_secrets
@@ -386,8 +386,7 @@ def _do_again(database: Database, plan: Plan, again: Again) -> None:
     rows = read_tasks(database)
     chosen = {row.position for row in rows if row.task_id in again.task_ids}
     if again.recursive:
-        chosen |= _dependents_beside(plan, rows, chosen)
-        chosen |= _dependents(plan, {_step_of(rows, position) for position in chosen})
+        chosen |= reached_from(plan, rows, chosen)
     if again.with_items:
         for position in tuple(chosen):
             chosen |= with_all_below(rows, position)
@@ -409,92 +408,15 @@ def _close_open(database: Database, names: AbstractSet[str], again: Again) -> No
         which = {"task_id": attempt.task_id, "attempt_id": attempt.attempt_id}
         happen("attempt.unwanted", {"run_root": str(database.run_root), **which, "fault": again.reason})
         ended = {"status": AttemptState.CANCELLED, "task_status": TaskState.PENDING, "outcome": again.reason}
-        happen("attempt.exited", {"run_root": str(database.run_root), **which, **ended})
-
-
-def _step_of(rows: tuple[TaskRow, ...], position: int) -> int:
-    """Give the position of the step of the recipe that a task belongs to, however deep it lies, in the first round."""
-    while (parent := rows[position].parent) is not None:
-        position = parent
-    return next(row.position for row in rows if row.parent is None and row.task_id == rows[position].step)
-
-
-def _dependents_beside(plan: Plan, rows: tuple[TaskRow, ...], chosen: set[int]) -> set[int]:
-    """Give the steps that depend on some of these within the same used recipe or round, and all of later rounds."""
-    lists: dict[int | None, list[TaskRow]] = {}
-    for of, phase, row in _lists(plan, rows):
-        if phase is Phase.STEPS:
-            lists.setdefault(of, []).append(row)
-    found: set[int] = set()
-    for of, steps in lists.items():
-        changed = {row.position for row in steps if row.position in chosen or _holds(rows, row.position, chosen)}
-        if changed and (of is not None or any(_round(row) > 1 for row in steps)):
-            found |= _after(_planned_steps(plan, rows, of), steps, changed)
-    return found if not found - chosen else found | _dependents_beside(plan, rows, chosen | found)
-
-
-def _after(planned: Sequence[PlannedTask], steps: list[TaskRow], changed: set[int]) -> set[int]:
-    """Give the tasks of one list of steps that come after changed ones: dependents in their round, and later rounds."""
-    places = {task.step: task.position for task in planned}
-    names = {task.position: task.step for task in planned}
-    waits = {task.step: {names[place] for place in task.node.after} for task in planned}
-    first = min(_round(row) for row in steps if row.position in changed)
-    stale = {row.step for row in steps if row.position in changed and _round(row) == first}
-    for step in sorted(places, key=places.__getitem__):
-        if waits[step] & stale:
-            stale.add(step)
-    return {row.position for row in steps if _round(row) > first or (_round(row) == first and row.step in stale)}
-
-
-def _planned_steps(plan: Plan, rows: tuple[TaskRow, ...], group: int | None) -> Sequence[PlannedTask]:
-    """Give the steps of the recipe, or of the one that a task uses."""
-    if group is None:
-        return plan.tasks
-    above = rows[group].parent
-    around = rows[above].parent if above is not None and rows[group].item_json is not None else above
-    using = next(task for task in _planned_steps(plan, rows, around) if task.step == rows[group].step)
-    part = _part(plan, using, rows[group])
-    return part.tasks if part else ()
-
-
-def _part(plan: Plan, planned: PlannedTask, row: TaskRow) -> SubRecipe | None:
-    """Give the recipe that a task uses, or the one that its workflow amounts to, once it has begun."""
-    inputs = None if row.inputs_json is None else json.loads(row.inputs_json)
-    return planned.sub if inputs is None else part_of(planned, inputs, plan.project)
-
-
-def _holds(rows: tuple[TaskRow, ...], group: int, chosen: set[int]) -> bool:
-    """Tell whether one of some tasks lies below a task."""
-    for position in chosen:
-        above = rows[position].parent
-        while above is not None:
-            if above == group:
-                return True
-            above = rows[above].parent
-    return False
-
-
-def _round(row: TaskRow) -> int:
-    """Give the round in which a step's task stands."""
-    _, _, number = row.task_id.rpartition("/")[2].partition("@")
-    return int(number) if number.isdecimal() else 1
-
-
-def _dependents(plan: Plan, steps: set[int]) -> set[int]:
-    """Give the positions of all steps that depend on some of these, directly or through others."""
-    found = set(steps)
-    for task in plan.tasks:
-        if found.intersection(task.node.after):
-            found.add(task.position)
-    return found - steps
+        happen("attempt.exited", {"run_root": str(database.run_root), **which, **ended, "collected": None})
 
 
 def _reset_last_phases(database: Database, plan: Plan) -> None:
     """Let what an interrupted run, or a recipe used in it, did last be done again, since the steps before it go on."""
-    if not _has_last(plan.tasks):
+    if not has_last(plan.tasks):
         return
     rows = read_tasks(database)
-    lists = _lists(plan, rows)
+    lists = lists_of(plan, rows)
     going_on = {of for of, phase, row in lists if phase is Phase.STEPS and row.status not in ENDED_TASKS}
     again = {
         row.position
@@ -508,27 +430,6 @@ def _reset_last_phases(database: Database, plan: Plan) -> None:
         reset_tasks(database, pending, reopened, "the run goes on")
 
 
-def _has_last(tasks: Iterable[PlannedTask]) -> bool:
-    """Tell whether some of these, or of the recipes that they use, come after the steps."""
-    return any(task.node.phase is not Phase.STEPS or (task.sub and _has_last(task.sub.tasks)) for task in tasks)
-
-
-def _lists(plan: Plan, rows: tuple[TaskRow, ...]) -> list[tuple[int | None, Phase, TaskRow]]:
-    """Give the tasks that are steps, each with the task that uses its recipe and the part of that which it is in."""
-    steps: dict[int | None, dict[str, PlannedTask]] = {None: {task.step: task for task in plan.tasks}}
-    planned: dict[int, PlannedTask] = {}
-    found: list[tuple[int | None, Phase, TaskRow]] = []
-    for row in rows:
-        if row.item_json is not None and row.parent is not None:
-            planned[row.position] = planned[row.parent]
-        else:
-            planned[row.position] = steps[row.parent][row.step]
-            found.append((row.parent, planned[row.position].node.phase, row))
-        if part := _part(plan, planned[row.position], row):
-            steps[row.position] = {task.step: task for task in part.tasks}
-    return found
-
-
 def _note_lost_log(database: Database, reporter: Reporter) -> None:
     """Leave a trace of what somebody removed: what is left is whole, but steps may run a second time."""
     with database.transaction():
@@ -538,7 +439,8 @@ def _note_lost_log(database: Database, reporter: Reporter) -> None:
 
 def _take_over_changes(database: Database, plan: Plan, *, accept_changes: bool) -> None:
     """Compare the definitions of the tasks with those the run was started with."""
-    planned = [row for row in read_tasks(database, items=Items.NONE) if row.task_id == row.step]
+    steps = (row for row in read_tasks(database, items=Items.NONE) if row.parent is None)
+    planned = [row for row in steps if row.task_id == row.step]
     if [row.task_id for row in planned] != [task.task_id for task in plan.tasks]:
         raise UsageError("the recipe's list of steps changed since the run began", hint="start a new run", code="MS307")
     pairs = zip(planned, plan.tasks, strict=True)
@@ -607,7 +509,14 @@ def _settle(
     if end.is_pause:
         outcome = dataclasses.replace(outcome, exit_status=PAUSED_STATUS)
     paused_at = step if end.is_pause and not end.waits_for else ""
-    told = dataclasses.replace(_settled(outcome), problem=end.problem, paused_at=paused_at, waits_for=end.waits_for)
+    told = dataclasses.replace(
+        _settled(outcome),
+        problem=end.problem,
+        paused_at=paused_at,
+        waits_for=end.waits_for,
+        questions=tuple(one.task_id for one in driver.left_behind if one.is_question),
+        goes_on=tuple(one.task_id for one in driver.left_behind if not one.is_question),
+    )
     reporter.tell(told)
     return outcome
 

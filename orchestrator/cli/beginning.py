@@ -11,6 +11,7 @@ import click
 from orchestrator.cli.options import read_selection, selection_options
 from orchestrator.context import Context
 from orchestrator.inputs import read_settings
+from orchestrator.paths import find_recipe, workspaces_root
 from orchestrator.runner import RunRequest
 from orchestrator.scriptlet import read_context
 
@@ -40,14 +41,15 @@ def beginning_options(command: _Command) -> _Command:
 
 
 def read_beginning(recipe: str, options: Mapping[str, Any], workspaces_dir: Path | None) -> RunRequest:
-    """Give what is to begin; how it is driven is left as it is by default."""
+    """Give what is to begin, of a recipe or a workspace; how it is driven is left as it is by default."""
     initial = read_context(options["ctx_source"]) if options["ctx_source"] else Context()
+    path, slug = find_recipe(recipe, workspaces_root(workspaces_dir))
     return RunRequest(
-        recipe=recipe,
+        recipe=path,
         inputs=read_settings(options["settings"]),
         selection=read_selection(options),
         context=initial.to_dict(),
-        workspace=options["workspace"],
+        workspace=options["workspace"] or slug,
         workspaces_dir=workspaces_dir,
         stubs=options["stub"],
         allow_network_fs=options["allow_network_fs"],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,12 +15,13 @@ from orchestrator.cli.options import json_option, open_run_for_reading, workspac
 from orchestrator.cli.output import harmless, print_json
 from orchestrator.errors import CODES, UsageError
 from orchestrator.keys import did_you_mean
-from orchestrator.states import RunState, TaskState
+from orchestrator.states import AttemptState, RunState, TaskState
 from orchestrator.store.database import Database
 from orchestrator.store.leases import is_driven
-from orchestrator.store.queries import has_recipe, read_run, read_tasks
+from orchestrator.store.queries import AttemptRow, has_recipe, read_open_attempts, read_run, read_tasks
 from orchestrator.store.requests import open_requests
 from orchestrator.store.wirings import read_kept
+from orchestrator.wiring.keys import kind_of
 from orchestrator.wiring.snapshot import FOLDER, TEXT_NAME
 
 _CODE = re.compile(r"MS[0-9]+", re.IGNORECASE)
@@ -62,11 +64,12 @@ def _explain_run(database: Database, *, as_json: bool) -> None:
 def _findings(database: Database) -> Iterator[str]:
     """Give each failed task with its reason, what runs, and how many others wait for what."""
     blocked: Counter[str] = Counter()
+    elsewhere = {row.task_id: row for row in read_open_attempts(database) if row.is_external}
     for row in read_tasks(database):
         if row.status is TaskState.FAILED:
             yield f"{row.task_id} failed: {row.status_reason}"
-        elif row.status is TaskState.WAITING_EXTERNAL:
-            yield f"{row.task_id} waits for an answer: matterstack respond {database.run_root.name} {row.task_id}"
+        elif row.task_id in elsewhere:
+            yield f"{row.task_id} {_elsewhere(elsewhere[row.task_id], database.run_root.name)}"
         elif row.status is TaskState.RUNNING and row.attempt_count:
             yield f"{row.task_id} runs, attempt {row.attempt_count}"
         elif row.status is TaskState.BLOCKED:
@@ -76,6 +79,17 @@ def _findings(database: Database) -> Iterator[str]:
         elif row.status is TaskState.CANCELLED:
             blocked[row.status_reason] += 1
     yield from (f"{count} task{'' if count == 1 else 's'}: {reason}" for reason, count in blocked.items())
+
+
+def _elsewhere(attempt: AttemptRow, run_id: str) -> str:
+    """Say what an attempt waits for that an operator has."""
+    key = attempt.operator_key or ""
+    if attempt.status is not AttemptState.WAITING_EXTERNAL:
+        where = f" as {attempt.external_id}" if attempt.external_id else ""
+        return f"is {attempt.status.lower()} on {key}{where}, attempt {attempt.attempt_index}"
+    if kind_of(key) == "human":
+        return f"waits for an answer: matterstack respond {run_id} {shlex.quote(attempt.task_id)}"
+    return f"waits for a result of {key}, in {attempt.relative_path}"
 
 
 def _asked(database: Database) -> Iterator[str]:

@@ -10,7 +10,6 @@ import click
 
 from orchestrator.cli.beginning import beginning_options, read_beginning
 from orchestrator.cli.options import read_wiring_options, wiring_options, workspaces_option
-from orchestrator.paths import find_recipe, workspaces_root
 from orchestrator.runner import init_run
 from orchestrator.session import DriveOptions
 
@@ -21,16 +20,13 @@ from orchestrator.session import DriveOptions
 @wiring_options
 @workspaces_option
 def command(recipe: str, workspaces_dir: Path | None, **options: Any) -> int:  # noqa: ANN401  click's own types
-    """Open a run of a recipe, or of the one in a workspace's folder, and print its id; nothing of it is driven.
+    """Open a run of a recipe, or of a workspace's recipe or campaign, and print its id; nothing of it is driven.
 
     'matterstack loop RUN' and 'matterstack step RUN' drive it, by the wiring that is in force now.
     """
-    path, slug = find_recipe(recipe, workspaces_root(workspaces_dir))
     request = dataclasses.replace(
-        read_beginning(path, options, workspaces_dir),
+        read_beginning(recipe, options, workspaces_dir),
         options=DriveOptions(fail_fast=not options["keep_going"], asked=read_wiring_options(options)),
     )
-    if slug is not None and request.workspace is None:
-        request = dataclasses.replace(request, workspace=slug)
     click.echo(f"Run initialized: {init_run(request).name}")
     return 0

@@ -22,6 +22,7 @@ from orchestrator.progress import (
 )
 from orchestrator.states import RunState, TaskState
 
+_SHOWN_NAMES = 5
 SHOWN_STDERR_LINES = 8
 
 _WORDS = {
@@ -120,7 +121,8 @@ class PlainReporter:
         self._explain_failures(settled)
         if self._counts["stub"]:
             self.write("note: stubs answered for steps; this is no real result")
-        counts = ", ".join(f"{count} {word.lower()}" for word, count in self._counts.items()) or "nothing to do"
+        nothing = "nothing to do" if settled.status is RunState.COMPLETED else "nothing has ended"
+        counts = ", ".join(f"{count} {word.lower()}" for word, count in self._counts.items()) or nothing
         took = seconds(monotonic() - self._began_at)
         color = "green" if settled.status is RunState.COMPLETED else "red"
         state = "interrupted" if settled.status is RunState.PENDING else settled.status.lower()
@@ -129,7 +131,7 @@ class PlainReporter:
         if settled.paused_at:
             state = f"paused before {settled.paused_at}"
         if settled.waits_for:
-            state = f"waiting for {', '.join(settled.waits_for)}"
+            state = f"waiting for {', '.join(settled.waits_for[:_SHOWN_NAMES])}"
         self.write(f"{click.style(state, fg=color, bold=True)}: {counts} in {took}   {_shown_path(settled)}")
         self._say_how_to_go_on(settled)
 
@@ -141,7 +143,11 @@ class PlainReporter:
             self.write(f"  = that step alone:  matterstack replay {settled.run_id} {shlex.quote(first)}")
         if counted:
             self.write(f"  = what failed, again:  matterstack retry {settled.run_id}")
-        for task_id in settled.waits_for:
+        if settled.goes_on:
+            names = ", ".join(settled.goes_on[:_SHOWN_NAMES])
+            more = len(settled.goes_on) - _SHOWN_NAMES
+            self.write(f"  = without this runner go on:  {names}{f' and {more} more' if more > 0 else ''}")
+        for task_id in settled.questions:
             self.write(f"  = answer with:  matterstack respond {settled.run_id} {shlex.quote(task_id)}")
         if verb := _GOING_ON.get(settled.status):
             self.write(f"  = go on with:  matterstack {verb} {settled.run_id}")

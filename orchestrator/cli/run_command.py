@@ -72,7 +72,7 @@ def _told_as_result() -> Iterator[None]:
 @wiring_options
 @workspaces_option
 def command(recipe: str | None, recipe_option: str | None, **options: Any) -> int:  # noqa: ANN401  click's own types
-    """Run RECIPE ('-' reads it from standard input) and print the result as one JSON line.
+    """Run RECIPE, a file or a workspace ('-' reads standard input), and print the result as one JSON line.
 
     A run of the same recipe with the same inputs that was interrupted is continued, unless --new is given.
     """

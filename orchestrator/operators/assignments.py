@@ -12,6 +12,7 @@ from orchestrator.jsonsafe import JsonValue
 from orchestrator.states import AttemptState
 from orchestrator.store.database import Database
 from orchestrator.store.queries import AttemptRow, read_attempts
+from orchestrator.wiring.keys import kind_of
 from orchestrator.workers.calls import Done
 
 
@@ -36,6 +37,11 @@ class Assignment:
     external_id: str = ""
     asked_at: str = ""
     cancel_asked: str = ""
+
+    @property
+    def is_question(self) -> bool:
+        """Tell whether people are to answer it."""
+        return kind_of(self.operator_key) == "human"
 
     @property
     def folder(self) -> Path:

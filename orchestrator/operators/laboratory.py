@@ -16,6 +16,7 @@ from orchestrator.states import AttemptState
 from orchestrator.workers.calls import Done
 
 _LOOKS_EVERY_SEC = 0.5
+_MAX_ABORTS = 3
 
 
 class Laboratory:
@@ -25,7 +26,7 @@ class Laboratory:
 
     def __init__(self, instrument: Instrument) -> None:
         self._instrument = instrument
-        self._aborted: set[str] = set()
+        self._aborts: dict[str, int] = {}
 
     def fileno(self) -> int | None:
         """Give nothing: no instrument tells by itself."""
@@ -54,26 +55,38 @@ class Laboratory:
 
     def cancel(self, assignment: Assignment) -> None:
         """Have the instrument stop, now or when it can be reached."""
-        self._aborted.add(assignment.attempt_id)
+        self._aborts.setdefault(assignment.attempt_id, 0)
 
     def close(self) -> None:
         """Let the instrument go; what it measures goes on."""
         self._instrument.leave()
 
     def _seen(self, assignment: Assignment) -> Sighting:
-        attempt_id, request = assignment.attempt_id, _request(assignment)
+        attempt_id = assignment.attempt_id
+        if attempt_id in self._aborts:
+            return self._stopped(assignment)
         try:
-            if attempt_id in self._aborted:
-                self._instrument.abort(request)
-                done = Done(attempt_id=attempt_id, exit_code=None)
-                return Sighting(attempt_id=attempt_id, state=AttemptState.COLLECTING, done=done)
-            reading = self._instrument.poll(request)
+            reading = self._instrument.poll(_request(assignment))
         except InstrumentAwayError as error:
             return Sighting(attempt_id=attempt_id, state=AttemptState.WAITING_EXTERNAL, note=error.message)
         if reading.state == ENDED:
             return Sighting(attempt_id=attempt_id, state=AttemptState.COLLECTING, done=_done(assignment, reading))
         state = AttemptState.RUNNING if reading.state == RUNNING else AttemptState.WAITING_EXTERNAL
         return Sighting(attempt_id=attempt_id, state=state, note=reading.note)
+
+    def _stopped(self, assignment: Assignment) -> Sighting:
+        """End a measurement; where the instrument cannot be told after some tries, it ends for us all the same."""
+        attempt_id = assignment.attempt_id
+        self._aborts[attempt_id] += 1
+        told: dict[str, JsonValue] = {}
+        try:
+            self._instrument.abort(_request(assignment))
+        except InstrumentAwayError as error:
+            if self._aborts[attempt_id] < _MAX_ABORTS:
+                return Sighting(attempt_id=attempt_id, state=AttemptState.WAITING_EXTERNAL, note=error.message)
+            told = {"not_told_to_stop": error.message}
+        done = Done(attempt_id=attempt_id, exit_code=None, operator_data=told)
+        return Sighting(attempt_id=attempt_id, state=AttemptState.COLLECTING, done=done)
 
 
 def _request(assignment: Assignment) -> Request:

@@ -40,15 +40,17 @@ class Furnace:
         if token in self.kept:
             self.kept[token]["told"] += 1
             return self.poll(token)
-        if refusal := complaint(request["parameters"]):
+        asked = {**request["config"], **request["parameters"]}
+        seed = asked.pop("seed", 0)
+        if refusal := complaint(asked):
             return {"state": "ended", "status": "FAILED", "error": refusal}
         for other in self.kept:
             if self.poll(other)["state"] == "running":
                 return {"state": "busy", "note": f"{self.kept[other]['task_id']} is in the furnace"}
         self.kept[token] = {
             "task_id": request["task_id"],
-            "parameters": request["parameters"],
-            "seed": request["config"].get("seed", 0),
+            "parameters": asked,
+            "seed": seed,
             "began": time.time(),
             "told": 1,
             "measured": 1,

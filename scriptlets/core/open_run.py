@@ -9,6 +9,7 @@ if not __package__:
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from orchestrator import BaseScriptlet, Context
+from orchestrator.campaign_source import CONFIG
 from orchestrator.context import Change
 from orchestrator.files import new_directory, replace_file
 from orchestrator.jsonsafe import dumps
@@ -28,7 +29,8 @@ class OpenRun(BaseScriptlet):
     ``recipe_text``, ``inputs`` (an object of what the run was started with) and ``tasks`` (objects with ``task_id``,
     ``step``, ``definition_sha256`` and, optional, ``phase`` (0 for steps, 1 for what follows a failure, 2 for what is
     done last) and, where the task is not to run, ``status`` and ``status_reason``); optional ``context``, the values to
-    start with, and ``wiring`` and ``provenance``, what is in force as `ResolveWiring` gives it and what was asked for.
+    start with, ``config_text``, the settings of the workspace, and ``wiring`` and ``provenance``, what is in force as
+    `ResolveWiring` gives it and what was asked for.
     """
 
     own_keys = True
@@ -44,6 +46,8 @@ class OpenRun(BaseScriptlet):
         run_root = Path(params["run_root"])
         with new_directory(run_root) as folder:
             replace_file(folder / "recipe.yaml", params["recipe_text"].encode(), mode=0o644)
+            if (config := params.get("config_text")) is not None:
+                replace_file(folder / CONFIG, config.encode(), mode=0o644)
             self._fill(folder / FILE_NAME, run_root.name, params)
         return {"_run.opened_v1": {"run_id": run_root.name, "run_root": str(run_root)}}
 

@@ -89,6 +89,20 @@ def asking_attempt(folder: Path, *, submit: bool = False, answer: bool = False) 
     return which
 
 
+def campaign(folder: Path) -> str:
+    """Write a campaign of one task; give its file."""
+    path = folder / "main.py"
+    path.write_text(
+        "from orchestrator import Campaign, Task, Workflow\n"
+        "class One(Campaign):\n"
+        "    def plan(self, state):\n"
+        "        return Workflow([Task(task_id='a', command='true')])\n"
+        "def get_campaign():\n"
+        "    return One()\n"
+    )
+    return str(path)
+
+
 ANSWER = {"response": {"status": "COMPLETED", "data": {"approved": True}}}
 WIRING = {
     "source": "CLI_OVERRIDE",
@@ -118,6 +132,10 @@ CASES: dict[str, Callable[[Path], Case]] = {
     "core/submit_attempt.py": lambda folder: Case(asking_attempt(folder)),
     "shell/sanitize_csv.sh": lambda folder: Case({"src": NUMBERS, "dst": str(folder / "clean.csv")}),
     "shell/enrich_csv.sh": lambda folder: Case({"src": NUMBERS, "dst": str(folder / "rich.csv"), "column": "n"}),
+    "steps/analyze_campaign.py": lambda folder: Case(
+        {"main": campaign(folder)}, {"campaign.state_v1": 1, "_campaign.results_v1": {}}
+    ),
+    "steps/plan_campaign.py": lambda folder: Case({"main": campaign(folder)}),
     "steps/aggregate_metrics.py": lambda _: Case({"keys": ["a.b_v1"]}, {"a.b_v1": 1}),
     "steps/cache_numbers.py": lambda folder: Case({"dst": str(folder / "kept.txt")}, {"numbers.values_v1": [1, 2]}),
     "steps/cleanup_intermediate.py": lambda _: Case({"paths": ["*.tmp"]}),

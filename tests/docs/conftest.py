@@ -20,6 +20,7 @@ COPIED = (
     "recipes",
     "requirements.txt",
     "scriptlets",
+    "workspaces",
 )
 PROGRAMS = {"matterstack": f"{sys.executable} -P -m orchestrator", "python": sys.executable}
 
@@ -32,7 +33,10 @@ def _checkout(tmp_path: Path) -> Path:
     programs.mkdir(parents=True)
     for name in COPIED:
         source = ROOT / name
-        (shutil.copytree if source.is_dir() else shutil.copy2)(source, folder / name)
+        if source.is_dir():
+            shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("runs"))
+        else:
+            shutil.copy2(source, folder / name)
     for name, command in PROGRAMS.items():
         (programs / name).write_text(f'#!/bin/sh\nexec {command} "$@"\n', encoding="utf-8")
         (programs / name).chmod(0o755)

@@ -26,8 +26,9 @@ class Block:
 
 
 def documents() -> list[Path]:
-    """Give every document of the project."""
-    return [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted(DOCS.rglob("*.md"))]
+    """Give every document of the project; what runs left below the workspaces is none."""
+    pages = (path for path in (ROOT / "workspaces").rglob("*.md") if "runs" not in path.parts)
+    return [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted(DOCS.rglob("*.md")), *sorted(pages)]
 
 
 def blocks(path: Path) -> Iterator[Block]:

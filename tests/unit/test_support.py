@@ -135,10 +135,34 @@ EXECUTED = {
     Defaults: {"timeout", "retry", "env", "isolation", "resources"},
     Retry: {"max", "delay_sec", "backoff", "on", "grow"},
     PythonStep: {"idx", "name", "type", "module", "function", "args", "env", "when", "depends_on", "success"}
-    | {"allow_failure", "timeout", "retry", "parallel", "foreach", "matrix", "save", "locks", "cache", "cache_key"}
+    | {
+        "allow_failure",
+        "allow_dependency_failure",
+        "timeout",
+        "retry",
+        "parallel",
+        "foreach",
+        "matrix",
+        "save",
+        "locks",
+        "cache",
+        "cache_key",
+    }
     | {"isolation", *ROUTED},
     ShellStep: {"idx", "name", "type", "run", "script", "stdout", "args", "env", "when", "depends_on", "success"}
-    | {"allow_failure", "timeout", "retry", "parallel", "foreach", "matrix", "save", "locks", "cache", "cache_key"}
+    | {
+        "allow_failure",
+        "allow_dependency_failure",
+        "timeout",
+        "retry",
+        "parallel",
+        "foreach",
+        "matrix",
+        "save",
+        "locks",
+        "cache",
+        "cache_key",
+    }
     | ROUTED,
 }
 DESCRIBING = {"description", "license", "tags", "test_meta"}

@@ -48,10 +48,19 @@ def _ran(workshop: Workshop) -> Ran:
     return ran
 
 
+OF_A_QUESTION = (
+    "instructions.md",
+    "manifest.json",
+    "schema.json",
+    "config_snapshot/manifest.json",
+    "config_snapshot/work.json",
+)
+
+
 def test_an_evidence_has_these_files(ran: Ran) -> None:
     """And no others."""
     attempt = ran.attempts("review")[0].attempt_id
-    files = [f"artifacts/review/{attempt}/{name}" for name in ("instructions.md", "manifest.json", "schema.json")]
+    files = [f"artifacts/review/{attempt}/{name}" for name in OF_A_QUESTION]
     snapshot = [f"operators_snapshot/{name}" for name in ("history.jsonl", "metadata.json", "operators.yaml")]
 
     found = sorted(everything(ran.root / "evidence"))

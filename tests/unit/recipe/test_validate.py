@@ -115,7 +115,7 @@ def test_a_wrong_type_is_marked_itself() -> None:
     problem = problem_of("steps: [{name: a, type: pyton}]")
 
     assert str(problem.place) == "r.yaml:1:25"
-    assert problem.message == "expected one of python, shell, human, experiment, recipe; got 'pyton'"
+    assert problem.message == "expected one of python, shell, human, experiment, recipe, workflow; got 'pyton'"
     assert problem.help == "did you mean 'python'?"
 
 

@@ -1,0 +1,142 @@
+"""Steps of type experiment wait for an instrument, whoever drives the run meanwhile; nothing is measured twice."""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.unit.workshop import Notes, Ran, Workshop, recipe, shell
+
+FURNACE = f"[{json.dumps(sys.executable)}, -m, orchestrator.testing.furnace, --state, STATE, --seconds, '0.2']"
+RESULT = {"status": "COMPLETED", "data": {"yield": 0.5}}
+
+
+def experiment(name: str, keys: str = "") -> str:
+    """Write a step that measures."""
+    return f"{{name: {name}, type: experiment{keys and f', {keys}'}}}"
+
+
+def by_driver(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Wire a furnace behind a driver program; give where it keeps what it remembers."""
+    state = workshop.folder / "furnace"
+    command = FURNACE.replace("STATE", str(state))
+    text = (
+        f"operators: {{ experiment.default: {{ kind: experiment, backend: {{ type: command, command: {command} }} }} }}"
+    )
+    monkeypatch.setenv("MATTERSTACK_OPERATORS_CONFIG", str(workshop.write("operators.yaml", text)))
+    return state
+
+
+def answer_by_file(workshop: Workshop, document: object) -> None:
+    """Give the result of every measurement that is asked for, by hand."""
+
+    def write() -> None:
+        for _ in range(400):
+            found = list(workshop.folder.glob("workspaces/*/runs/*/tasks/*/attempts/*/experiment_request.json"))
+            for path in found:
+                path.with_name("experiment_result.json").write_text(json.dumps(document))
+            if found:
+                return
+            time.sleep(0.02)
+
+    threading.Thread(target=write).start()
+
+
+def folder(ran: Ran, task: str) -> Path:
+    """Give the directory of the last attempt at a task."""
+    return ran.root / str(ran.attempts(task)[-1].relative_path)
+
+
+def test_a_result_is_a_value_of_the_step(workshop: Workshop) -> None:
+    """It comes by a file, where nobody has wired anything."""
+    answer_by_file(workshop, RESULT)
+    steps = [
+        experiment("m", "config: {temp: 300}"),
+        shell("b", "true", "stdout: free, when: len(ctx.m.result_v1) == 1"),
+    ]
+
+    ran = workshop.run(recipe(*steps))
+
+    assert ran.states == ["COMPLETED", "COMPLETED"]
+    request = json.loads((folder(ran, "m") / "experiment_request.json").read_text())
+    assert (request["task_id"], request["config"]) == ("m", {"temp": 300})
+
+
+def test_a_driver_measures(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its files are kept with the attempt."""
+    by_driver(workshop, monkeypatch)
+
+    ran = workshop.run(recipe(experiment("m", "config: {temperature_c: 900, minutes: 30}")))
+
+    (attempt,) = ran.attempts("m")
+    assert ran.outcome.context["m.result_v1"]["thickness_nm"] > 1  # type: ignore[index,call-overload,operator]
+    assert "reflectance.csv" in [one["path"] for one in attempt.operator_data["artifacts"]]
+
+
+def test_what_it_refuses_is_a_failure(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With its own words."""
+    by_driver(workshop, monkeypatch)
+
+    ran = workshop.run(recipe(experiment("m", "config: {temperature_c: -900, minutes: 30}")))
+
+    assert ran.states == ["FAILED"]
+    assert "temperature_c" in ran.reasons[0]
+
+
+def test_a_result_that_does_not_fit_is_a_failure(workshop: Workshop) -> None:
+    """Of its schema."""
+    answer_by_file(workshop, RESULT)
+    schema = "{type: object, properties: {yield: {type: string}}}"
+
+    ran = workshop.run(recipe(experiment("m", f"result_schema: {schema}")))
+
+    assert ran.reasons == ["the exit code is 1, not 0: result.yield: 0.5 is not of type 'string'"]
+
+
+def test_it_is_not_measured_again_after_a_stop(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next runner asks what came of it."""
+    state = by_driver(workshop, monkeypatch)
+    text = recipe(experiment("m", "config: {temperature_c: 900, minutes: 30}"))
+
+    first = workshop.run(text, once=True)
+    time.sleep(0.5)
+    second = workshop.resume(first.root)
+
+    assert (first.outcome.exit_status, second.states, len(second.attempts("m"))) == (5, ["COMPLETED"], 1)
+    told = json.loads((state / "furnace.json").read_text()) if (state / "furnace.json").exists() else {}
+    assert all(one["measured"] == 1 for one in told.values())
+
+
+def test_what_takes_too_long_is_stopped(workshop: Workshop) -> None:
+    """Nobody answers, and the step has failed."""
+    ran = workshop.run(recipe(experiment("m", "timeout: 1s")))
+
+    assert (ran.states, ran.attempts("m")[0].status) == (["FAILED"], "TIMEOUT")
+    assert (folder(ran, "m") / "experiment_abort.json").exists()
+
+
+def test_a_driver_that_cannot_be_reached_ends_all_the_same(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After its time; the records say that it was not told to stop."""
+    text = "operators: { experiment.default: { kind: experiment, backend: { type: command, command: ['false'] } } }"
+    monkeypatch.setenv("MATTERSTACK_OPERATORS_CONFIG", str(workshop.write("operators.yaml", text)))
+    notes = Notes()
+
+    ran = workshop.run(recipe(experiment("m", "timeout: 1s")), reporter=notes)
+
+    (attempt,) = ran.attempts("m")
+    assert (attempt.status, "false" in attempt.operator_data["not_told_to_stop"]) == ("TIMEOUT", True)
+
+
+def test_instruments_take_turns(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One measurement at a time, as the furnace itself would demand."""
+    by_driver(workshop, monkeypatch)
+    keys = "foreach: [800, 900, 1000], config: {temperature_c: '${{ item }}', minutes: 30}"
+
+    ran = workshop.run(recipe(experiment("m", keys)))
+
+    assert ran.states == ["COMPLETED"] * 4

@@ -1,0 +1,277 @@
+"""Tasks that are planned during the run become tasks of it, and campaigns in Python plan them round by round."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+
+from orchestrator import (
+    Campaign,
+    ExternalTask,
+    GateTask,
+    Task,
+    TaskResult,
+    Workflow,
+    initialize_run,
+    run_until_completion,
+)
+from orchestrator.campaign_file import load_campaign
+from orchestrator.errors import ScriptletError
+from orchestrator.runner import RunRequest, run
+from orchestrator.session import DriveOptions
+from orchestrator.states import RunState
+from tests.unit.workshop import PowerCut, Ran, Workshop, recipe, shell
+
+MAIN = """\
+from orchestrator import Campaign, Task, Workflow
+
+
+class Search(Campaign):
+    initial_state = {"n": 0, "seen": []}
+
+    def plan(self, state):
+        if state["n"] >= 2:
+            return None
+        workflow = Workflow()
+        workflow.add_task(Task(task_id="relax", command="expr 3 + $N > out.txt", env={"N": str(state["n"])}))
+        files = {"in.txt": "${{ 1 + 1 }}"}
+        workflow.add_task(Task(task_id="sum", command="cat in.txt", files=files, dependencies=["relax"]))
+        return workflow
+
+    def analyze(self, state, results):
+        value = int(results["relax"].files["out.txt"].read_text())
+        return {"n": state["n"] + 1, "seen": [*state["seen"], value]}
+
+
+def get_campaign():
+    return Search()
+"""
+
+
+def planned(*tasks: object) -> list[str]:
+    """Write steps that plan tasks and run them."""
+    line = json.dumps({"status": "ok", "outputs": {"p.tasks_v1": list(tasks)}})
+    plan = f"{{name: plan, type: shell, run: {json.dumps(['echo', line])}}}"
+    return [plan, "{name: work, type: workflow, tasks: '${{ ctx.p.tasks_v1 }}'}"]
+
+
+def task(name: str, command: str, **keys: object) -> dict[str, object]:
+    """Give a step as a planning step gives it."""
+    return {"name": name, "type": "shell", "run": command, "stdout": "free", "depends_on": [], **keys}
+
+
+def test_planned_tasks_are_tasks_of_the_run(workshop: Workshop) -> None:
+    """Under their own names, in an order in which they can run."""
+    tasks = [task("b", "test -f here", depends_on=["a"]), task("a", "touch here")]
+
+    ran = workshop.run(recipe(*planned(*tasks)))
+
+    assert list(ran.tasks) == ["plan", "work", "a", "b"]
+    assert set(ran.states) == {"COMPLETED"}
+
+
+def test_no_tasks_are_no_failure(workshop: Workshop) -> None:
+    """There is nothing to do."""
+    ran = workshop.run(recipe(*planned(), shell("z", "true", "stdout: free")))
+
+    assert (ran.states, ran.reasons[1]) == (["COMPLETED", "SKIPPED", "COMPLETED"], "there are no tasks")
+
+
+@pytest.mark.parametrize(
+    ("tasks", "reason"),
+    [
+        ([{"name": "a", "type": "shell"}], "neither 'run' nor 'script'"),
+        ([{"name": "a", "type": "shell", "rum": "x", "run": "x"}], "unknown key 'rum'"),
+        ([task("a", "x"), task("a", "x")], "is used twice"),
+        ([task("a", "x", depends_on=["b"])], "depends on unknown step 'b'"),
+        ([task("a", "x", operator_key="hpc.none")], "a: there is no operator 'hpc.none'"),
+        (["a"], "expected a list of steps"),
+    ],
+)
+def test_what_cannot_be_run_fails_the_step(workshop: Workshop, tasks: list[object], reason: str) -> None:
+    """With what is wrong; nothing of it is begun."""
+    ran = workshop.run(recipe(*planned(*tasks)))
+
+    assert (ran.states, reason in ran.reasons[1]) == (["COMPLETED", "FAILED"], True)
+
+
+def test_texts_of_planned_tasks_are_taken_as_they_are(workshop: Workshop) -> None:
+    """What a step gives is never looked through for expressions."""
+    keys = {"operator_key": "local.default", "files": {"x.txt": {"content": "${{ 1 + 1 }} and ${{ inputs.x }}"}}}
+    outputs = {"p.tasks_v1": [task("a", "cat x.txt", **keys)]}
+    workshop.write("plan.json", json.dumps({"status": "ok", "outputs": outputs}))
+    _, work = planned()
+
+    ran = workshop.run(recipe("{name: plan, type: shell, run: [cat, plan.json]}", work))
+
+    (attempt,) = ran.attempts("a")
+    assert attempt.stdout == "${{ 1 + 1 }} and ${{ inputs.x }}"
+
+
+def test_a_task_may_run_after_a_failure(workshop: Workshop) -> None:
+    """Where it says so, though what it waits for has failed."""
+    tasks = [
+        task("a", "exit 1", allow_failure=True),
+        task("b", "exit 1", depends_on=["a"], allow_failure=True),
+        task("c", "true", depends_on=["b"], allow_dependency_failure=True),
+    ]
+
+    ran = workshop.run(recipe(*planned(*tasks)))
+
+    assert {name: row.status for name, row in ran.tasks.items() if name in "abc"} == {
+        "a": "FAILED",
+        "b": "FAILED",
+        "c": "COMPLETED",
+    }
+
+
+def test_it_goes_on_after_a_power_cut(workshop: Workshop) -> None:
+    """With the tasks that were planned before."""
+    text = recipe(
+        *planned(task("a", "echo once >> times"), task("b", "true", depends_on=["a"])),
+        shell("z", "true", "stdout: free"),
+    )
+    with pytest.raises(SystemExit):
+        workshop.run(text, reporter=PowerCut())
+
+    ran = workshop.run(text)
+
+    assert set(ran.states) == {"COMPLETED"}
+    assert (workshop.folder / "times").read_text() == "once\n"
+
+
+def test_it_goes_on_while_a_planned_task_waits(workshop: Workshop) -> None:
+    """Its tasks are known then, and are no steps that somebody added to the recipe."""
+    asked = {"name": "q", "type": "human", "instructions": "?", "deadline": {"after": 0.2, "then": "approve"}}
+    first = workshop.run(recipe(*planned(asked)), once=True)
+    time.sleep(0.3)
+
+    ran = workshop.resume(first.root)
+
+    assert (first.outcome.exit_status, ran.states) == (5, ["COMPLETED", "COMPLETED", "COMPLETED"])
+
+
+def test_it_goes_on_in_a_later_round(workshop: Workshop) -> None:
+    """Where a task waits that the first round had too."""
+    asked = {"name": "q", "type": "human", "instructions": "?", "deadline": {"after": 0.2, "then": "approve"}}
+    text = recipe(*planned(asked)) + "repeat: { until: ctx._loop.index_v1 == 2, max: 2 }\n"
+    first = workshop.run(text, once=True)
+    time.sleep(0.3)
+    second = workshop.resume(first.root, once=True)
+    time.sleep(0.3)
+
+    ran = workshop.resume(first.root)
+
+    assert (second.outcome.exit_status, ran.outcome.status) == (5, RunState.COMPLETED)
+    assert [row.status for row in ran.tasks.values() if row.step == "q"] == ["COMPLETED", "COMPLETED"]
+
+
+def run_campaign(workshop: Workshop, text: str) -> Ran:
+    """Run the campaign of a workspace."""
+    workshop.write("workspaces/demo/main.py", text)
+    request = RunRequest(
+        recipe=str(workshop.folder / "workspaces/demo"),
+        workspaces_dir=workshop.folder / "workspaces",
+        options=DriveOptions(inline=True),
+    )
+    return Ran(outcome=run(request))
+
+
+def test_a_campaign_goes_round_until_it_plans_nothing(workshop: Workshop) -> None:
+    """Each iteration sees the state that the one before left."""
+    ran = run_campaign(workshop, MAIN)
+
+    assert ran.outcome.status is RunState.COMPLETED
+    assert ran.outcome.context["campaign.state_v1"] == {"n": 2, "seen": [3, 4]}
+    assert [name for name in ran.tasks if name.startswith(("relax", "sum"))] == ["relax", "sum", "relax@2", "sum@2"]
+    assert [entry.value_json for entry in ran.history("campaign.state_v1")][-1] == '{"n":2,"seen":[3,4]}'
+
+
+def test_texts_of_a_campaign_are_taken_as_they_are(workshop: Workshop) -> None:
+    """A file may hold what looks like an expression."""
+    ran = run_campaign(workshop, MAIN)
+
+    assert ran.attempts("sum")[0].stdout == "${{ 1 + 1 }}"
+
+
+def test_a_campaign_that_is_none_is_told(workshop: Workshop) -> None:
+    """With what to write."""
+    ran = run_campaign(workshop, "get_campaign = lambda: 3\n")
+
+    assert ran.states[0] == "FAILED"
+    assert "gives no Campaign" in ran.reasons[0]
+
+
+def test_config_says_where_tasks_run_that_name_no_operator(workshop: Workshop) -> None:
+    """As in older workspaces."""
+    workshop.write("workspaces/demo/config.json", '{"execution_mode": "HPC"}')
+    workshop.write(
+        "workspaces/demo/operators.yaml", "operators: { hpc.default: { kind: hpc, backend: { type: local } } }\n"
+    )
+
+    ran = run_campaign(workshop, MAIN)
+
+    assert ran.attempts("relax")[0].operator_key == "hpc.default"
+
+
+def test_the_config_of_a_workspace_is_kept_with_the_run(workshop: Workshop) -> None:
+    """Byte for byte, also where it says nothing about tasks."""
+    text = '{"execution_mode": "Simulation",\n "lab": "b 12"}\n'
+    workshop.write("workspaces/demo/config.json", text)
+
+    ran = run_campaign(workshop, MAIN)
+
+    assert (ran.outcome.run_root / "config.json").read_text(encoding="utf-8") == text
+
+
+class Counting(Campaign):
+    """Counts to two, with a gate that nobody need answer and a task that may fail."""
+
+    initial_state = 0
+
+    def plan(self, state: int) -> Workflow | None:
+        """Plan one task and one that may fail."""
+        if state >= 2:
+            return None
+        return Workflow([Task(task_id="a", command="echo 1"), Task(task_id="b", command="exit 1", allow_failure=True)])
+
+    def analyze(self, state: int, results: dict[str, TaskResult]) -> int:  # type: ignore[override]
+        """Count what came of the two."""
+        assert {name: one.status for name, one in results.items()} == {"a": "COMPLETED", "b": "FAILED"}
+        return state + 1
+
+
+def test_a_program_drives_its_own_campaign(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Begun once, and driven until it is complete."""
+    monkeypatch.chdir(workshop.folder)
+
+    handle = initialize_run("counting", Counting(), workspaces_dir=workshop.folder / "workspaces")
+    outcome = run_until_completion(handle, Counting())
+
+    assert (outcome.status, outcome.context["campaign.state_v1"]) == (RunState.COMPLETED, 2)
+    assert handle.run_root.parent.parent.name == "counting"
+
+
+def test_gates_and_requests_become_steps() -> None:
+    """Of the types that ask people and instruments."""
+    workflow = Workflow([GateTask(task_id="g", message="Go on?"), ExternalTask(task_id="m", request_data={"t": 1})])
+
+    gate, request = workflow.to_steps()
+
+    assert (gate["type"], gate["instructions"]) == ("human", "Go on?")
+    assert (request["type"], request["config"]) == ("experiment", {"t": 1})
+
+
+def test_two_tasks_of_one_name_are_refused() -> None:
+    """At once, where they are made."""
+    with pytest.raises(ValueError, match="two tasks 'a'"):
+        Workflow([Task(task_id="a"), Task(task_id="a")])
+
+
+def test_a_folder_without_a_campaign_is_told(tmp_path: Path) -> None:
+    """With what is missing."""
+    with pytest.raises(ScriptletError, match="there is no"):
+        load_campaign(tmp_path / "main.py")
