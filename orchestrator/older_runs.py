@@ -12,11 +12,11 @@ from typing import Any
 
 from orchestrator import __version__
 from orchestrator.campaign import ExternalTask, GateTask, StepDict, Task
-from orchestrator.campaign_source import CONFIG, execution_mode
+from orchestrator.campaign_source import CONFIG, RECIPE, execution_mode
 from orchestrator.catalog import Project, read_project
 from orchestrator.errors import InvalidFileError, UsageError
 from orchestrator.jsonsafe import JsonValue
-from orchestrator.paths import RECIPE_NAME, portable, project_root
+from orchestrator.paths import portable, project_root
 from orchestrator.plan import Selection, plainly, plan_source
 from orchestrator.recipe.model import SCHEMA_ID
 from orchestrator.sources import Source
@@ -44,7 +44,7 @@ def made_source(database: Database) -> Source | None:
     if has_recipe(database):
         return None
     run_root, workspace = database.run_root, database.run_root.parent.parent
-    source = Source.from_text(str(run_root / RECIPE_NAME), _text(database, workspace))
+    source = Source.from_text(str(run_root / RECIPE), _text(database, workspace))
     _refuse_another(database, source)
     try:
         plan_source(source, workspace, {})
@@ -59,7 +59,7 @@ def start_of(database: Database, source: Source) -> dict[str, Any]:
     project = project_root(runs.parent)
     return {
         "recipe_sha256": source.sha256,
-        "recipe_path": portable(database.run_root / RECIPE_NAME, runs, project),
+        "recipe_path": portable(database.run_root / RECIPE, runs, project),
         "recipe_folder": portable(runs.parent, runs, project),
         "working_directory": portable(runs.parent, runs, project),
         "inputs": {},
@@ -170,7 +170,7 @@ def _file(task: FormerTask, name: str, value: object, project: Project) -> str |
 
 def _refuse_another(database: Database, source: Source) -> None:
     """Refuse to take the place of a recipe.yaml that somebody else has put there."""
-    path = database.run_root / RECIPE_NAME
+    path = database.run_root / RECIPE
     if path.exists() and path.read_bytes() != source.text.encode():
         raise _refusal(database, f"{path} is not the recipe of its records; move it away")
 
