@@ -84,8 +84,8 @@ ADVICE = {
         "[the evidence](evidence.md#files-of-attempts) says which it is."
     ),
     "MS506": (
-        "Read it with `status`, `attempts`, `logs` and `explain`. To go on, write its steps as a recipe and run that; "
-        "[older runs](older-runs.md#going-on) says how."
+        "The reason says what is in the way. Read the run with `status`, `attempts`, `logs` and `explain`; to go on, "
+        "write its steps as a recipe and run that; [older runs](older-runs.md#going-on) says how."
     ),
     "MS601": "Check space, owner and permissions of what the message names, then run the command again.",
     "MS602": "See that the [instrument](instruments.md) is on and its driver answers; it is asked again until it does.",

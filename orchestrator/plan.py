@@ -275,18 +275,18 @@ def plan_workflow(tasks: Sequence[Mapping[str, JsonValue]], project: Project) ->
 
     Texts in them are taken as they are: what a step gives is never looked through for expressions.
     """
-    steps = [_plainly(dict(task)) for task in tasks]
+    steps = [plainly(dict(task)) for task in tasks]
     text = json.dumps({"schema": SCHEMA_ID, "steps": steps}, ensure_ascii=False, indent=1)
     loaded = load_recipe(Source.from_text(WORKFLOW_NAME, text), lambda part: _look(part, project)[1])
     return SubRecipe(loaded=loaded, project=project, tasks=tuple(_tasks(loaded, _check_files(loaded, project), {})))
 
 
-def _plainly(value: JsonValue) -> JsonValue:
+def plainly(value: JsonValue) -> JsonValue:
     """Write a value so that it stays what it is where expressions are evaluated."""
     if isinstance(value, dict):
-        return {key: _plainly(part) for key, part in value.items()}
+        return {key: plainly(part) for key, part in value.items()}
     if isinstance(value, list):
-        return [_plainly(part) for part in value]
+        return [plainly(part) for part in value]
     return value.replace("${{", "${{ '${' + '{' }}") if isinstance(value, str) else value
 
 

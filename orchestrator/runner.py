@@ -43,6 +43,7 @@ from orchestrator.errors import (
 from orchestrator.invoke import happen
 from orchestrator.jsonsafe import JsonValue, dumps
 from orchestrator.keys import did_you_mean
+from orchestrator.older_runs import made_source, start_of
 from orchestrator.paths import (
     RunPlace,
     located,
@@ -60,7 +61,7 @@ from orchestrator.states import ENDED_RUNS, RunState, TaskState
 from orchestrator.store.contexts import read_context
 from orchestrator.store.database import is_network_path, reading
 from orchestrator.store.leases import is_driven, is_let_go
-from orchestrator.store.queries import has_recipe, read_inputs, read_run, read_tasks
+from orchestrator.store.queries import read_inputs, read_run, read_tasks
 from orchestrator.wiring.options import BUILT_IN_KEYS, WiringOptions
 
 if TYPE_CHECKING:
@@ -254,14 +255,15 @@ def rerun_task(
 def finish_cancelled(run_root: Path, options: DriveOptions) -> Outcome:
     """Do what a run does last that somebody asked to cancel, with the recipe that was kept with it, and settle it."""
     run_root = run_root.absolute()
-    with reading(run_root) as database:
-        inputs = read_inputs(database)
+    inputs = read_start(run_root)
+    options = _wired(run_root, inputs, options)
     return _drive(run_root, plan_as_started(run_root), inputs, options)
 
 
 def _go_on(run_root: Path, options: DriveOptions, again: Again | None = None) -> Outcome:
     """Drive a run from where it is, after what is to be done ``again`` was made pending."""
     inputs = read_start(run_root)
+    options = _wired(run_root, inputs, options)
     plan = _plan_again(
         run_root, inputs, lambda: _resumed_source(run_root, inputs, accept_changes=options.accept_changes)
     )
@@ -275,10 +277,14 @@ def _drive(
     _check_breaks(plan, options)
     fail_fast = options.fail_fast and not inputs.get("keep_going", False)
     stubs = _kept_stubs(inputs.get("stubs", {}))
+    _check_routing(plan, options.wiring)
+    return drive_run(run_root, plan, dataclasses.replace(options, fail_fast=fail_fast, stubs=stubs), again)
+
+
+def _wired(run_root: Path, inputs: Mapping[str, Any], options: DriveOptions) -> DriveOptions:
+    """Settle the wiring in the directory of the command, where the paths that it was given begin."""
     wiring = _wiring(options.asked, run_root.parent.parent, run_root if "wiring" in inputs else None)
-    _check_routing(plan, wiring)
-    options = dataclasses.replace(options, fail_fast=fail_fast, stubs=stubs, wiring=wiring)
-    return drive_run(run_root, plan, options, again)
+    return dataclasses.replace(options, wiring=wiring)
 
 
 def _check_routing(plan: Plan, wiring: Mapping[str, Any] | None) -> None:
@@ -286,8 +292,9 @@ def _check_routing(plan: Plan, wiring: Mapping[str, Any] | None) -> None:
     known = wiring["operators"] if wiring else BUILT_IN_KEYS
     where = f"in {wiring['resolved_path'] or wiring['source']}" if wiring else "where nobody wired anything"
     idle = wiring["idle"] if wiring else {}
+    how = "" if wiring else "say what it means in operators.yaml of the workspace, or with --operators-config"
     problems = [
-        Problem("MS214", f"there is no operator {key!r} {where}", place, did_you_mean(key, known))
+        Problem("MS214", f"there is no operator {key!r} {where}", place, how or did_you_mean(key, known))
         for key, place in plan.operator_keys.items()
         if key not in known
     ] + [
@@ -315,15 +322,10 @@ def plan_as_started(run_root: Path) -> Plan:
 
 
 def read_start(run_root: Path) -> dict[str, Any]:
-    """Give what a run was started with; raise `UsageError` (MS506) where that was no recipe."""
+    """Give what a run was started with; raise `UsageError` (MS506) where no recipe can be made of an older one."""
     with reading(run_root) as database:
-        if has_recipe(database):
-            return read_inputs(database)
-    raise UsageError(
-        f"run {run_root.name} has no recipe: a campaign of MatterStack 0.2 made it",
-        hint="read it with 'status', 'attempts', 'logs' and 'explain'; to go on, begin a run of a recipe of its steps",
-        code="MS506",
-    )
+        source = made_source(database)
+        return {**read_inputs(database), **(start_of(database, source) if source else {})}
 
 
 def _plan_again(run_root: Path, inputs: Mapping[str, Any], source: Callable[[], Source]) -> Plan:
@@ -333,6 +335,9 @@ def _plan_again(run_root: Path, inputs: Mapping[str, Any], source: Callable[[], 
 
 
 def _kept_source(run_root: Path, inputs: Mapping[str, Any]) -> Source:
+    with reading(run_root) as database:
+        if source := made_source(database):
+            return source
     path = located(inputs["recipe_path"], run_root.parent)
     name = STDIN_NAME if inputs["recipe_path"] == "-" else str(path)
     return Source.from_text(name, (run_root / "recipe.yaml").read_text(encoding="utf-8"))

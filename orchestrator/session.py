@@ -23,6 +23,7 @@ from orchestrator.frames import nodes_of
 from orchestrator.invoke import happen
 from orchestrator.jsonsafe import JsonValue, dumps
 from orchestrator.nodes import Phase
+from orchestrator.older_runs import start_of
 from orchestrator.operators.crew import Crew
 from orchestrator.plan import Plan, PlannedTask
 from orchestrator.progress import LogMissing, Reporter, RunBegun, RunSettled, Silence
@@ -42,6 +43,7 @@ from orchestrator.store.queries import (
     RunRow,
     TaskRow,
     count_failures,
+    has_recipe,
     read_inputs,
     read_open_attempts,
     read_run,
@@ -350,6 +352,7 @@ def _check_history(database: Database) -> None:
 
 def _settle_earlier(database: Database, plan: Plan, again: Again | None, *, accept_changes: bool) -> None:
     """Refuse or take over changed steps, and give back the tasks of attempts that never ended."""
+    _inherit(database, plan)
     _take_over_changes(database, plan, accept_changes=accept_changes)
     orphans = [row for row in read_open_attempts(database) if not row.is_external]
     with database.transaction():
@@ -363,6 +366,19 @@ def _settle_earlier(database: Database, plan: Plan, again: Again | None, *, acce
             lost = {"status": AttemptState.LOST, "task_status": TaskState.PENDING, "outcome": "runner died"}
             happen("attempt.exited", {"run_root": str(database.run_root), **which, **lost})
         set_run_state(database, RunState.RUNNING)
+
+
+def _inherit(database: Database, plan: Plan) -> None:
+    """Let a run of MatterStack 0.2.x go by the recipe that was made of its records, from when it first goes on."""
+    if has_recipe(database):
+        return
+    params = {
+        "recipe_text": plan.source.text,
+        "inputs": start_of(database, plan.source),
+        "definitions": {task.task_id: task.definition_sha256 for task in plan.tasks},
+        "allowed": [task.task_id for task in plan.tasks if task.node.allow_failure],
+    }
+    happen("run.inherited", {"run_root": str(database.run_root), **params})
 
 
 def _do_again(database: Database, plan: Plan, again: Again) -> None:

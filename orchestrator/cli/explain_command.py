@@ -118,6 +118,4 @@ def _todo(status: RunState, database: Database) -> str:
         return f"it is being driven; watch it with: matterstack logs {run_id} --follow"
     if not has_recipe(database) and status is RunState.COMPLETED:
         return f"nothing is left to do; read what its tasks printed with: matterstack logs {run_id}"
-    if not has_recipe(database):
-        return "it cannot go on without a recipe: matterstack explain MS506"
     return _WAYS_ON.get(status, "go on with: matterstack resume {}").format(run_id)

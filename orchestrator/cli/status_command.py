@@ -18,7 +18,6 @@ from orchestrator.store.queries import (
     TaskRow,
     count_items,
     count_tasks,
-    has_recipe,
     read_inputs,
     read_run,
     read_tasks,
@@ -72,8 +71,7 @@ def _headline(database: Database, row: RunRow) -> str:
     if read_inputs(database).get("stubs"):
         reason += ", with stubs"
     if row.status in (RunState.PENDING, RunState.RUNNING) and not is_driven(database.run_root):
-        way_on = f"; go on with: matterstack resume {row.run_id}" if has_recipe(database) else ""
-        return f"{row.status}{reason}, runner stopped{way_on}"
+        return f"{row.status}{reason}, runner stopped; go on with: matterstack resume {row.run_id}"
     if row.status in _GOING_ON:
         return f"{row.status}{reason}; go on with: matterstack {_GOING_ON[row.status]} {row.run_id}"
     return f"{row.status}{reason}"

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from orchestrator.evidence.draft import Artifact, Draft, FileState
-from orchestrator.evidence.reading import opened_inside
+from orchestrator.evidence.reading import is_safe, opened_inside
 from orchestrator.states import AttemptState
+from orchestrator.store.attempt_files import folders_of
 from orchestrator.store.pages import positions_with_files, read_attempts_briefly
 from orchestrator.store.queries import AttemptRow, read_tasks
 
@@ -54,8 +55,27 @@ def _of_attempt(draft: Draft, attempt: AttemptRow, place: str) -> Iterator[Artif
     directory = draft.database.run_root / place
     if not directory.is_dir() and not recorded and attempt.status is AttemptState.COMPLETED:
         yield _artifact(attempt, _ALL, FileState.MISSING)
-    for name in sorted({*recorded, *_records_in(directory)}):
-        yield _copied(draft, attempt, place, name, recorded.get(name))
+    sources = {name: f"{place}/{name}" for name in (*recorded, *_records_in(directory))}
+    if draft.is_older and "work" not in attempt.operator_data:
+        sources = {**dict(_left_by_earlier(draft.database.run_root, attempt, place)), **sources}
+    for name in sorted(sources):
+        yield _copied(draft, attempt, sources[name], name, recorded.get(name))
+
+
+def _left_by_earlier(run_root: Path, attempt: AttemptRow, place: str) -> Iterator[tuple[str, str]]:
+    """Give the files of an attempt of MatterStack 0.2.x, by name, and where in the run directory each lies.
+
+    It recorded where they lay on its machine, of which the names are left; some of them are copies in the snapshot of
+    the configuration, which is evidence by itself.
+    """
+    outputs = attempt.operator_data.get("output_files")
+    for name in sorted({*_RECORDS, *(outputs if isinstance(outputs, dict) else ())}):
+        folders = [*folders_of(place, attempt.task_id)]
+        found = next((folder for folder in folders if os.path.lexists(run_root / folder / name)), None)
+        if found is not None:
+            yield name, f"{found}/{name}"
+        elif name not in _RECORDS and not os.path.lexists(run_root / place / _RECORD_FOLDERS[0] / name):
+            yield name, f"{place}/{name}"
 
 
 def _recorded(attempt: AttemptRow) -> dict[str, str | None]:
@@ -79,9 +99,11 @@ def _records_in(directory: Path) -> Iterator[str]:
             yield from ((Path(folder) / name).relative_to(directory).as_posix() for name in names)
 
 
-def _copied(draft: Draft, attempt: AttemptRow, place: str, name: str, sha256: str | None) -> Artifact:
+def _copied(draft: Draft, attempt: AttemptRow, source: str, name: str, sha256: str | None) -> Artifact:
+    if not is_safe(f"{folder_of(attempt)}/{name}"):
+        return _artifact(attempt, name, FileState.REFUSED, recorded_sha256=sha256)
     try:
-        with opened_inside(draft.database.run_root, f"{place}/{name}") as chunks:
+        with opened_inside(draft.database.run_root, source) as chunks:
             written, is_withheld = draft.copy(f"{folder_of(attempt)}/{name}", chunks)
     except FileNotFoundError:
         return _artifact(attempt, name, FileState.MISSING, recorded_sha256=sha256)

@@ -15,6 +15,7 @@ from orchestrator.evidence.redaction import POLICY, RULES, without_home
 from orchestrator.recipe.model import PythonStep, ShellStep
 from orchestrator.states import TaskState
 from orchestrator.store.events import last_event
+from orchestrator.store.legacy_tasks import FormerTask, read_former_operators, read_former_tasks
 from orchestrator.store.pages import counting_writes, read_attempts_briefly, read_written
 from orchestrator.store.queries import AttemptRow, TaskRow, count_tasks, read_tasks
 from orchestrator.wiring.keys import key_of_attempt, kind_of
@@ -58,6 +59,7 @@ def _parts(draft: Draft) -> dict[str, Any]:
         "events": {"count": last.seq, "head": last.hash, "segments": [dataclasses.asdict(one) for one in draft.events]},
         "limits": limits(draft),
         "redaction": _redaction(draft),
+        "report_content": "",
         "data": streamed(_data(draft, {"seq": last.seq, "hash": last.hash})),
     }
 
@@ -131,10 +133,14 @@ def _recipe(draft: Draft) -> dict[str, Any]:
 
 def _tasks(draft: Draft) -> Iterator[tuple[str, dict[str, Any]]]:
     writes, commands, states = counting_writes(draft.database), _commands(draft), _states(draft)
+    former = {task.task_id: task for task in read_former_tasks(draft.database)}
+    kept = read_former_operators(draft.database) if former else {}
     for task in sorted(read_tasks(draft.database), key=lambda task: task.task_id):
         attempts = [_attempt(one, states) for one in read_attempts_briefly(draft.database, task.position)]
         results = read_written(draft.database, writes.get(task.position, ()))
         told = _task(task, attempts, results, commands.get(task.step))
+        if task.task_id in former:
+            told = _as_before(told, former[task.task_id], kept.get(task.task_id))
         yield task.task_id, draft.redaction.clean(told)
 
 
@@ -151,6 +157,20 @@ def _task(task: TaskRow, attempts: list[dict[str, Any]], results: dict[str, Any]
         "results": results,
         "attempts": attempts,
         "current_attempt": current,
+        "legacy_external_run": None,
+    }
+
+
+def _as_before(told: dict[str, Any], former: FormerTask, kept: dict[str, Any] | None) -> dict[str, Any]:
+    """Tell of a task of MatterStack 0.2.x what its own evidence told: image, command, what its operator recorded."""
+    current = told["current_attempt"]
+    recorded = current["operator_data"] if current and "work" not in current["operator_data"] else {}
+    return {
+        **told,
+        "image": former.image or None,
+        "command": former.command or told["command"],
+        "results": told["results"] or recorded,
+        "legacy_external_run": kept,
     }
 
 

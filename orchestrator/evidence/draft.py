@@ -79,6 +79,11 @@ class Draft:
     wiring_files: list[str] = field(default_factory=list)
     recipe_state: FileState | None = None
 
+    @property
+    def is_older(self) -> bool:
+        """Tell whether MatterStack 0.2.x made the run."""
+        return "legacy" in self.inputs
+
     def copy(self, name: str, chunks: Iterable[bytes]) -> tuple[Written, bool]:
         """Copy a file into the evidence; tell whether it was withheld, since a secret is in it."""
         written = self.folder.write(name, chunks)

@@ -22,15 +22,15 @@ from orchestrator.evidence.recipe import write_recipe
 from orchestrator.evidence.redaction import Redaction
 from orchestrator.evidence.registered import Registered, registered_secrets
 from orchestrator.evidence.report import write_report
-from orchestrator.evidence.target import check_target
+from orchestrator.evidence.target import check_target, set_aside
 from orchestrator.evidence.wiring import check_wiring, write_wiring
 from orchestrator.files import replacing_directory
 from orchestrator.recipe.model import Recipe
 from orchestrator.states import ENDED_RUNS
 from orchestrator.store.audit import history_fault
-from orchestrator.store.database import Database, reading
+from orchestrator.store.database import Database, reading, update_legacy
 from orchestrator.store.leases import is_let_go
-from orchestrator.store.queries import read_inputs, read_run
+from orchestrator.store.queries import has_legacy_tables, read_inputs, read_run
 from orchestrator.store.wirings import read_kept
 
 FOLDER = "evidence"
@@ -87,6 +87,7 @@ def export(request: Request) -> Exported:
     place that holds something else, and `StoreError` (MS501) for records that do not hold.
     """
     target = (request.output or request.run_root / FOLDER).absolute()
+    _make_room(request.run_root, target)
     check_target(target)
     check_wiring(request.run_root)
     with _one_state_of(request.run_root) as database:
@@ -99,6 +100,15 @@ def export(request: Request) -> Exported:
             manifest = draft.folder.write_manifest()
             _refuse_leaks(folder, redaction, is_masking=request.redact)
             return _exported(draft, target, manifest, registered)
+
+
+def _make_room(run_root: Path, target: Path) -> None:
+    """Bring a run of MatterStack 0.2.x up to date, so that its history stays the same, and keep its own evidence."""
+    update_legacy(run_root)
+    with reading(run_root) as database:
+        is_older = has_legacy_tables(database)
+    if is_older:
+        set_aside(target, run_root)
 
 
 @contextmanager

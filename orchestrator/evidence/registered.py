@@ -12,7 +12,7 @@ from orchestrator.recipe.model import Recipe, Secret
 from orchestrator.secrecy import read_secrets
 from orchestrator.sources import read_source
 from orchestrator.store.database import Database
-from orchestrator.store.queries import read_inputs
+from orchestrator.store.queries import has_legacy_tables, has_recipe, read_inputs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +58,8 @@ def registered_secrets(database: Database, variables: Sequence[str]) -> Register
 
 
 def _recipes(database: Database) -> Iterator[Recipe]:
-    """Give the recipe of a run, then those that it uses."""
+    """Give the recipe of a run, then those that it uses; a run of MatterStack 0.2.x may have none."""
+    if has_legacy_tables(database) and not has_recipe(database):
+        return
     folder = located(read_inputs(database).get("recipe_folder", ""), database.run_root.parent)
     yield from recipes_of(read_source(database.run_root / "recipe.yaml"), folder)

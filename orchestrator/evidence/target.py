@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from orchestrator.errors import UsageError
 from orchestrator.evidence.folder import MANIFEST_NAME, SIGNATURES
+from orchestrator.files import move_into_place
 
+FORMER = "evidence-0.2"
+_FORMER_NAMES = frozenset({"bundle.json", "report.md", "operators_snapshot"})
 _DIGEST_AND_BLANKS = 66
 
 
@@ -18,6 +22,15 @@ def check_target(path: Path) -> None:
     if path.is_dir() and (foreign := next(_foreign(path), None)):
         message = f"{path} holds {foreign}, which is no part of an evidence"
         raise UsageError(message, hint="move it away, or name another directory with --output")
+
+
+def set_aside(target: Path, run_root: Path) -> None:
+    """Give an evidence that MatterStack 0.2.x wrote into its run another name, so that there is room for this one."""
+    aside = run_root / FORMER
+    names = {found.name for found in target.iterdir()} if target.is_dir() and not target.is_symlink() else set()
+    is_former = {"bundle.json"} <= names <= _FORMER_NAMES and not os.path.lexists(aside)
+    if is_former and target.parent.samefile(run_root):
+        move_into_place(target, aside)
 
 
 def _foreign(path: Path) -> Iterator[str]:

@@ -36,8 +36,8 @@ def folder_of(attempt: AttemptRow, run_root: Path) -> Path | None:
 
 def text_of(attempt: AttemptRow, run_root: Path, name: str) -> str:
     """Give the end of the first file of a name among the attempt's folders; nothing where there is none."""
-    for folder in _folders(attempt, run_root):
-        path = folder / name
+    for folder in folders_of(attempt.relative_path or "", attempt.task_id):
+        path = run_root / folder / name
         if path.is_file() and _is_within(path, run_root):
             return _end_of(path)
     return ""
@@ -47,13 +47,12 @@ def _is_within(path: Path, run_root: Path) -> bool:
     return path.resolve().is_relative_to(run_root.resolve())
 
 
-def _folders(attempt: AttemptRow, run_root: Path) -> Iterator[Path]:
-    """Give the folders in which an attempt's files may lie, that which its operator brought back first."""
-    own = attempt.relative_path or ""
-    if own.startswith(_FIRST_LAYOUT):
-        yield run_root / own / attempt.task_id
-        yield run_root / attempt.task_id
-    yield run_root / own
+def folders_of(relative_path: str, task_id: str) -> Iterator[str]:
+    """Give the folders in the run directory where an attempt's files may lie, that which was brought back first."""
+    if relative_path.startswith(_FIRST_LAYOUT):
+        yield f"{relative_path}/{task_id}"
+        yield task_id
+    yield relative_path
 
 
 def _end_of(path: Path) -> str:

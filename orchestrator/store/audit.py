@@ -61,6 +61,10 @@ def _take_run_migrated(told: _Told, payload: Mapping[str, Any]) -> None:
     told.attempts = dict(payload["attempts"])
 
 
+def _take_run_inherited(told: _Told, payload: Mapping[str, Any]) -> None:
+    told.tasks.update(payload["tasks"])
+
+
 def _take_run_outputs(told: _Told, payload: Mapping[str, Any]) -> None:
     told.first = {**told.first, **payload["writes"]}
 
@@ -134,6 +138,7 @@ _TAKERS: dict[str, Callable[[_Told, Mapping[str, Any]], None]] = {
     "wiring.override_forced": _take_wiring,
     "run.opened": _take_run_opened,
     "run.migrated": _take_run_migrated,
+    "run.inherited": _take_run_inherited,
     "run.outputs": _take_run_outputs,
     "run.round": _take_run_round,
     "attempt.opened": _take_attempt_opened,

@@ -293,8 +293,13 @@ def read_inputs(database: Database) -> dict[str, Any]:
 
 
 def has_recipe(database: Database) -> bool:
-    """Tell whether the run was made from a recipe, with which it can go on; those of MatterStack 0.2.x were not."""
+    """Tell whether the run goes by a recipe; those of MatterStack 0.2.x do from when they first go on."""
     return database.one("SELECT 1 FROM run_inputs WHERE name = 'recipe_path'") is not None
+
+
+def has_legacy_tables(database: Database) -> bool:
+    """Tell whether MatterStack 0.2.x made the run, whose tables stay in its file."""
+    return database.one("SELECT 1 FROM sqlite_schema WHERE name = 'legacy_tasks'") is not None
 
 
 def iterate_texts(database: Database) -> Iterator[tuple[str, str, str]]:

@@ -15,6 +15,7 @@ from orchestrator.invoke import call_core
 from orchestrator.store.attempts import attempt_token
 from orchestrator.store.database import close_opened
 from orchestrator.testing.conformance import check_scriptlet
+from tests.legacy import put_run
 
 ROOT = Path(__file__).resolve().parents[2]
 NUMBERS = str(ROOT / "data" / "numbers.csv")
@@ -54,6 +55,14 @@ def ended_run(folder: Path) -> str:
     call_core("close_run", {"run_root": run_root, "status": "CANCELLED"})
     close_opened(run_root)
     return run_root
+
+
+def older_run(folder: Path) -> dict[str, Any]:
+    """Give a run of an earlier version and say what it goes by."""
+    root = put_run(folder, 3)
+    definitions = dict.fromkeys(("relax_cu", "relax_ni", "review", "report"), "0" * 64)
+    inputs = {"recipe_path": "recipe.yaml", "recipe_sha256": "0" * 64}
+    return {"run_root": str(root), "recipe_text": "steps: []\n", "inputs": inputs, "definitions": definitions}
 
 
 def opened_attempt(folder: Path) -> dict[str, Any]:
@@ -112,6 +121,7 @@ CASES: dict[str, Callable[[Path], Case]] = {
     "core/close_attempt.py": lambda folder: Case(opened_attempt(folder)),
     "core/close_run.py": lambda folder: Case({"run_root": opened_run(folder), "status": "CANCELLED"}),
     "core/export_evidence.py": lambda folder: Case({"run_root": opened_run(folder)}),
+    "core/inherit_run.py": lambda folder: Case(older_run(folder)),
     "core/open_attempt.py": lambda folder: Case({"run_root": opened_run(folder), "task_id": "load"}),
     "core/open_run.py": lambda folder: Case(open_run(folder)),
     "core/request_run.py": lambda folder: Case({"run_root": opened_run(folder), "request": "pause"}),

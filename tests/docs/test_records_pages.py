@@ -81,6 +81,11 @@ operators:
 """
 
 
+LOCAL = """\
+operators:
+  hpc.default: { kind: hpc, backend: { type: local } }
+  human.default: { kind: human }
+"""
 AFTER = "  - { name: after, type: shell, run: [date] }\n"
 GIVE_UP = "matterstack reset-run @last review --action delete"
 OTHERS = {"fanned": FANNED, "beside": BESIDE}
@@ -138,9 +143,11 @@ def steered(checkout: Path) -> Path:
 
 
 def older(checkout: Path) -> Path:
-    """Look at a run of an earlier version."""
+    """Go on with a run of an earlier version."""
     root = put_run(checkout / "workspaces" / "legacy_demo" / "runs", 1)
-    type_in(checkout, Exchange(command=f"matterstack status {root.name}", shown=""))
+    (checkout / "local.yaml").write_text(LOCAL, encoding="utf-8")
+    rerun = f"matterstack rerun {root.name} report --operators-config local.yaml"
+    type_in(checkout, Exchange(command=rerun, shown=""))
     return root
 
 
@@ -200,6 +207,7 @@ def test_files_are_those_of_a_run(checkout: Path) -> None:
 def test_older_runs_are_read_as_the_page_shows(checkout: Path) -> None:
     """Its commands show what a real run of schema 1 holds."""
     put_run(checkout / "workspaces" / "legacy_demo" / "runs", 1)
+    (checkout / "site.yaml").write_text(LOCAL, encoding="utf-8")
 
     follow(checkout, REFERENCE / "older-runs.md")
 
