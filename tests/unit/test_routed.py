@@ -265,6 +265,22 @@ def test_a_dry_run_goes_through_every_state(workshop: Workshop, monkeypatch: pyt
     ]
 
 
+def test_operators_of_one_kind_are_told_apart(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each has a backend of its own: one runs what it is handed, the other rehearses."""
+    dev = "hpc.dev: { kind: hpc, backend: { type: local, dry_run: true } }"
+    text = f"operators: {{ hpc.default: {{ kind: hpc, backend: {{ type: local }} }}, {dev} }}"
+    monkeypatch.setenv("MATTERSTACK_OPERATORS_CONFIG", str(workshop.write("operators.yaml", text)))
+    steps = [
+        shell(key, f"touch {workshop.folder}/{key}", f"operator_key: hpc.{key}, stdout: free")
+        for key in ("default", "dev")
+    ]
+
+    ran = workshop.run(recipe(*steps))
+
+    assert {key: ran.attempts(key)[0].operator_key for key in ran.tasks} == {"default": "hpc.default", "dev": "hpc.dev"}
+    assert ((workshop.folder / "default").exists(), (workshop.folder / "dev").exists()) == (True, False)
+
+
 def test_no_more_run_at_once_than_the_site_allows(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
     """However many are ready."""
     wire(
