@@ -226,6 +226,19 @@ def own_directory(path: Path) -> None:
         )
 
 
+def refuse_of_others(folder: Path) -> None:
+    """Refuse a directory in which somebody else could have put what it holds.
+
+    Raises `InfrastructureError` where it belongs to neither this user nor root, or everybody may write there, or move
+    it away.
+    """
+    found, above = folder.stat(), folder.absolute().parent.stat()
+    is_movable = above.st_mode & stat.S_IWOTH and not above.st_mode & stat.S_ISVTX
+    if found.st_uid not in (os.getuid(), 0) or found.st_mode & stat.S_IWOTH or is_movable:
+        hint = "look at it, then copy it, or take the permission to write from others with chmod o-w"
+        raise InfrastructureError(f"{folder} belongs to somebody else, or everybody may change it", hint=hint)
+
+
 def sweep_temporaries(folder: Path) -> None:
     """Remove what interrupted writes left in ``folder``, except directories that a living process is filling.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -144,8 +145,9 @@ def find_run(name: str, workspaces: Path) -> Path:
 
     Raises `UsageError` (MS004) when there is none or more than one.
     """
-    if (Path(name) / STATE_NAME).is_file():
-        return Path(name).absolute()
+    with contextlib.suppress(OSError, ValueError):  # no path at all, such as one that is too long
+        if (Path(name) / STATE_NAME).is_file():
+            return Path(name).absolute()
     runs = list(iterate_runs(workspaces))
     matching = runs[:1] if name == "@last" else [path for path in runs if name and path.name.startswith(name)]
     if len(matching) == 1:

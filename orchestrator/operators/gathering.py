@@ -58,7 +58,8 @@ def gather(folder: Path, given: Sequence[str] = (), fetch: Mapping[str, Sequence
         raise refused(error, f"read the directory {folder} of the attempt") from error
     try:
         walk.down(top, "")
-        os.fsync(top)
+        if walk.artifacts:
+            os.fsync(top)
     finally:
         os.close(top)
     found = [str(one["path"]) for one in walk.artifacts]
@@ -176,6 +177,7 @@ def _read_into(path: Path, capture: Capture) -> None:
         if stat.S_ISREG(found.st_mode):
             for chunk in _chunks(descriptor, found.st_size):
                 capture.add(chunk)
-            os.fsync(descriptor)
+            if found.st_size:
+                os.fsync(descriptor)
     finally:
         os.close(descriptor)

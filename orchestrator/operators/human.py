@@ -196,9 +196,10 @@ def given(question: Question) -> Response | None:
 
 
 def respond(question: Question, document: Mapping[str, JsonValue]) -> Path:
-    """Write the response of this user; the file appears whole."""
+    """Write the response of this user, as one to this attempt and no other; the file appears whole."""
     path = _own_path(question)
-    replace_file(path, json_file(document), mode=0o644)
+    named = {**document, "task_id": question.task_id, "attempt_id": question.attempt_id}
+    replace_file(path, json_file(named), mode=0o644)
     return path
 
 

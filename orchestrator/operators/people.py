@@ -48,7 +48,9 @@ class People:
     def look(self, assignments: Sequence[Assignment]) -> Iterator[Sighting]:
         """Give the questions that were answered, that nobody answered in time, or that were withdrawn."""
         for assignment in assignments:
-            question = self._questions.setdefault(assignment.attempt_id, question_of(assignment))
+            question = self._questions.get(assignment.attempt_id)
+            if question is None:
+                question = self._questions[assignment.attempt_id] = question_of(assignment)
             if (done := self._ended(question, assignment)) is not None:
                 self._questions.pop(assignment.attempt_id, None)
                 yield Sighting(attempt_id=assignment.attempt_id, state=AttemptState.COLLECTING, done=done)

@@ -16,7 +16,7 @@ from typing import Any
 import apsw
 
 from orchestrator.errors import FencedError, InfrastructureError, StoreError
-from orchestrator.files import TEMPORARY, move_into_place
+from orchestrator.files import TEMPORARY, move_into_place, refuse_of_others
 from orchestrator.store import legacy
 from orchestrator.store.leases import undriven
 
@@ -160,8 +160,11 @@ def open_database(path: Path, *, readonly: bool = False) -> Database:
 
     One of MatterStack 0.2.x is made ours, unless it is opened ``readonly``: then it is read as if it were, and stays as
     it is. Raises `StoreError` and leaves the file byte for byte as it was when it is missing, empty, damaged, or newer;
-    `RunLockedError` where another runner drives a run that is to be made ours.
+    `RunLockedError` where another runner drives a run that is to be made ours; `InfrastructureError` where it is to be
+    written and somebody else could have put it there.
     """
+    if not readonly and path.parent.exists():
+        refuse_of_others(path.parent)
     if _is_legacy(path):
         if readonly:
             return _view_of_legacy(path)

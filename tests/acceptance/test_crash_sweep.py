@@ -70,7 +70,7 @@ def test_a_continuation_that_is_killed_goes_on(points: list[Point], every: bool,
 
 
 @extents
-def test_an_opening_that_is_killed_leaves_a_run_or_none(every: bool, tmp_path: Path, score: Score) -> None:
+def test_F1_an_opening_that_is_killed_leaves_a_run_or_none(every: bool, tmp_path: Path, score: Score) -> None:
     """Whichever call init was about to make, the next one opens a run that goes by the wiring of then."""
     changes = [point for point in trace(prepare(tmp_path / "traced"), INIT) if point.family != "wait"]
 

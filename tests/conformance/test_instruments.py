@@ -281,7 +281,7 @@ def test_C8_a_result_that_is_odd_is_waited_out(said: Script, tmp_path: Path, doc
     "name",
     ["../s.csv", "/etc/passwd", "", ".", "..", "a//b", ".hidden", "a\\b", "a\nb", "x" * 101, "stdout.log", "INPUT.csv"],
 )
-def test_C2_a_file_out_of_place_is_waited_out(said: Script, tmp_path: Path, name: str) -> None:  # noqa: N802  row of the fault matrix
+def test_C2_C6_a_file_out_of_place_is_waited_out(said: Script, tmp_path: Path, name: str) -> None:  # noqa: N802  row of the fault matrix
     """It is neither looked at nor written."""
     (tmp_path / "s.csv").write_bytes(b"canary")
     files = [{"name": name, "sha256": sha256(b"spectrum")}]

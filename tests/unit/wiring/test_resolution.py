@@ -137,7 +137,7 @@ def test_a_file_that_everybody_may_write_is_refused(site: Path, monkeypatch: pyt
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can give a file to somebody else")
-def test_a_file_of_somebody_else_is_refused(site: Path) -> None:
+def test_H5_a_file_of_somebody_else_is_refused(site: Path) -> None:  # noqa: N802  row of the fault matrix
     """It says which programs run as the user who starts the run."""
     path = site / "w" / "operators.yaml"
     path.write_text(wiring("theirs"))
