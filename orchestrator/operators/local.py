@@ -39,7 +39,9 @@ _TIMED_OUT = f"{OWN}/timed_out"
 # running in the group ends with it.
 _SCRIPT = f"""\
 cd -- "$1" || exit 1
-(set -C; echo "$$" > {CLAIM}) 2>/dev/null || exit 1
+set -C
+echo "$$" 2>/dev/null > {CLAIM} || exit 1
+set +C
 trap : TERM INT HUP QUIT
 limit=$2 memory=$3
 shift 3
