@@ -41,7 +41,9 @@ _TIMED_OUT = f"{OWN}/timed_out"
 # running in the group ends with it.
 _SCRIPT = f"""\
 cd -- "$1" || exit 1
-(set -C; echo "$$ $2" > {CLAIM}) 2>/dev/null || exit 1
+set -C
+echo "$$ $2" 2>/dev/null > {CLAIM} || exit 1
+set +C
 trap : TERM INT HUP QUIT
 limit=$3 memory=$4
 shift 4
