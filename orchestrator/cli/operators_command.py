@@ -59,4 +59,4 @@ def _row(wired: Wired) -> tuple[str, str, str, int | None]:
 def _kept(run_root: Path) -> Resolved | None:
     with reading(run_root) as database:
         kept = read_kept(database)
-    return resolved_from(kept) if kept else None
+    return resolved_from(kept, run_root) if kept else None

@@ -10,8 +10,8 @@ from pathlib import Path
 from orchestrator.evidence.draft import Artifact, Draft, FileState
 from orchestrator.evidence.reading import opened_inside
 from orchestrator.states import AttemptState
-from orchestrator.store.pages import AttemptRecord, positions_with_files, read_attempts_briefly
-from orchestrator.store.queries import read_tasks
+from orchestrator.store.pages import positions_with_files, read_attempts_briefly
+from orchestrator.store.queries import AttemptRow, read_tasks
 
 FOLDER = "artifacts"
 # Beside the artifacts that an attempt declares, this is what its operator leaves in its directory.
@@ -44,12 +44,12 @@ def write_artifacts(draft: Draft) -> None:
                 draft.artifacts += _of_attempt(draft, attempt, attempt.relative_path)
 
 
-def folder_of(attempt: AttemptRecord) -> str:
+def folder_of(attempt: AttemptRow) -> str:
     """Give where in the evidence the files of an attempt are."""
     return f"{FOLDER}/{attempt.task_id}/{attempt.attempt_id}"
 
 
-def _of_attempt(draft: Draft, attempt: AttemptRecord, place: str) -> Iterator[Artifact]:
+def _of_attempt(draft: Draft, attempt: AttemptRow, place: str) -> Iterator[Artifact]:
     recorded = _recorded(attempt)
     directory = draft.database.run_root / place
     if not directory.is_dir() and not recorded and attempt.status is AttemptState.COMPLETED:
@@ -58,7 +58,7 @@ def _of_attempt(draft: Draft, attempt: AttemptRecord, place: str) -> Iterator[Ar
         yield _copied(draft, attempt, place, name, recorded.get(name))
 
 
-def _recorded(attempt: AttemptRecord) -> dict[str, str | None]:
+def _recorded(attempt: AttemptRow) -> dict[str, str | None]:
     """Give the names that must be in the attempt's directory, with the digest where one was recorded."""
     found: dict[str, str | None] = {}
     if isinstance(shown := attempt.params.get("instructions"), str) and attempt.operator_type == "human":
@@ -79,7 +79,7 @@ def _records_in(directory: Path) -> Iterator[str]:
             yield from ((Path(folder) / name).relative_to(directory).as_posix() for name in names)
 
 
-def _copied(draft: Draft, attempt: AttemptRecord, place: str, name: str, sha256: str | None) -> Artifact:
+def _copied(draft: Draft, attempt: AttemptRow, place: str, name: str, sha256: str | None) -> Artifact:
     try:
         with opened_inside(draft.database.run_root, f"{place}/{name}") as chunks:
             written, is_withheld = draft.copy(f"{folder_of(attempt)}/{name}", chunks)
@@ -101,7 +101,7 @@ def _copied(draft: Draft, attempt: AttemptRecord, place: str, name: str, sha256:
 
 
 def _artifact(
-    attempt: AttemptRecord,
+    attempt: AttemptRow,
     name: str,
     state: FileState,
     *,

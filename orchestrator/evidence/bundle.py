@@ -15,8 +15,8 @@ from orchestrator.evidence.redaction import POLICY, RULES, without_home
 from orchestrator.recipe.model import PythonStep, ShellStep
 from orchestrator.states import TaskState
 from orchestrator.store.events import last_event
-from orchestrator.store.pages import AttemptRecord, counting_writes, read_attempts_briefly, read_written
-from orchestrator.store.queries import TaskRow, count_tasks, read_tasks
+from orchestrator.store.pages import counting_writes, read_attempts_briefly, read_written
+from orchestrator.store.queries import AttemptRow, TaskRow, count_tasks, read_tasks
 from orchestrator.wiring.keys import key_of_attempt, kind_of
 from orchestrator.wiring.snapshot import FOLDER, TEXT_NAME
 
@@ -154,7 +154,7 @@ def _task(task: TaskRow, attempts: list[dict[str, Any]], results: dict[str, Any]
     }
 
 
-def _attempt(attempt: AttemptRecord, states: States) -> dict[str, Any]:
+def _attempt(attempt: AttemptRow, states: States) -> dict[str, Any]:
     key = key_of_attempt(attempt.operator_key, attempt.operator_data, attempt.operator_type)
     found = states.get((attempt.task_id, attempt.attempt_id), set())
     is_copied = bool(found - {FileState.MISSING, FileState.REFUSED})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import stat
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from orchestrator.files import refused
+from orchestrator.files import TEMPORARY, refused
 from orchestrator.jsonsafe import JsonValue
 from orchestrator.operators.staging import EXIT_CODE, MANIFEST, OWN, SNAPSHOT, STDERR, STDOUT
 from orchestrator.workers.calls import STDERR_CAP, STDOUT_CAP
@@ -46,7 +47,8 @@ def gather(folder: Path, given: Sequence[str] = (), fetch: Mapping[str, Sequence
     """Give what lies in the directory of an attempt, beside what was ``given`` to it and what the runner keeps there.
 
     ``fetch`` holds the patterns of the step: with ``required`` or ``optional``, only what fits one of them is taken,
-    and never what fits ``exclude``. Every file is synced. Raises `InfrastructureError` where a file cannot be read.
+    and never what fits ``exclude``. Every file is synced. What interrupted writes left there is removed.
+    Raises `InfrastructureError` where a file cannot be read.
     """
     wanted = fetch or {}
     walk = _Walk(given=frozenset(given), fetch=wanted)
@@ -79,6 +81,9 @@ class _Walk:
         """Take all that lies in an open directory."""
         for name in sorted(os.listdir(folder)):
             path = f"{prefix}{name}"
+            if name.startswith(TEMPORARY):
+                _clear(folder, name)
+                continue
             if path in self._given or (not prefix and name in _KEPT_APART):
                 continue
             try:
@@ -135,6 +140,12 @@ class _Walk:
     def _reject(self, path: str, reason: str) -> None:
         if len(self.rejected) < MAX_REJECTED:
             self.rejected.append({"path": path.encode("utf-8", "replace").decode(), "reason": reason})
+
+
+def _clear(folder: int, name: str) -> None:
+    """Remove the file of an interrupted write; the attempt has ended, so nobody goes on with it."""
+    with contextlib.suppress(OSError):
+        os.unlink(name, dir_fd=folder)
 
 
 def _chunks(descriptor: int, size: int) -> Iterator[bytes]:

@@ -7,6 +7,7 @@ import json
 import os
 import select
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -33,16 +34,17 @@ LAUNCH_SEC = 10.0
 CONTEXT_VARIABLE = "MATTERSTACK_CONTEXT"
 
 _LOOKS_EVERY_SEC = 0.1
+_PROC = Path("/proc/self")
 _TIMED_OUT = f"{OWN}/timed_out"
 # What every attempt runs: claim the directory once and for all, run the program, and leave its exit code. The shell
 # outlives a signal to its group, so that the exit code is there whatever ended the program; whatever the program left
 # running in the group ends with it.
 _SCRIPT = f"""\
 cd -- "$1" || exit 1
-(set -C; echo "$$" > {CLAIM}) 2>/dev/null || exit 1
+(set -C; echo "$$ $2" > {CLAIM}) 2>/dev/null || exit 1
 trap : TERM INT HUP QUIT
-limit=$2 memory=$3
-shift 3
+limit=$3 memory=$4
+shift 4
 if [ "$limit" != 0 ]; then
   (trap '' TERM; sleep "$limit"; : > {_TIMED_OUT}; kill -TERM 0; sleep {GRACE_SEC:g}; kill -KILL 0) \
 >/dev/null 2>&1 </dev/null &
@@ -93,6 +95,9 @@ class LocalOperator:
             except OSError as error:
                 reason = f"cannot start a process: {(error.strerror or '').lower()}"
                 return Sighting(attempt_id=attempt_id, state=AttemptState.FAILED_INIT, note=reason)
+        if (host := _claim(assignment)[1]) not in {"", _host()}:
+            note = f"it was begun on {host}: go on with the run there"
+            return Sighting(attempt_id=attempt_id, state=AttemptState.UNKNOWN, note=note, operator_data={"host": host})
         pid = self._pid(assignment)
         self._watch(attempt_id, pid)
         return Sighting(
@@ -127,7 +132,7 @@ class LocalOperator:
         work, folder = assignment.work, assignment.folder
         resources = work.get("resources", {})
         limits = [f"{work.get('limit_sec') or 0:g}", str(int(resources.get("memory_gb", 0) * 1024 * 1024))]
-        command = ["sh", "-c", _SCRIPT, assignment.attempt_id, str(folder), *limits, *_argv(assignment)]
+        command = ["sh", "-c", _SCRIPT, assignment.attempt_id, str(folder), _host(), *limits, *_argv(assignment)]
         streams = [
             (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
             log_action(1, folder / STDOUT),
@@ -156,7 +161,9 @@ class LocalOperator:
             os.close(descriptor)
 
     def _ended(self, assignment: Assignment) -> Done | None:
-        """Give what came of an attempt whose process is gone; None while it runs."""
+        """Give what came of an attempt whose process is gone; None while it runs, or may run on another host."""
+        if _claim(assignment)[1] not in {"", _host()} and not _has_ended(assignment):
+            return None
         self._kill_late(assignment)
         status = self._reaped(assignment.attempt_id)
         pid = self._pid(assignment)
@@ -184,9 +191,7 @@ class LocalOperator:
 
     def _pid(self, assignment: Assignment) -> int | None:
         """Give the process of an attempt: the one that claimed its directory, or the one that is about to."""
-        with contextlib.suppress(OSError, ValueError):
-            return int((assignment.folder / CLAIM).read_text(encoding="ascii"))
-        return self._children.get(assignment.attempt_id)
+        return _claim(assignment)[0] or self._children.get(assignment.attempt_id)
 
     def _signal(self, assignment: Assignment, number: signal.Signals) -> bool:
         pid = self._pid(assignment)
@@ -216,13 +221,31 @@ def _argv(assignment: Assignment) -> list[str]:
     return [*work["argv"], *(["--params", _params(assignment)] if work.get("takes_params") else [])]
 
 
+def _host() -> str:
+    return os.uname().nodename
+
+
+def _claim(assignment: Assignment) -> tuple[int | None, str]:
+    """Give the process that claimed the directory of an attempt, and its host; nothing where none has."""
+    with contextlib.suppress(OSError, ValueError):
+        pid, _, host = (assignment.folder / CLAIM).read_text(encoding="utf-8").partition(" ")
+        return int(pid), host.strip()
+    return None, ""
+
+
 def _is_of(pid: int, attempt_id: str) -> bool:
-    """Tell whether a living process belongs to an attempt."""
+    """Tell whether a living process belongs to an attempt: the id of that is one of its arguments."""
     try:
         words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
     except OSError:
-        return False
+        words = [] if _PROC.exists() else command_line(pid).split()
     return attempt_id.encode() in words
+
+
+def command_line(pid: int) -> bytes:
+    """Give the command of a process where there is no /proc; nothing for one that is gone."""
+    shown = subprocess.run(["ps", "-o", "command=", "-p", str(pid)], capture_output=True, check=False)
+    return shown.stdout if shown.returncode == 0 else b""
 
 
 def _has_ended(assignment: Assignment) -> bool:

@@ -1,4 +1,4 @@
-"""Make the operator behind an operator key: people, instruments, or what a backend stands for."""
+"""Make the operator behind an operator key: people, instruments, what a backend or another distribution brings."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _BACKENDS: dict[type, Callable[[Wired, Environment], Operator]] = {
 def wiring_of(database: Database) -> Wiring:
     """Give what operator keys mean in a run."""
     kept = read_kept(database)
-    return resolved_from(kept).wiring if kept else built_in()
+    return resolved_from(kept, database.run_root).wiring if kept else built_in()
 
 
 def operator_for(wired: Wired, withheld: Collection[str] = ()) -> Operator:
@@ -54,6 +54,8 @@ def operator_for(wired: Wired, withheld: Collection[str] = ()) -> Operator:
     if isinstance(wired.operator, HumanOperator):
         return People(wired.operator.notify)
     environment = {name: value for name, value in step_environment(os.environ).items() if name not in withheld}
+    if wired.plugin is not None:
+        return wired.plugin.make(wired.key, wired.backend, environment)  # type: ignore[no-any-return]
     return _BACKENDS[type(wired.backend)](wired, environment)
 
 

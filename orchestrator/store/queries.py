@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
@@ -12,10 +12,10 @@ from orchestrator.errors import StoreError
 from orchestrator.states import ENDED_TASKS, AttemptState, RunState, TaskState
 from orchestrator.store.database import Database
 
-_COLUMNS = (
+ATTEMPT_COLUMNS = (
     "attempt_id, task_id, attempt_index, task_attempts.status, outcome, task_attempts.status_reason, operator_type,"
     " operator_key, external_id, relative_path, params_json, envelope_json, exit_code, stdout, stderr, created_at,"
-    " ended_at, duration_sec, cpu_sec, max_rss_mb, operator_data_json"
+    " submitted_at, ended_at, duration_sec, cpu_sec, max_rss_mb, operator_data_json, task_attempts.seq"
 )
 
 
@@ -59,7 +59,7 @@ class TaskRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptRow:
-    """One attempt with all that came of it; times are UTC, durations seconds, memory MB."""
+    """One attempt with all that came of it; times are UTC, durations seconds, memory MB, ``seq`` its last event."""
 
     attempt_id: str
     task_id: str
@@ -77,11 +77,13 @@ class AttemptRow:
     stdout: str
     stderr: str
     created_at: str
+    submitted_at: str | None
     ended_at: str | None
     duration_sec: float | None
     cpu_sec: float | None
     max_rss_mb: float | None
     operator_data: dict[str, Any]
+    seq: int
 
     @property
     def is_external(self) -> bool:
@@ -194,7 +196,7 @@ def iterate_ended_attempts(
 
 def iterate_all_attempts(database: Database, *, log_cap: int) -> Iterator[AttemptRow]:
     """Give all attempts in the order of their tasks, with the last ``log_cap`` characters of what each printed."""
-    columns = _COLUMNS.replace("stdout, stderr", f"substr(stdout, -{log_cap:d}), substr(stderr, -{log_cap:d})")
+    columns = ATTEMPT_COLUMNS.replace("stdout, stderr", f"substr(stdout, -{log_cap:d}), substr(stderr, -{log_cap:d})")
     rows = database.all(
         f"SELECT {columns} FROM task_attempts JOIN tasks ON position = task_position"  # noqa: S608  a number
         " ORDER BY task_position, attempt_index"
@@ -303,12 +305,19 @@ def iterate_texts(database: Database) -> Iterator[tuple[str, str, str]]:
             yield from ((table, column, text) for (text,) in rows)
 
 
-def _attempts(database: Database, condition: str, values: tuple[str | int, ...]) -> tuple[AttemptRow, ...]:
+def select_attempts(
+    database: Database, condition: str, values: Sequence[str | int], columns: str = ATTEMPT_COLUMNS
+) -> Iterator[AttemptRow]:
+    """Give the attempts that a condition in SQL finds."""
     rows = database.all(
-        f"SELECT {_COLUMNS} FROM task_attempts JOIN tasks ON position = task_position {condition}",  # noqa: S608  ours
+        f"SELECT {columns} FROM task_attempts JOIN tasks ON position = task_position {condition}",  # noqa: S608  ours
         values,
     )
-    return tuple(_attempt(row) for row in rows)
+    return map(_attempt, rows)
+
+
+def _attempts(database: Database, condition: str, values: tuple[str | int, ...]) -> tuple[AttemptRow, ...]:
+    return tuple(select_attempts(database, condition, values))
 
 
 def _attempt(row: tuple[Any, ...]) -> AttemptRow:
@@ -329,9 +338,11 @@ def _attempt(row: tuple[Any, ...]) -> AttemptRow:
         stdout=row[13],
         stderr=row[14],
         created_at=row[15],
-        ended_at=row[16],
-        duration_sec=row[17],
-        cpu_sec=row[18],
-        max_rss_mb=row[19],
-        operator_data=json.loads(row[20]),
+        submitted_at=row[16],
+        ended_at=row[17],
+        duration_sec=row[18],
+        cpu_sec=row[19],
+        max_rss_mb=row[20],
+        operator_data=json.loads(row[21]),
+        seq=row[22],
     )

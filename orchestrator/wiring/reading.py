@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
@@ -27,6 +28,7 @@ from orchestrator.wiring.model import (
     ProfileBackend,
     WiringDefaults,
 )
+from orchestrator.wiring.plugins import OperatorPlugin, Unusable, find_plugin
 
 CODE = "MS214"
 
@@ -36,12 +38,16 @@ _TELLS_SECRET = re.compile(r"passw|secret|token|passphrase|private_key", re.IGNO
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wired:
-    """What one operator key means here; ``max_concurrent`` is None where there is no limit."""
+    """What one operator key means here; ``max_concurrent`` is None where there is no limit.
+
+    ``plugin`` makes the operator where the backend is that of another distribution.
+    """
 
     key: str
     operator: Operator
     backend: Backend | None
     max_concurrent: int | None
+    plugin: type[OperatorPlugin] | None = None
 
     @property
     def is_idle(self) -> bool:
@@ -72,36 +78,55 @@ class Wiring:
         return self.source.place(("operators", key), of_key=True)
 
 
-def read_wiring(source: Source) -> Wiring:
-    """Give the wiring that a file holds; raise one `InvalidFileError` with every problem of it."""
+def read_wiring(source: Source, workspace: Path | None = None) -> Wiring:
+    """Give the wiring that a file holds; raise one `InvalidFileError` with every problem of it.
+
+    The project of the ``workspace`` says which other distributions may bring backends.
+    """
     reading = scan(source)
     if reading.problems or not isinstance(reading.value, dict):
         message = f"expected a mapping with the key 'operators', got {shown(reading.value)}"
         wrong = Problem("MS106", message, source.place(()), "write 'operators:' and what each key means here")
         raise refusal(reading.problems or [wrong])
     document = reading.value
-    problems = list(_problems(document, source))
+    problems = list(_problems(document, source, workspace))
     if problems:
         raise refusal([_without_secret(problem) for problem in problems])
     shared = WiringDefaults.model_validate(document.get("defaults") or {}).max_concurrent_global
     profiles: Any = document.get("profiles") or {}
     entries: Any = document["operators"]
-    operators = {key: _wired(key, entry, profiles, shared) for key, entry in entries.items()}
+    operators = {key: _wired(key, entry, profiles, shared, workspace) for key, entry in entries.items()}
     return Wiring(source=source, operators=operators, max_concurrent_global=shared)
 
 
-def _wired(key: str, entry: Mapping[str, Any], profiles: Mapping[str, Any], shared: int | None) -> Wired:
+def _wired(
+    key: str, entry: Mapping[str, Any], profiles: Mapping[str, Any], shared: int | None, workspace: Path | None
+) -> Wired:
     operator = OPERATORS[kind_of(key)].model_validate(entry)
     said = getattr(operator, "backend", None)
-    backend = BACKENDS[kind_of(key)][said["type"]].model_validate(said) if said else None
+    found = _plugin(said, kind_of(key), workspace)
+    plugin = found if isinstance(found, type) else None
+    kinds: Mapping[str, type[Any]] = BACKENDS[kind_of(key)]
+    backend = None
+    if said:
+        backend = (plugin.backend if plugin else kinds[said["type"]]).model_validate(said)
     if isinstance(backend, ProfileBackend):
         profile = profiles[backend.name]
         backend = PROFILES[profile["type"]].model_validate(profile)
     limit = operator.max_concurrent if "max_concurrent" in operator.model_fields_set else shared
-    return Wired(key=key, operator=operator, backend=backend, max_concurrent=limit)
+    return Wired(key=key, operator=operator, backend=backend, max_concurrent=limit, plugin=plugin)  # type: ignore[arg-type]
 
 
-def _problems(document: Mapping[str, JsonValue], source: Source) -> Iterator[Problem]:
+def _plugin(backend: JsonValue, kind: str, workspace: Path | None) -> type[OperatorPlugin] | Unusable | None:
+    """Give what brings a backend that is none of ours; None where nothing does, for operators of this kind."""
+    name = backend.get("type") if isinstance(backend, dict) else None
+    if not isinstance(name, str) or name in BACKENDS[kind]:
+        return None
+    found = find_plugin(name, workspace)
+    return None if isinstance(found, type) and kind not in found.kinds else found
+
+
+def _problems(document: Mapping[str, JsonValue], source: Source, workspace: Path | None) -> Iterator[Problem]:
     for name in document:
         if name not in _SECTIONS:
             place = source.place((name,), of_key=True)
@@ -118,11 +143,11 @@ def _problems(document: Mapping[str, JsonValue], source: Source) -> Iterator[Pro
         yield Problem("MS107", "there are no operators", place, "as in: local.default: { kind: local, … }")
         return
     for key, entry in operators.items():
-        yield from _operator_problems(key, entry, profiles, source)
+        yield from _operator_problems(key, entry, profiles, source, workspace)
 
 
 def _operator_problems(
-    key: str, entry: JsonValue, profiles: Mapping[str, JsonValue], source: Source
+    key: str, entry: JsonValue, profiles: Mapping[str, JsonValue], source: Source, workspace: Path | None
 ) -> Iterator[Problem]:
     path: DocPath = ("operators", key)
     if wrong := complaint(key):
@@ -144,7 +169,14 @@ def _operator_problems(
         return
     yield from part_problems(OPERATORS[kind], entry, path, source)
     if "backend" in entry:
-        yield from _backend_problems(entry["backend"], BACKENDS[kind], (*path, "backend"), f"{kind} operators", source)
+        plugin = _plugin(entry["backend"], kind, workspace)
+        if isinstance(plugin, Unusable):
+            yield Problem(CODE, plugin.message, source.place((*path, "backend", "type")), plugin.hint)
+            return
+        kinds: dict[str, type[BaseModel]] = {**BACKENDS[kind]}
+        if plugin is not None:
+            kinds[str(entry["backend"]["type"])] = plugin.backend
+        yield from _backend_problems(entry["backend"], kinds, (*path, "backend"), f"{kind} operators", source)
         yield from _profile_problems(entry["backend"], profiles, (*path, "backend"), source)
 
 

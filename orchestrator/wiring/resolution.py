@@ -54,9 +54,9 @@ def resolve_wiring(workspace: Path, options: WiringOptions, persisted: Resolved 
     return next(_candidates(workspace, options, persisted))
 
 
-def resolved_from(kept: KeptWiring) -> Resolved:
+def resolved_from(kept: KeptWiring, run_root: Path) -> Resolved:
     """Give the wiring that a run has kept."""
-    wiring = read_wiring(Source.from_text("operators_snapshot/operators.yaml", kept.text))
+    wiring = read_wiring(Source.from_text("operators_snapshot/operators.yaml", kept.text), run_root.parent.parent)
     path = Path(kept.resolved_path) if kept.resolved_path else None
     return Resolved(source=WiringSource.RUN_PERSISTED, wiring=wiring, path=path)
 
@@ -65,17 +65,17 @@ def _candidates(workspace: Path, options: WiringOptions, persisted: Resolved | N
     """Give the wirings that there are, strongest source first, each read when it is asked for."""
     if options.operators_config is not None:
         path = _existing(options.operators_config, "--operators-config")
-        yield _read(WiringSource.CLI_OVERRIDE, path)
+        yield _read(WiringSource.CLI_OVERRIDE, path, workspace)
     if persisted is not None:
         yield persisted
     default = workspace / FILE_NAME
     if default.exists() or default.is_symlink():
         _check_owner(default)
-        yield _read(WiringSource.WORKSPACE_DEFAULT, default)
+        yield _read(WiringSource.WORKSPACE_DEFAULT, default, workspace)
     if named := os.environ.get(VARIABLE):
         path = _existing(Path(named), f"${VARIABLE}")
         _check_owner(path)
-        yield _read(WiringSource.ENV_VAR, path)
+        yield _read(WiringSource.ENV_VAR, path, workspace)
     if options.hpc_config is not None:
         yield _from_hpc_config(_existing(options.hpc_config, "--hpc-config"))
     if options.profile is not None:
@@ -84,8 +84,8 @@ def _candidates(workspace: Path, options: WiringOptions, persisted: Resolved | N
     yield Resolved(source=WiringSource.NONE, wiring=built_in())
 
 
-def _read(source: WiringSource, path: Path) -> Resolved:
-    return Resolved(source=source, wiring=read_wiring(read_source(path)), path=path.absolute())
+def _read(source: WiringSource, path: Path, workspace: Path) -> Resolved:
+    return Resolved(source=source, wiring=read_wiring(read_source(path), workspace), path=path.absolute())
 
 
 def _existing(path: Path, named_by: str) -> Path:

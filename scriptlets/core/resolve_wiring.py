@@ -70,7 +70,7 @@ def _persisted(run_root: str | None) -> Resolved | None:
         return None
     with reading(Path(run_root)) as database:
         kept = read_kept(database)
-    return resolved_from(kept) if kept else None
+    return resolved_from(kept, Path(run_root)) if kept else None
 
 
 if __name__ == "__main__":

@@ -76,13 +76,16 @@ def _project_that_ran() -> Path:
     return parent / "ran"
 
 
-def trace(project: Project, words: Sequence[str] = _RUN) -> list[Point]:
-    """Run the recipe, or another command, to its end; give the calls by which it changes anything, in their order."""
+def trace(project: Project, words: Sequence[str] = _RUN, *, status: int = 0) -> list[Point]:
+    """Run the recipe, or another command, to its end; give the calls by which it changes anything, in their order.
+
+    The end is to be that with an exit ``status``.
+    """
     log = project.folder / "trace.txt"
     calls = ",".join(f"?{call}" for calls in CALLS.values() for call in calls)
     strace = ("strace", "-qq", "-o", str(log), "-e", "signal=none", "-e", calls)
     ended = project.call(*words, command=[*strace, *COMMAND])
-    assert ended.status == 0, ended.stderr
+    assert ended.status == status, ended.stderr
     return list(_changing(log.read_text(encoding="utf-8", errors="replace").splitlines()))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.operators.local import command_line
 from orchestrator.progress import RunSettled
 from orchestrator.store.database import reading
 from orchestrator.store.queries import read_open_attempts
@@ -371,6 +373,21 @@ def test_a_process_that_vanished_is_lost_and_begun_again(site: Workshop) -> None
     assert [attempt.status for attempt in ran.attempts("a")] == ["LOST", "COMPLETED"]
 
 
+def test_F26_what_was_begun_on_another_host_is_not_begun_again(site: Workshop) -> None:  # noqa: N802  see above
+    """It may run there still; where it has ended, it is collected."""
+    text = recipe(shell("a", "echo once >> $D/times; sleep 4", f"{ROUTED}, env: {{D: {site.folder}}}"))
+    killed_run(site, text, site.folder / "times")
+    (root,) = site.runs()
+    (claim,) = root.glob("tasks/a/attempts/*/.ms/claim")
+    claim.write_text("1 elsewhere\n")
+
+    assert site.resume(root, once=True).attempts("a")[0].status == "UNKNOWN"
+    time.sleep(4)
+    ran = site.resume(root)
+
+    assert (ran.states, (site.folder / "times").read_text()) == (["COMPLETED"], "once\n")
+
+
 def test_a_process_that_is_always_lost_fails(site: Workshop) -> None:
     """After as many times as infrastructure may fail; of the runner's own children the signal is known."""
     ran = site.run(recipe(shell("a", "kill -KILL 0", ROUTED)))
@@ -453,6 +470,19 @@ def test_an_inline_step_reads_what_one_elsewhere_wrote(site: Workshop) -> None:
     ran = site.run(recipe(first, python("b", keys="args: {n: '${{ ctx.a.x_v1 }}'}")))
 
     assert ran.states == ["COMPLETED", "COMPLETED"]
+
+
+@pytest.mark.skipif(shutil.which("ps") is None, reason="there is no ps here")
+def test_processes_are_told_apart_without_proc() -> None:
+    """As where the system has no such folder."""
+    process = subprocess.Popen(["sh", "-c", "sleep 5; true", "some-attempt"])
+
+    try:
+        assert b"some-attempt" in command_line(process.pid).split()
+    finally:
+        process.kill()
+        process.wait()
+    assert command_line(process.pid) == b""
 
 
 def wait_for(path: Path) -> None:
