@@ -12,6 +12,7 @@ from orchestrator.cli.monitor.reading import Choice, RunReader, RunsReader, wind
 from orchestrator.errors import StoreError
 from orchestrator.store.database import FILE_NAME, open_database
 from orchestrator.store.glances import Order
+from tests.legacy import count_tasks_of, put_run
 from tests.unit.workshop import Workshop, python, recipe, shell
 
 FAN = recipe(
@@ -102,6 +103,20 @@ def test_a_run_that_is_gone_is_told(workshop: Workshop) -> None:
 
     with pytest.raises(StoreError):
         reader.look(Choice())
+
+
+@pytest.mark.parametrize("version", [1, 2, 3, 4])
+def test_runs_of_older_versions_are_shown(tmp_path: Path, version: int) -> None:
+    """As they are, without making them ours."""
+    root = put_run(tmp_path / "workspaces" / "w" / "runs", version)
+    before = (root / FILE_NAME).read_bytes()
+
+    glance = RunReader(root).look(Choice(with_items=True))
+    (line,) = RunsReader(tmp_path / "workspaces").look()
+
+    assert line.run == glance.run
+    assert (root / FILE_NAME).read_bytes() == before
+    assert len(glance.positions) == count_tasks_of(root)
 
 
 def test_active_runs_stand_first(workshop: Workshop) -> None:
