@@ -21,6 +21,15 @@ from orchestrator.store.requests import Wish, open_requests
 _LOOK_SEC = 0.1
 
 
+def ask(run_root: Path, wish: Wish, reason: str, attempt_id: str = "") -> None:
+    """Record what somebody asks of a run, for whoever drives it or will; raise `UsageError` where it comes too late."""
+    params = {"run_root": str(run_root), "request": wish, "reason": reason, "attempt_id": attempt_id}
+    try:
+        happen("run.asked", params)
+    finally:
+        close_opened(run_root)
+
+
 def cancel_run(
     run_root: Path,
     *,
@@ -34,7 +43,7 @@ def cancel_run(
     What the recipe does last is done, unless the run never began or ``by_records`` leaves it out. Without ``waits``, a
     run that is driven is left to its runner. Raises `UsageError` for a run that has ended.
     """
-    _ask(run_root, Wish.CANCEL, reason)
+    ask(run_root, Wish.CANCEL, reason)
     return _brought_about(
         run_root,
         ENDED_RUNS,
@@ -48,7 +57,7 @@ def pause_run(run_root: Path, *, reason: str = "", waits: bool = True) -> RunSta
 
     Raises `UsageError` for a run that has ended or is paused.
     """
-    _ask(run_root, Wish.PAUSE, reason)
+    ask(run_root, Wish.PAUSE, reason)
     return _brought_about(run_root, {*ENDED_RUNS, RunState.PAUSED}, lambda: _pause_here(run_root), waits=waits)
 
 
@@ -83,7 +92,7 @@ def cancel_attempt(run_root: Path, prefix: str, *, reason: str = "") -> str:
         what = f"{len(found)} open attempts whose ids begin with" if found else "no open attempt"
         hint = "give more of the id" if found else f"see: matterstack explain {run_root.name}"
         raise UsageError(f"run {run_root.name} has {what} {prefix!r}", hint=hint)
-    _ask(run_root, Wish.CANCEL_ATTEMPT, reason, attempt_id=found[0])
+    ask(run_root, Wish.CANCEL_ATTEMPT, reason, attempt_id=found[0])
     return found[0]
 
 
@@ -102,14 +111,6 @@ def end_orphans(run_root: Path, *, older_than_sec: float, dry_run: bool = False)
         with database.transaction():
             _lose(database, found)
     return found
-
-
-def _ask(run_root: Path, wish: Wish, reason: str, attempt_id: str = "") -> None:
-    params = {"run_root": str(run_root), "request": wish, "reason": reason, "attempt_id": attempt_id}
-    try:
-        happen("run.asked", params)
-    finally:
-        close_opened(run_root)
 
 
 def _brought_about(run_root: Path, wanted: Collection[RunState], act: Callable[[], None], *, waits: bool) -> RunState:

@@ -39,6 +39,7 @@ COMMANDS = {
     "lint": "give advice on recipes",
     "plan": "show what would run, in which order, writing nothing",
     "status": "show where a run stands",
+    "monitor": "watch runs on a terminal, answer what they ask, and steer them",
     "attempts": "list the attempts at one task",
     "logs": "print what steps wrote to standard error",
     "explain": "say what an error code means, or what keeps a run from its end",

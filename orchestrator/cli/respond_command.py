@@ -10,19 +10,12 @@ from typing import Any
 
 import click
 
+from orchestrator.cli.answers import record_answer, refuse_late, verdict
 from orchestrator.cli.options import json_option, open_run_for_reading, workspaces_option
 from orchestrator.cli.output import harmless, print_json
-from orchestrator.clock import utc_now
 from orchestrator.errors import NotJsonSafeError, UsageError
-from orchestrator.invoke import happen
 from orchestrator.jsonsafe import JsonValue, loads
-from orchestrator.operators.human import (
-    COMPLETED,
-    FAILED,
-    Question,
-    current_user,
-    given,
-)
+from orchestrator.operators.human import COMPLETED, Question, current_user, given
 from orchestrator.operators.questions import open_question, open_questions
 
 
@@ -56,16 +49,10 @@ def command(
     if not (approve or reject or data is not None):
         _show(question, as_json=as_json)
         return 0
-    if earlier := given(question):
-        raise UsageError(
-            f"{task} was answered by {earlier.by} already", hint="the run takes that answer when it goes on"
-        )
-    if question.deadline_at and utc_now() >= question.deadline_at:
-        raise UsageError(f"{task} was to be answered by {question.deadline_at}", hint="go on with the run")
+    refuse_late(question)
     document = _document(approve=approve, reject=reject, data=data, reason=reason)
-    answered = {"run_root": str(database.run_root), "task_id": task, "response": document}
-    recorded = happen("attempt.answered", answered)["_response.recorded_v1"]
-    click.echo(f"{task}: {'rejected' if reject else 'answered'}, in {recorded['file']}", err=True)
+    file = record_answer(database.run_root, task, document)
+    click.echo(f"{task}: {'rejected' if reject else 'answered'}, in {file}", err=True)
     if as_json:
         print_json(
             {"task_id": task, "attempt_id": question.attempt_id, "status": document["status"], "by": current_user()}
@@ -75,14 +62,11 @@ def command(
 
 def _document(*, approve: bool, reject: bool, data: str | None, reason: str) -> dict[str, JsonValue]:
     said = _data(data) if data is not None else {}
-    if (approve or reject) and isinstance(said, dict):
-        if said.get("approved", approve) is not approve:
-            raise UsageError("--data says otherwise than the option", hint="leave 'approved' out of the data")
-        said = {"approved": approve, **({"note": reason} if reason and approve else {}), **said}
-    document: dict[str, JsonValue] = {"status": FAILED if reject else COMPLETED, "data": said}
-    if reject:
-        document["error"] = f"rejected by {current_user()}{f': {reason}' if reason else ''}"
-    return document
+    if not (approve or reject):
+        return {"status": COMPLETED, "data": said}
+    if isinstance(said, dict) and said.get("approved", approve) is not approve:
+        raise UsageError("--data says otherwise than the option", hint="leave 'approved' out of the data")
+    return verdict(approves=approve, reason=reason, said=said)
 
 
 def _data(text: str) -> JsonValue:

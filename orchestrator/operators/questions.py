@@ -17,7 +17,7 @@ from orchestrator.wiring.keys import kind_of
 
 def open_questions(database: Database) -> list[Question]:
     """Give the questions that wait for an answer."""
-    return [_question(database, row) for row in read_open_attempts(database) if _asks_people(row)]
+    return [question_in(database, row) for row in read_open_attempts(database) if _asks_people(row)]
 
 
 def open_question(database: Database, task_id: str) -> Question:
@@ -35,7 +35,7 @@ def _asks_people(row: AttemptRow) -> bool:
     return row.is_external and kind_of(row.operator_key or "") == "human"
 
 
-def _question(database: Database, row: AttemptRow) -> Question:
+def question_in(database: Database, row: AttemptRow) -> Question:
     """Give what is asked; runs that an older version made have the words in the attempt's directory alone."""
     assignment = assignment_of(database, row)
     if not row.params:

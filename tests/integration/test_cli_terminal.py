@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.acceptance.program import COMMAND, Project, environment, read_pipe
+from tests.acceptance.program import Project, read_pipe
+from tests.integration.window import Terminal, until
 
 pytestmark = pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed")
 
@@ -20,38 +20,6 @@ steps:
     type: shell
     run: "echo here > ready; cat go > /dev/null; echo '{\\"status\\": \\"ok\\"}'"
 """
-
-
-class Terminal:
-    """A window of 100 columns and 40 lines in which one command runs."""
-
-    def __init__(self, socket: Path) -> None:
-        self._tmux = ("tmux", "-S", str(socket), "-f", "/dev/null")
-
-    def start(self, project: Project, *words: str) -> None:
-        """Run the program with these words in the window, which stays open afterwards."""
-        # The trap keeps the shell, which hears ^C too, from ending before it has told the status.
-        command = 'trap : INT; "$@"; echo "status $?"; ' + " ".join((*self._tmux, "wait-for -S done")) + "; cat"
-        size = ("-x", "100", "-y", "40")
-        session = ("new-session", "-d", *size, "-c", str(project.folder), "sh", "-c", command, "sh", *COMMAND, *words)
-        subprocess.run([*self._tmux, *session], check=True, env=environment({"SHELL": "/bin/sh"}))
-
-    def finish(self) -> str:
-        """Wait for the end of the command and give what the window shows."""
-        subprocess.run([*self._tmux, "wait-for", "done"], check=True, timeout=60)
-        return self.screen()
-
-    def screen(self) -> str:
-        """Give what the window shows now."""
-        return subprocess.run([*self._tmux, "capture-pane", "-p"], check=True, capture_output=True, text=True).stdout
-
-    def press(self, key: str) -> None:
-        """Press a key, such as ``C-c``."""
-        subprocess.run([*self._tmux, "send-keys", key], check=True)
-
-    def close(self) -> None:
-        """End the window and whatever runs in it."""
-        subprocess.run([*self._tmux, "kill-server"], check=False, capture_output=True)
 
 
 @pytest.fixture(name="terminal")
@@ -131,13 +99,3 @@ def test_tables_are_aligned(terminal: Terminal, checkout: Project) -> None:
 
     assert "task            status     attempts    duration\n" in screen
     assert lines_with(screen, "compute_median")[0].split()[:3] == ["compute_median", "COMPLETED", "1"]
-
-
-def until(terminal: Terminal, shows: Callable[[str], bool]) -> str:
-    """Look at the window until it shows what is waited for."""
-    for _ in range(200):
-        screen = terminal.screen()
-        if shows(screen):
-            return screen
-    message = f"the window never showed it: {screen}"
-    raise AssertionError(message)

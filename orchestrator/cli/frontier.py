@@ -1,0 +1,76 @@
+"""Say what keeps a run from its end: what blocks, why, and what to do."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+
+from orchestrator.states import RunState, TaskState
+from orchestrator.store.database import Database
+from orchestrator.store.glances import NO_LIMIT, TaskLine, count_reasons, read_loud_lines
+from orchestrator.store.leases import is_driven
+from orchestrator.store.queries import has_recipe
+from orchestrator.store.requests import open_requests
+from orchestrator.wiring.keys import kind_of
+
+_WAYS_ON = {
+    RunState.COMPLETED: "nothing is left to do; read its values with: matterstack ctx get {}",
+    RunState.FAILED: "mend the cause, then: matterstack retry {}",
+    RunState.CANCELLED: "open it once more with: matterstack revive {}",
+}
+
+
+def asked(database: Database) -> Iterator[str]:
+    """Say what was asked of the run and has not come about."""
+    for request in open_requests(database):
+        why = f" ({request.reason})" if request.reason else ""
+        yield f"{request.by} has asked: {f'{request.wish} {request.attempt_id}'.rstrip()}{why}"
+
+
+def findings(database: Database) -> Iterator[str]:
+    """Give each failed task with its reason, what runs, and how many others wait for what."""
+    for line in read_loud_lines(database):
+        yield finding(line, database.run_root.name)
+    yield from reasons(database)
+
+
+def finding(line: TaskLine, run_id: str) -> str:
+    """Say where one task stands that failed, runs, or is in other hands."""
+    if line.status is TaskState.FAILED:
+        return f"{line.task_id} failed: {line.status_reason}"
+    if line.status is TaskState.RUNNING:
+        return f"{line.task_id} runs, attempt {line.attempt_count}{_where(line)}"
+    if asks_people(line):
+        return f"{line.task_id} waits for an answer: matterstack respond {run_id} {shlex.quote(line.task_id)}"
+    return f"{line.task_id} waits for {line.operator_key}, attempt {line.attempt_count}"
+
+
+def _where(line: TaskLine) -> str:
+    """Say which operator has a task, where that is not this machine."""
+    return f", on {line.operator_key}" if line.operator_key and kind_of(line.operator_key) != "local" else ""
+
+
+def reasons(database: Database, *, limit: int = NO_LIMIT) -> Iterator[str]:
+    """Say how many tasks have not run for each of the first reasons."""
+    for reason, count in count_reasons(database, limit=limit):
+        yield f"{count} task{'' if count == 1 else 's'}: {reason or 'waits for its turn'}"
+
+
+def asks_people(line: TaskLine) -> bool:
+    """Tell whether a task waits for people to answer."""
+    return line.status is TaskState.WAITING_EXTERNAL and kind_of(line.operator_key or "human.default") == "human"
+
+
+def way_on(status: RunState, database: Database) -> str:
+    """Say what to do with a run that nobody drives."""
+    run_id = database.run_root.name
+    if not has_recipe(database) and status is RunState.COMPLETED:
+        return f"nothing is left to do; read what its tasks printed with: matterstack logs {run_id}"
+    return _WAYS_ON.get(status, "go on with: matterstack resume {}").format(run_id)
+
+
+def todo(status: RunState, database: Database) -> str:
+    """Say what to do with a run."""
+    if is_driven(database.run_root):
+        return f"it is being driven; watch it with: matterstack monitor {database.run_root.name}"
+    return way_on(status, database)
