@@ -256,15 +256,15 @@ def _operators(database: Database) -> Iterator[OperatorLine]:
 def _wired(database: Database) -> Mapping[str, Wired]:
     kept = read_kept(database)
     try:
-        return _read_wired(kept.text) if kept else built_in().operators
+        return _read_wired(kept.text, database.run_root) if kept else built_in().operators
     except MatterStackError:  # what the run has kept cannot be read any more; what is at work is shown all the same
         return {}
 
 
 @functools.lru_cache(maxsize=8)
-def _read_wired(text: str) -> Mapping[str, Wired]:
+def _read_wired(text: str, run_root: Path) -> Mapping[str, Wired]:
     kept = KeptWiring(source="", resolved_path="", sha256="", text=text, provenance={})
-    return resolved_from(kept).wiring.operators
+    return resolved_from(kept, run_root).wiring.operators
 
 
 def _findings(database: Database, status: RunState) -> Iterator[str]:
