@@ -65,9 +65,10 @@ class Outpost:
 
     def start(self) -> None:
         """Begin to work in a thread."""
-        self._thread = threading.Thread(target=self._work, name="operator", daemon=True)
+        thread = threading.Thread(target=self._work, name="operator", daemon=True)
         try:
-            self._thread.start()
+            thread.start()
+            self._thread = thread
         except RuntimeError as error:
             hint = "check 'ulimit -u' and memory, then run again"
             raise InfrastructureError("cannot start a thread for an operator", hint=hint) from error
