@@ -39,6 +39,7 @@ from orchestrator.store.database import Database, close_opened, opened
 from orchestrator.store.events import append_event
 from orchestrator.store.leases import lost_log, take
 from orchestrator.store.queries import (
+    AttemptRow,
     Items,
     RunRow,
     TaskRow,
@@ -405,10 +406,15 @@ def _close_open(database: Database, names: AbstractSet[str], again: Again) -> No
             what, first = ("waits for an answer", "answer it") if is_question else ("is under way", "let it end")
             hint = f"{first}, or end it with --force; see: matterstack explain {database.run_root.name}"
             raise UsageError(f"{attempt.task_id} {what}", hint=hint)
-        which = {"task_id": attempt.task_id, "attempt_id": attempt.attempt_id}
-        happen("attempt.unwanted", {"run_root": str(database.run_root), **which, "fault": again.reason})
-        ended = {"status": AttemptState.CANCELLED, "task_status": TaskState.PENDING, "outcome": again.reason}
-        happen("attempt.exited", {"run_root": str(database.run_root), **which, **ended, "collected": None})
+        _end_open(database, attempt, again.reason)
+
+
+def _end_open(database: Database, attempt: AttemptRow, reason: str) -> None:
+    """End an attempt that an operator has, and make its task pending: an answer to it counts no more."""
+    which = {"run_root": str(database.run_root), "task_id": attempt.task_id, "attempt_id": attempt.attempt_id}
+    happen("attempt.unwanted", {**which, "fault": reason})
+    ended = {"status": AttemptState.CANCELLED, "task_status": TaskState.PENDING, "outcome": reason}
+    happen("attempt.exited", {**which, **ended, "collected": None})
 
 
 def _reset_last_phases(database: Database, plan: Plan) -> None:
@@ -455,7 +461,11 @@ def _take_over_changes(database: Database, plan: Plan, *, accept_changes: bool) 
         rows = read_tasks(database)
         below = [row for row in rows if row.parent is not None and rows[row.parent].task_id in changed]
         _refuse_other_parts(rows, below, changed)
+        stale = {*changed, *(row.task_id for row in below)}
         with database.transaction():
+            for attempt in read_open_attempts(database):
+                if attempt.is_external and attempt.task_id in stale:
+                    _end_open(database, attempt, "definition changed")
             definitions = {name: task.definition_sha256 for name, task in changed.items()}
             redefine_tasks(database, definitions, [task.task_id for task in plan.tasks if task.left_out])
             expanded = sorted({rows[row.parent].task_id for row in below if row.parent is not None})

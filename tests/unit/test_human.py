@@ -342,6 +342,19 @@ def test_an_answer_after_the_deadline_does_not_count(tmp_path: Path) -> None:
     assert answer(question, "2026-01-01T00:00:00.000000Z").status == FAILED
 
 
+def test_H2_an_answer_to_another_question_does_not_count(workshop: Workshop) -> None:  # noqa: N802  see above
+    """Where the recipe changed after it was given, people are asked anew."""
+    first = workshop.run(recipe(human("review")), inline=False, once=True)
+    (manifest,) = first.root.glob("tasks/review/attempts/*/manifest.json")
+    (manifest.parent / "response.json").write_text(json.dumps(APPROVE))
+    workshop.write("r.yaml", recipe(human("review")).replace("Is it so?", "Is it otherwise?"))
+
+    ran = workshop.resume(first.root, accept_changes=True, inline=False, once=True)
+
+    assert ran.states == ["WAITING_EXTERNAL"]
+    assert [attempt.status for attempt in ran.attempts("review")] == ["CANCELLED", "WAITING_EXTERNAL"]
+
+
 def test_all_items_are_asked_at_once(workshop: Workshop) -> None:
     """However few steps may run here."""
     ran = workshop.run(recipe(human("q", "foreach: [a, b, c]")), inline=False, jobs=1, once=True)
