@@ -484,6 +484,7 @@ class Driver:
             if sub is None:
                 return
             self._check_wired(sub)
+            self._check_names(task, sub)
             key = "uses"
             frame = sub_frame(sub, inputs, self._root.names, self._means.secrets)
         except (ExpressionError, UsageError, InvalidFileError) as error:
@@ -518,6 +519,14 @@ class Driver:
         if not isinstance(tasks, list) or not all(isinstance(one, dict) for one in tasks):
             raise ExpressionError("expected a list of steps", hint="as in: [{name: a, type: shell, run: [date]}]")
         return {"tasks": tasks}
+
+    def _check_names(self, task: Task, sub: SubRecipe) -> None:
+        """Refuse planned tasks that have the name of another task of the run."""
+        taken = {other.task_id.lower() for other in self._tasks}
+        for step in sub.tasks:
+            name = task.step_task(0, step, task.frame, _round_within(task)).task_id
+            if name.lower() in taken:
+                raise UsageError(f"there is a task {name!r} already", hint="give the planned task another name")
 
     def _check_wired(self, sub: SubRecipe) -> None:
         """Refuse tasks that were planned for operators which there are not."""

@@ -23,6 +23,7 @@ class Assignment:
     ``attempt_id`` is unique and the same after a crash, so that what is outside can be told by it. ``params`` are the
     step's arguments, ``work`` is what the operator has to know beside them. ``env`` holds the variables of the step
     with its secrets, and is never recorded. ``cancel_asked`` is what ends it, where it is to end before its time.
+    One that ``is_new`` may not have been begun.
     """
 
     run_root: Path
@@ -37,6 +38,7 @@ class Assignment:
     external_id: str = ""
     asked_at: str = ""
     cancel_asked: str = ""
+    is_new: bool = True
 
     @property
     def is_question(self) -> bool:
@@ -114,6 +116,7 @@ def assignment_of(database: Database, row: AttemptRow, env: Mapping[str, str] | 
         external_id=row.external_id or "",
         asked_at=row.created_at,
         cancel_asked=row.operator_data.get("cancel_asked", ""),
+        is_new=row.status in (AttemptState.CREATED, AttemptState.SUBMITTING),
     )
 
 

@@ -89,9 +89,9 @@ class LocalOperator:
 
     def submit(self, assignment: Assignment) -> Sighting:
         """Make the directory and start the process, unless it was started before."""
-        told = stage(assignment, _texts(assignment))
         attempt_id = assignment.attempt_id
-        if not (assignment.folder / CLAIM).exists():
+        told = stage(assignment, _texts(assignment)) if assignment.is_new else {}
+        if assignment.is_new and not (assignment.folder / CLAIM).exists():
             try:
                 self._children[attempt_id] = self._start(assignment)
             except OSError as error:
@@ -270,6 +270,9 @@ def _age_sec(assignment: Assignment) -> float:
 def _collected(assignment: Assignment, status: int | None) -> Done:
     """Read what an attempt left that has ended: its exit code, its streams, its writes and its files."""
     folder, work = assignment.folder, assignment.work
+    if folder.is_symlink() or not folder.is_dir():
+        fault = f"{'lost: ' if status is None else ''}its directory is gone, or is another one"
+        return Done(attempt_id=assignment.attempt_id, exit_code=None, fault=fault)
     exit_code = _exit_code(folder)
     stdout, stderr = read_streams(folder)
     gathered = gather(folder, list(work.get("files", {})), work.get("fetch"))

@@ -219,6 +219,19 @@ def test_what_it_leaves_running_is_ended(site: Workshop) -> None:
     assert not left.exists() or not left.read_bytes()
 
 
+@pytest.mark.parametrize("command", ['rm -rf "$PWD"', 'd="$PWD"; cd ..; mv "$d" "$d.x"; ln -s /etc "$d"'])
+def test_a_step_that_removes_its_directory_has_failed(site: Workshop, command: str) -> None:
+    """It alone: the others go on."""
+    steps = [shell("a", command, f"{ROUTED}, allow_failure: true"), shell("b", "true", "stdout: free, depends_on: []")]
+
+    ran = site.run(recipe(*steps))
+
+    assert (ran.states, ran.attempts("a")[0].outcome) == (
+        ["FAILED", "COMPLETED"],
+        "its directory is gone, or is another one",
+    )
+
+
 def test_C4_hostile_entries_are_left_out(site: Workshop) -> None:  # noqa: N802  see above
     """Links, pipes and second names of files are not taken, and said to be left out."""
     (site.folder / "secret.txt").write_text("canary")

@@ -91,6 +91,8 @@ def test_no_tasks_are_no_failure(workshop: Workshop) -> None:
         ([task("a", "x", depends_on=["b"])], "depends on unknown step 'b'"),
         ([task("a", "x", operator_key="hpc.none")], "a: there is no operator 'hpc.none'"),
         (["a"], "expected a list of steps"),
+        ([task("plan", "x")], "there is a task 'plan' already"),
+        ([task("PLAN", "x")], "there is a task 'PLAN' already"),
     ],
 )
 def test_what_cannot_be_run_fails_the_step(workshop: Workshop, tasks: list[object], reason: str) -> None:
