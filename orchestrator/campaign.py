@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Optional, Sequence, TypeVar, Union
+from typing import Any, Dict, List, Mapping, Optional, Sequence, TypeVar
 
 State = Any
 StepDict = Dict[str, Any]
@@ -14,15 +14,16 @@ StepDict = Dict[str, Any]
 class Task:
     """A command that runs in a directory of its own.
 
-    ``files`` maps names to texts, or to paths relative to the workspace; ``dependencies`` are the ids of tasks that end
-    before it. ``operator_key`` says who carries it out, or the variable MATTERSTACK_OPERATOR in ``env``; else the
-    workspace's config.json does. ``download_patterns`` are the files that are kept, all where it is left out.
+    ``files`` maps names to texts, to paths relative to the workspace, or to other values, which become JSON documents;
+    ``dependencies`` are the ids of tasks that end before it. ``operator_key`` says who carries it out, or the variable
+    MATTERSTACK_OPERATOR in ``env``; else the workspace's config.json does. ``download_patterns`` are the files that are
+    kept, all where it is left out.
     """
 
     task_id: str
     command: str = ""
     image: str = ""
-    files: Mapping[str, Union[str, Path]] = field(default_factory=dict)
+    files: Mapping[str, Any] = field(default_factory=dict)
     env: Mapping[str, str] = field(default_factory=dict)
     dependencies: Sequence[str] = ()
     cores: Optional[int] = None
@@ -50,7 +51,7 @@ class Task:
         return {key: value for key, value in step.items() if value not in ({}, None)}
 
     def _common(self) -> StepDict:
-        files = {name: str(one) if isinstance(one, Path) else {"content": one} for name, one in self.files.items()}
+        files = {name: _file(one) for name, one in self.files.items()}
         return {
             "name": self.task_id,
             "description": f"image {self.image}" if self.image else "",
@@ -64,6 +65,13 @@ class Task:
         limit = None if self.time_limit_minutes is None else self.time_limit_minutes * 60
         asked = {"cores": self.cores, "memory_gb": self.memory_gb, "gpus": self.gpus, "time_limit": limit}
         return {name: float(value) if name == "memory_gb" else value for name, value in asked.items() if value}
+
+
+def _file(value: Any) -> Any:  # noqa: ANN401  whatever JSON knows
+    """Give a file as a step has it: a path, a text, or any other value, which becomes a JSON document."""
+    if isinstance(value, Path):
+        return str(value)
+    return {"content": value} if isinstance(value, str) else value
 
 
 @dataclass

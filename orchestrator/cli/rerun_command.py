@@ -15,7 +15,7 @@ from orchestrator.runner import rerun_task
 @click.argument("run")
 @click.argument("task")
 @click.option("--recursive", is_flag=True, help="Run all that depends on it once more too.")
-@click.option("--force", is_flag=True, help="End a question of it that waits for an answer.")
+@click.option("--force", is_flag=True, help="End what an operator has of it: a question, or a computation under way.")
 @driving_options
 def command(
     run: str,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,9 @@ class AnalyzeCampaign(BaseScriptlet):
             )
             for task_id, found in records.items()
         }
-        return {"campaign.state_v1": campaign.analyze(ctx.get("campaign.state_v1"), results)}
+        with redirect_stdout(sys.stderr):  # the answer alone goes to standard output
+            state = campaign.analyze(ctx.get("campaign.state_v1"), results)
+        return {"campaign.state_v1": state}
 
 
 if __name__ == "__main__":

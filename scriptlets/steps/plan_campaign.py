@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 
 if not __package__:
@@ -34,7 +35,8 @@ class PlanCampaign(BaseScriptlet):
         """Call `plan` with the state."""
         campaign = load_campaign(Path(params["main"]))
         state = ctx.get("campaign.state_v1", campaign.initial_state)
-        workflow = campaign.plan(state)
+        with redirect_stdout(sys.stderr):  # the answer alone goes to standard output
+            workflow = campaign.plan(state)
         if workflow is not None and not isinstance(workflow, Workflow):
             message = f"plan() gave a {type(workflow).__name__}, not a Workflow or None"
             raise ValueError(message)

@@ -205,6 +205,16 @@ def test_texts_of_a_campaign_are_taken_as_they_are(workshop: Workshop) -> None:
     assert ran.attempts("sum")[0].stdout == "${{ 1 + 1 }}"
 
 
+def test_a_campaign_may_print_and_give_values_as_files(workshop: Workshop) -> None:
+    """What it prints goes to the log; a value that is no text becomes JSON."""
+    text = MAIN.replace("        value = int", "        print(results)\n        value = int")
+    text = text.replace('{"in.txt": "${{ 1 + 1 }}"}', '{"in.txt": {"t": 300}}')
+
+    ran = run_campaign(workshop, text)
+
+    assert (ran.outcome.status, ran.attempts("sum")[0].stdout) == (RunState.COMPLETED, '{"t":300}\n')
+
+
 def test_a_campaign_that_is_none_is_told(workshop: Workshop) -> None:
     """With what to write."""
     ran = run_campaign(workshop, "get_campaign = lambda: 3\n")
