@@ -6,7 +6,7 @@ import hashlib
 import json
 from pathlib import Path
 
-from orchestrator.errors import InvalidFileError, Problem
+from orchestrator.errors import InvalidFileError, Problem, UsageError
 from orchestrator.sources import Source, read_source
 
 MAIN = "main.py"
@@ -37,15 +37,14 @@ repeat: {{ until: ctx.campaign.is_done_v1, max: 1000000 }}
 def entry_of(path: Path) -> Path:
     """Give the file that a workspace's folder is run by, its recipe or else its campaign; another path as it is.
 
-    Raises `InvalidFileError` for a folder with neither.
+    Raises `UsageError` for a folder with neither.
     """
     if not path.is_dir() or path.suffix in {".yaml", ".yml"}:
         return path
     for name in (RECIPE, MAIN):
         if (path / name).is_file():
             return path / name
-    hint = "name a recipe, or a workspace that has one of them"
-    raise InvalidFileError([Problem("MS108", f"{path} has no {RECIPE} and no {MAIN}", help=hint)])
+    raise UsageError(f"{path} has no {RECIPE} and no {MAIN}", hint="name a recipe, or a workspace that has one of them")
 
 
 def read_recipe(path: Path) -> Source:
