@@ -173,13 +173,7 @@ def write_chunks(path: Path, chunks: Iterable[bytes], mode: int = 0o644) -> None
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, _NEW, mode)
-        try:
-            for chunk in chunks:
-                _write_all(descriptor, chunk)
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        _write_synced(path, chunks, mode)
     except OSError as error:
         raise refused(error, f"write {path}") from error
 

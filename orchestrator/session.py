@@ -6,7 +6,7 @@ import dataclasses
 import resource
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -362,11 +362,16 @@ def _settle_earlier(database: Database, plan: Plan, again: Again | None, *, acce
         if again:
             _do_again(database, plan, again)
         _reset_last_phases(database, plan)
-        for orphan in orphans:
-            which = {"task_id": orphan.task_id, "attempt_id": orphan.attempt_id}
-            lost = {"status": AttemptState.LOST, "task_status": TaskState.PENDING, "outcome": "runner died"}
-            happen("attempt.exited", {"run_root": str(database.run_root), **which, **lost})
+        lose(database, orphans)
         set_run_state(database, RunState.RUNNING)
+
+
+def lose(database: Database, orphans: Iterable[AttemptRow]) -> None:
+    """Record that the runner of attempts died with them, and give their tasks back."""
+    lost = {"status": AttemptState.LOST, "task_status": TaskState.PENDING, "outcome": "runner died"}
+    for orphan in orphans:
+        which = {"task_id": orphan.task_id, "attempt_id": orphan.attempt_id}
+        happen("attempt.exited", {"run_root": str(database.run_root), **which, **lost})
 
 
 def _inherit(database: Database, plan: Plan) -> None:

@@ -11,8 +11,8 @@ from orchestrator.errors import InvalidFileError, RunLockedError, UsageError
 from orchestrator.invoke import happen
 from orchestrator.operators.human import current_user
 from orchestrator.runner import finish_cancelled
-from orchestrator.session import DriveOptions, held
-from orchestrator.states import ENDED_RUNS, AttemptState, RunState, TaskState
+from orchestrator.session import DriveOptions, held, lose
+from orchestrator.states import ENDED_RUNS, RunState, TaskState
 from orchestrator.store.database import Database, close_opened, reading
 from orchestrator.store.leases import is_driven
 from orchestrator.store.queries import AttemptRow, count_open_last, read_open_attempts, read_run, read_tasks
@@ -171,12 +171,11 @@ def _orphans(database: Database, older_than_sec: float) -> tuple[AttemptRow, ...
 
 
 def _lose(database: Database, attempts: Collection[AttemptRow]) -> None:
-    lost = {"status": AttemptState.LOST, "task_status": TaskState.PENDING, "outcome": "runner died"}
-    run_root = str(database.run_root)
-    for row in attempts:
-        happen("attempt.exited", {"run_root": run_root, "task_id": row.task_id, "attempt_id": row.attempt_id, **lost})
+    lose(database, attempts)
     if read_run(database).status is RunState.RUNNING:
-        happen("run.settled", {"run_root": run_root, "status": RunState.PENDING, "reason": "its runner died"})
+        happen(
+            "run.settled", {"run_root": str(database.run_root), "status": RunState.PENDING, "reason": "its runner died"}
+        )
 
 
 def _state(run_root: Path) -> RunState:

@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from orchestrator.clock import seconds_between, utc_now
+from orchestrator.envelope import Envelope, failure
 from orchestrator.errors import UsageError
-from orchestrator.jsonsafe import JsonValue
+from orchestrator.jsonsafe import JsonValue, dumps
 from orchestrator.states import AttemptState
 from orchestrator.store.database import Database
 from orchestrator.store.queries import AttemptRow, read_attempts
@@ -117,6 +119,24 @@ def assignment_of(database: Database, row: AttemptRow, env: Mapping[str, str] | 
         asked_at=row.created_at,
         cancel_asked=row.operator_data.get("cancel_asked", ""),
         is_new=row.status in (AttemptState.CREATED, AttemptState.SUBMITTING),
+    )
+
+
+def answered(
+    assignment: Assignment, key: str, value: JsonValue, operator_data: Mapping[str, JsonValue], *, error: str = ""
+) -> Done:
+    """Turn what people or an instrument answered into what came of a call, as if a program had given it.
+
+    The value goes under the step's own ``key``; with an ``error``, the step has failed.
+    """
+    step = assignment.work["step"]
+    envelope = failure(error, step=step) if error else Envelope(values={f"{step}.{key}": value})
+    return Done(
+        attempt_id=assignment.attempt_id,
+        exit_code=1 if error else 0,
+        stdout=dumps(envelope.to_json()),
+        duration_sec=max(0.0, seconds_between(assignment.asked_at, utc_now())),
+        operator_data=operator_data,
     )
 
 

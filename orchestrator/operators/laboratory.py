@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 from orchestrator.checks import mismatch
-from orchestrator.clock import seconds_between, utc_now
 from orchestrator.errors import InstrumentAwayError
-from orchestrator.jsonsafe import JsonValue, dumps
-from orchestrator.operators.assignments import Assignment, Sighting
+from orchestrator.jsonsafe import JsonValue
+from orchestrator.operators.assignments import Assignment, Sighting, answered
 from orchestrator.operators.gathering import gather
 from orchestrator.operators.instruments.measurement import COMPLETED, ENDED, RUNNING, Instrument, Reading, Request
 from orchestrator.operators.staging import stage
@@ -100,17 +99,8 @@ def _request(assignment: Assignment) -> Request:
 
 
 def _done(assignment: Assignment, reading: Reading) -> Done:
-    """Turn a reading into what came of a call, as if a program had given it."""
-    step, schema = assignment.work["step"], assignment.work.get("result_schema") or {}
-    fault = "" if reading.status == COMPLETED else reading.error or "the instrument has failed"
-    fault = fault or (mismatch("result", reading.data, schema) if schema else "")
-    envelope: Mapping[str, JsonValue] = {"status": "ok", "outputs": {f"{step}.result_v1": reading.data}}
-    if fault:
-        envelope = {"status": "error", "reason": fault, "exit_code": 1, "step": step}
-    return Done(
-        attempt_id=assignment.attempt_id,
-        exit_code=1 if fault else 0,
-        stdout=dumps(dict(envelope)),
-        duration_sec=max(0.0, seconds_between(assignment.asked_at, utc_now())),
-        operator_data=gather(assignment.folder, list(assignment.work.get("files", {}))).to_json(),
-    )
+    schema = assignment.work.get("result_schema") or {}
+    error = "" if reading.status == COMPLETED else reading.error or "the instrument has failed"
+    error = error or (mismatch("result", reading.data, schema) if schema else "")
+    left = gather(assignment.folder, list(assignment.work.get("files", {}))).to_json()
+    return answered(assignment, "result_v1", reading.data, left, error=error)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 from orchestrator.clock import seconds_between, utc_after, utc_now
-from orchestrator.jsonsafe import JsonValue, dumps
-from orchestrator.operators.assignments import Assignment, Sighting
+from orchestrator.jsonsafe import JsonValue
+from orchestrator.operators.assignments import Assignment, Sighting, answered
 from orchestrator.operators.gathering import gather
 from orchestrator.operators.human import COMPLETED, RESPONSES, Answer, Question, answer, ask, question_of
 from orchestrator.operators.notify import NOTIFIED, tell
@@ -59,7 +59,7 @@ class People:
         if question.attempt_id in self._withdrawn:
             return Done(attempt_id=question.attempt_id, exit_code=None)
         came = answer(question, utc_now())
-        return _done(question, came, assignment.work["step"]) if came.status else None
+        return _done(question, came, assignment) if came.status else None
 
     def cancel(self, assignment: Assignment) -> None:
         """Withdraw a question that nobody need answer any more."""
@@ -83,25 +83,16 @@ def asked(call: HumanCall, operator: HumanOperator) -> dict[str, JsonValue]:
     return found
 
 
-def _done(question: Question, came: Answer, step: str) -> Done:
-    """Turn an answer into what came of a call, as if a program had given it."""
-    is_ok = came.status == COMPLETED
-    envelope: Mapping[str, JsonValue] = {"status": "ok", "outputs": {f"{step}.response_v1": came.data}}
-    if not is_ok:
-        envelope = {"status": "error", "reason": came.error, "exit_code": 1, "step": step}
+def _done(question: Question, came: Answer, assignment: Assignment) -> Done:
     responses: list[JsonValue] = [
         {"by": response.by, "at_utc": response.at_utc, "status": response.status, "file": response.path.name}
         for response in came.responses
     ]
-    return Done(
-        attempt_id=question.attempt_id,
-        exit_code=0 if is_ok else 1,
-        stdout=dumps(dict(envelope)),
-        duration_sec=max(0.0, seconds_between(question.asked_at, utc_now())),
-        operator_data={
-            "responses": responses,
-            "shown_sha256": question.sha256,
-            "host": socket.gethostname(),
-            **gather(question.folder, [*question.files, f"{RESPONSES}/.keep", NOTIFIED]).to_json(),
-        },
-    )
+    operator_data: dict[str, JsonValue] = {
+        "responses": responses,
+        "shown_sha256": question.sha256,
+        "host": socket.gethostname(),
+        **gather(question.folder, [*question.files, f"{RESPONSES}/.keep", NOTIFIED]).to_json(),
+    }
+    error = "" if came.status == COMPLETED else came.error
+    return answered(assignment, "response_v1", came.data, operator_data, error=error)
