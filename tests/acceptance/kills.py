@@ -9,7 +9,7 @@ import shutil
 import signal
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,16 +76,16 @@ def _project_that_ran() -> Path:
     return parent / "ran"
 
 
-def trace(project: Project, words: Sequence[str] = _RUN, *, status: int = 0) -> list[Point]:
+def trace(project: Project, words: Sequence[str] = _RUN, *, ends: Collection[int] = (0,)) -> list[Point]:
     """Run the recipe, or another command, to its end; give the calls by which it changes anything, in their order.
 
-    The end is to be that with an exit ``status``.
+    ``ends`` are the exit codes that it may end with.
     """
     log = project.folder / "trace.txt"
     calls = ",".join(f"?{call}" for calls in CALLS.values() for call in calls)
     strace = ("strace", "-qq", "-o", str(log), "-e", "signal=none", "-e", calls)
     ended = project.call(*words, command=[*strace, *COMMAND])
-    assert ended.status == status, ended.stderr
+    assert ended.status in ends, ended.stderr
     return list(_changing(log.read_text(encoding="utf-8", errors="replace").splitlines()))
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import select
 import sys
 import termios
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +17,9 @@ from rich.text import Text
 from orchestrator.cli.monitor.loop import refuse_unable, watch
 from orchestrator.cli.monitor.screens import Dialog, Leave, Page, Screen
 from orchestrator.errors import StoreError, UsageError
+
+_MARK = b"<end of what was drawn>"
+_PATIENCE_SEC = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,8 +34,14 @@ class Window:
         os.write(self.master, keys)
 
     def shown(self) -> str:
-        """Give all that was drawn."""
-        return os.read(self.master, 1 << 16).decode()
+        """Give all that was drawn; a terminal hands it on in pieces, in its own time, so a mark is drawn behind it."""
+        os.write(self.slave, _MARK)
+        drawn = bytearray()
+        until = time.monotonic() + _PATIENCE_SEC
+        while not drawn.endswith(_MARK):
+            assert select.select([self.master], [], [], until - time.monotonic())[0], drawn
+            drawn += os.read(self.master, 1 << 16)
+        return drawn.removesuffix(_MARK).decode()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -56,7 +67,6 @@ class Scene:
 def opened_window() -> Iterator[Window]:
     """Be in a terminal of 40 columns and 8 lines; pytest has streams of its own, which only a test can replace."""
     master, slave = os.openpty()
-    os.set_blocking(master, False)
     termios.tcsetwinsize(slave, (8, 40))
     keys, screen = os.fdopen(os.dup(slave), encoding="utf-8"), os.fdopen(os.dup(slave), "w", encoding="utf-8")
     with keys, screen, pytest.MonkeyPatch.context() as patch:
