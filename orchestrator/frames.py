@@ -179,9 +179,9 @@ def root_task(position: int, planned: PlannedTask, frame: Frame, number: int = 1
     )
 
 
-def part_of(planned: PlannedTask, inputs: Mapping[str, JsonValue], project: Project) -> SubRecipe | None:
+def part_of(planned: PlannedTask, inputs: Mapping[str, JsonValue], project: Project) -> SubRecipe:
     """Give the recipe that a step uses, or the one that its workflow, which is among ``inputs``, amounts to."""
-    if planned.tasks_from is None:
+    if planned.sub is not None:
         return planned.sub
     tasks: Any = inputs["tasks"]
     return plan_workflow(tasks, project)

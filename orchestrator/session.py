@@ -15,7 +15,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.context import Change, Context
-from orchestrator.driver import Driver, Ending, Means
+from orchestrator.driver import Driver, Ending, Means, Run
 from orchestrator.engine import Board
 from orchestrator.errors import RunLockedError, StoreError, UsageError
 from orchestrator.files import replace_file, sweep_temporaries
@@ -259,9 +259,8 @@ def _driven(
         operators=wiring.operators,
         inbox=Inbox(database),
     )
-    driver = Driver(
-        plan, database, root=root, tasks=tasks, board=board, means=means, break_at=options.break_at, once=options.once
-    )
+    run = Run(plan, database, root=root, tasks=tasks, board=board, means=means)
+    driver = Driver(run, break_at=options.break_at, once=options.once)
     options.reporter.tell(_beginning(database, plan, rows))
     try:
         with _stopping_on_signals(driver, enabled=options.handle_signals) as caught:
