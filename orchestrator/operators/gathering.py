@@ -13,7 +13,7 @@ from pathlib import Path
 
 from orchestrator.files import TEMPORARY, refused
 from orchestrator.jsonsafe import JsonValue
-from orchestrator.operators.staging import EXIT_CODE, MANIFEST, OWN, SNAPSHOT, STDERR, STDOUT
+from orchestrator.layout import OF_ALL, STDERR, STDOUT
 from orchestrator.workers.calls import STDERR_CAP, STDOUT_CAP
 from orchestrator.workers.capture import Capture
 
@@ -24,7 +24,6 @@ MAX_DEPTH = 50
 
 _CHUNK = 1 << 20
 _LOOK = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-_KEPT_APART = frozenset({OWN, MANIFEST, SNAPSHOT, STDOUT, STDERR, EXIT_CODE})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +84,7 @@ class _Walk:
             if name.startswith(TEMPORARY):
                 _clear(folder, name)
                 continue
-            if path in self._given or (not prefix and name in _KEPT_APART):
+            if path in self._given or (not prefix and name in OF_ALL):
                 continue
             try:
                 self._entry(folder, name, path)

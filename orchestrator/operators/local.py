@@ -20,10 +20,11 @@ from orchestrator.context import Change
 from orchestrator.errors import MatterStackError
 from orchestrator.files import log_action
 from orchestrator.jsonsafe import JsonValue
+from orchestrator.layout import EXIT_CODE, OWN, STDERR, STDOUT
 from orchestrator.operators.assignments import Assignment, Sighting
 from orchestrator.operators.gathering import gather, read_streams
 from orchestrator.operators.processors import Processors
-from orchestrator.operators.staging import CHANGES, CLAIM, CONTEXT, EXIT_CODE, OWN, PARAMS, STDERR, STDOUT, stage
+from orchestrator.operators.staging import CHANGES, CLAIM, CONTEXT, PARAMS, stage
 from orchestrator.states import AttemptState
 from orchestrator.workers.calls import Done
 from orchestrator.workers.commands import INLINE_PARAMS_MAX, PARAMS_VARIABLE

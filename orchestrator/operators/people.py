@@ -7,10 +7,11 @@ from collections.abc import Iterator, Sequence
 
 from orchestrator.clock import seconds_between, utc_after, utc_now
 from orchestrator.jsonsafe import JsonValue
+from orchestrator.layout import NOTIFIED, RESPONSES
 from orchestrator.operators.assignments import Assignment, Sighting, answered
 from orchestrator.operators.gathering import gather
-from orchestrator.operators.human import COMPLETED, RESPONSES, Answer, Question, answer, ask, question_of
-from orchestrator.operators.notify import NOTIFIED, tell
+from orchestrator.operators.human import COMPLETED, Answer, Question, answer, ask, question_of
+from orchestrator.operators.notify import tell
 from orchestrator.states import AttemptState
 from orchestrator.wiring.model import HumanOperator, Notify
 from orchestrator.workers.calls import Done, HumanCall
