@@ -39,7 +39,7 @@ class Attempts:
         self._limits = limits
         self._judge = Judge(run.means.masker)
 
-    def open(
+    def begin(
         self,
         task: Task,
         params: JsonValue,
@@ -74,7 +74,7 @@ class Attempts:
 
     def refuse(self, task: Task, error: MatterStackError, key: str, seen: Context) -> None:
         """Record an attempt that could not even be made: ``key`` has no value, or the scriptlet's file changed."""
-        attempt_id = self.open(task, {}, seen)
+        attempt_id = self.begin(task, {}, seen)
         outcome = "scriptlet" if isinstance(error, ScriptletError) else "expression"
         rule = key if outcome == "expression" else outcome
         reason = str(error)
@@ -134,7 +134,7 @@ class Attempts:
         verdict = self._judge.verdict(task, seen, judged)
         if verdict.status is not AttemptState.COMPLETED:
             return False
-        done = dataclasses.replace(judged, attempt_id=self.open(task, params, seen))
+        done = dataclasses.replace(judged, attempt_id=self.begin(task, params, seen))
         self._succeed(done, verdict, outcome=f"{CACHED} from run {found.run_id}")
         return True
 

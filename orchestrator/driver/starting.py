@@ -84,7 +84,7 @@ class Starting:
         if given.key and self._attempts.take_over(task, given.params, seen, given.key):
             return None
         operator_key = planned.away.operator_key if planned.away else OPERATOR_KEY
-        attempt_id = self._attempts.open(
+        attempt_id = self._attempts.begin(
             task, given.params, seen, key=given.key, operator_key=operator_key, work=given.work
         )
         if given.work is not None or not isinstance(planned.target, PythonCall | CommandCall):
@@ -145,7 +145,7 @@ class Starting:
 
     def _answer_for(self, task: Task, stub: Stub, params: JsonValue, seen: Context) -> None:
         """Let a stub answer instead of the step; its attempt is opened and closed at once."""
-        attempt_id = self._attempts.open(task, params, seen, operator_key=STUB)
+        attempt_id = self._attempts.begin(task, params, seen, operator_key=STUB)
         index, planned = self._run.running[attempt_id].attempt_index, task.planned
         envelope, exit_code, changes = stub.answer(planned.step, index, exit_code=planned.rules.exit_code)
         stdout = "" if planned.free_stdout else envelope.line()
