@@ -45,41 +45,38 @@ def drive_run(run_root: Path, plan: Plan, options: DriveOptions, again: Again | 
     and `StoreError` when its records do not hold.
     """
     database = opened(run_root)
-    context = Context()
-    jobs = 1 if options.inline else options.jobs or plan.max_parallel
     declared = {name: recipe.secrets for name, recipe in plan.recipes.items()}
     secrets = {name: read_secrets(recipe) for name, recipe in declared.items()}
     masker = Masker([value for values in secrets.values() for value in values.values()])
     if masker.is_needed:
         _leave_no_core()
-    pool = WorkerPool(context, size=jobs, folders=[str(plan.project.root)], withheld=withheld(plan))
-    parts = Parts()
+    session = _session(database, plan, options, again, masker)
     with ExitStack() as ends:
         ends.callback(close_opened, run_root)
-        ends.callback(pool.close)
+        ends.callback(session.pool.close)
         log_missing = lost_log(database)
         ends.callback(take(database, takeover=options.takeover).release)
-        # A run whose results are probably all kept needs no workers; where it does, they are started then.
-        if not options.inline and not all(task.cache and options.use_cache for task in plan.tasks):
-            pool.warm()
-        take_over(database, plan, parts, options, again)
-        if log_missing:
-            note_lost_log(database, options.reporter)
+        session.begin(log_missing=log_missing)
         with handing_on(declared, secrets) as handed_on:
-            session = _Session(
-                database=database,
-                plan=plan,
-                parts=parts,
-                options=options,
-                again=again,
-                context=context,
-                pool=pool,
-                masker=masker,
-                handed_on=handed_on,
-            )
-            outcome = session.drive()
+            outcome = session.drive(handed_on)
         options.deliver(outcome)
         return outcome
+
+
+def _session(database: Database, plan: Plan, options: DriveOptions, again: Again | None, masker: Masker) -> _Session:
+    context = Context()
+    jobs = 1 if options.inline else options.jobs or plan.max_parallel
+    pool = WorkerPool(context, size=jobs, folders=[str(plan.project.root)], withheld=withheld(plan))
+    return _Session(
+        database=database,
+        plan=plan,
+        options=options,
+        again=again,
+        masker=masker,
+        context=context,
+        pool=pool,
+        parts=Parts(),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,28 +105,35 @@ def _wiring(plan: Plan, database: Database) -> _Wiring:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Session:
-    """A run that is held: how it is driven, with which workers, and what secrets are handed on to its steps."""
+    """A run that is held: how it is driven, and with which workers."""
 
     database: Database
     plan: Plan
-    parts: Parts
     options: DriveOptions
     again: Again | None
+    masker: Masker
     context: Context
     pool: WorkerPool
-    masker: Masker
-    handed_on: HandedOn
+    parts: Parts
 
-    def drive(self) -> Outcome:
+    def begin(self, *, log_missing: bool) -> None:
+        """Take the run over from its last runner."""
+        # A run whose results are probably all kept needs no workers; where it does, they are started then.
+        if not self.options.inline and not all(task.cache and self.options.use_cache for task in self.plan.tasks):
+            self.pool.warm()
+        take_over(self.database, self.plan, self.parts, self.options, self.again)
+        if log_missing:
+            note_lost_log(self.database, self.options.reporter)
+
+    def drive(self, handed_on: HandedOn) -> Outcome:
         """Drive the run from where its records say that it is."""
         database, plan, options = self.database, self.plan, self.options
         rows = read_tasks(database)
-        secrets = self.handed_on.secrets
         root, tasks = recall(
-            database, plan, rows, secrets, parts=self.parts, context=self.context, fixtures=options.fixtures
+            database, plan, rows, handed_on.secrets, parts=self.parts, context=self.context, fixtures=options.fixtures
         )
         wiring = _wiring(plan, database)
-        board, means = self._board(rows, tasks, wiring), self._means(wiring)
+        board, means = self._board(rows, tasks, wiring), self._means(wiring, handed_on)
         run = Run(plan, database, root=root, tasks=tasks, board=board, means=means)
         driver = Driver(run, break_at=options.break_at, once=options.once)
         options.reporter.tell(_beginning(database, plan, rows))
@@ -153,11 +157,11 @@ class _Session:
         board.recall_failures(count_failures(self.database))
         return board
 
-    def _means(self, wiring: _Wiring) -> Means:
+    def _means(self, wiring: _Wiring, handed_on: HandedOn) -> Means:
         return Means(
             pool=self.pool,
-            reuse=self._reuse(),
-            secrets=self.handed_on.secrets,
+            reuse=self._reuse(handed_on),
+            secrets=handed_on.secrets,
             stubs=self.options.stubs,
             masker=self.masker,
             reporter=self.options.reporter,
@@ -167,14 +171,14 @@ class _Session:
             inbox=Inbox(self.database),
         )
 
-    def _reuse(self) -> Reuse:
+    def _reuse(self, handed_on: HandedOn) -> Reuse:
         again = self.again
         return Reuse(
             self.plan,
             self.database.run_root.name,
             cache=ResultCache(_workspaces(self.database)) if self.options.use_cache else None,
             masker=self.masker,
-            handed_on=self.handed_on,
+            handed_on=handed_on,
             anew=frozenset(again.task_ids) if again and again.with_items else frozenset(),
         )
 
