@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Mapping
 from typing import Any
 
-from orchestrator.clock import seconds_between, utc_now
 from orchestrator.invoke import happen
 from orchestrator.operators.assignments import Assignment, Sighting, assignment_of
 from orchestrator.operators.crew import Crew
@@ -123,4 +122,4 @@ def _time_left(assignment: Assignment) -> float | None:
     timeout_sec = assignment.work.get("timeout_sec")
     if timeout_sec is None:
         return None
-    return max(0.0, float(timeout_sec) - seconds_between(assignment.asked_at, utc_now()))
+    return max(0.0, float(timeout_sec) - assignment.age_sec)

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator import away
-from orchestrator.clock import seconds_between, utc_now
 from orchestrator.context import Change
 from orchestrator.errors import MatterStackError
 from orchestrator.files import log_action
@@ -193,7 +192,7 @@ class LocalOperator:
         if pid is not None and self._is_of(pid, assignment.attempt_id):
             self._watch(assignment.attempt_id, pid)
             return None
-        if status is None and pid is None and _age_sec(assignment) < LAUNCH_SEC and not _has_ended(assignment):
+        if status is None and pid is None and assignment.age_sec < LAUNCH_SEC and not _has_ended(assignment):
             return None
         return _collected(assignment, status)
 
@@ -289,10 +288,6 @@ def _exit_code(folder: Path) -> int | None:
     except (OSError, UnicodeDecodeError):
         return None
     return int(text) if text.endswith("\n") and text.strip().isdecimal() else None
-
-
-def _age_sec(assignment: Assignment) -> float:
-    return seconds_between(assignment.asked_at, utc_now())
 
 
 def _collected(assignment: Assignment, status: int | None) -> Done:
