@@ -29,9 +29,9 @@ class People:
     @property
     def looks_every_sec(self) -> float | None:
         """Look until somebody may have answered, or at the next deadline."""
-        now = utc_now()
-        left = [seconds_between(now, one.deadline_at) for one, _ in self._asked.values() if one.deadline_at]
-        return max(0.0, min(_LOOKS_EVERY_SEC, *left)) if left else _LOOKS_EVERY_SEC
+        next_at = min((one.deadline_at for one, _ in self._asked.values() if one.deadline_at), default="")
+        left = seconds_between(utc_now(), next_at) if next_at else _LOOKS_EVERY_SEC
+        return max(0.0, min(_LOOKS_EVERY_SEC, left))
 
     def fileno(self) -> int | None:
         """Give nothing: nobody tells of an answer."""
@@ -48,8 +48,9 @@ class People:
 
     def look(self) -> Iterator[Sighting]:
         """Give the questions that were answered, that nobody answered in time, or that were withdrawn."""
+        now = utc_now()
         for question, assignment in list(self._asked.values()):
-            if (done := self._ended(question, assignment)) is not None:
+            if (done := self._ended(question, assignment, now)) is not None:
                 del self._asked[question.attempt_id]
                 yield Sighting(attempt_id=question.attempt_id, state=AttemptState.COLLECTING, done=done)
 
@@ -61,10 +62,10 @@ class People:
         self._asked[assignment.attempt_id] = question, assignment
         return Sighting(attempt_id=assignment.attempt_id, state=AttemptState.WAITING_EXTERNAL, operator_data=told)
 
-    def _ended(self, question: Question, assignment: Assignment) -> Done | None:
+    def _ended(self, question: Question, assignment: Assignment, now_utc: str) -> Done | None:
         if question.attempt_id in self._withdrawn:
             return Done(attempt_id=question.attempt_id, exit_code=None)
-        came = answer(question, utc_now())
+        came = answer(question, now_utc)
         return _done(question, came, assignment) if came.status else None
 
     def cancel(self, attempts: Collection[str]) -> None:
