@@ -166,6 +166,13 @@ def answered(
     )
 
 
+def unrestored(assignment: Assignment, key: str, error: ScriptletError) -> Sighting:
+    """Say that an attempt has failed whose directory was removed, since it cannot be made as it was."""
+    reason = f"its directory was removed and cannot be made again: {error.message}"
+    done = answered(assignment, key, {}, {}, error=reason)
+    return Sighting(attempt_id=assignment.attempt_id, state=AttemptState.COLLECTING, done=done)
+
+
 def find_assignment(database: Database, task_id: str, attempt_id: str) -> Assignment:
     """Give an attempt by its ids; raise `UsageError` for one that there is not, or that is in nobody else's hands."""
     rows = [row for row in read_attempts(database, task_id) if row.attempt_id == attempt_id]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -69,6 +71,12 @@ def _site(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Site]:
 
 @pytest.fixture(name="any_site", params=REHEARSED)
 def _any_site(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Site]:
+    yield from _opened(request.param, tmp_path)
+
+
+@pytest.fixture(name="asking", params=["human", "experiment"])
+def _asking(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Site]:
+    """Give an operator that tells others by files what to do."""
     yield from _opened(request.param, tmp_path)
 
 
@@ -140,6 +148,35 @@ def test_what_is_taken_over_can_be_ended(site: Site) -> None:
     site.operator.cancel(["a2"])
 
     assert [one.attempt_id for one in site.ended()] == ["a2"]
+
+
+def test_a_directory_that_was_removed_is_made_again(asking: Site) -> None:
+    """People and instruments find what they were told, and the attempt goes on."""
+    list(asking.operator.submit([asking.assignment("a1", files={"x.txt": {"text": "x"}})]))
+    list(asking.operator.look())
+    before = sorted(path.name for path in (asking.root / "a1").iterdir())
+    shutil.rmtree(asking.root / "a1")
+
+    told = list(asking.operator.look())
+
+    assert [one.done for one in told if one.done] == []
+    assert sorted(path.name for path in (asking.root / "a1").iterdir()) == before
+
+
+def test_a_directory_that_cannot_be_made_as_it_was_ends_its_attempt_alone(asking: Site) -> None:
+    """A file that belongs into it is another one by now."""
+    (asking.root / "x.txt").write_text("old")
+    files = {"x.txt": {"source": "x.txt", "sha256": hashlib.sha256(b"old").hexdigest()}}
+    list(asking.operator.submit([asking.assignment("a1", files=files), asking.assignment("a2")]))
+    list(asking.operator.look())
+    (asking.root / "x.txt").write_text("new")
+    shutil.rmtree(asking.root / "a1")
+
+    (told,) = asking.operator.look()
+
+    assert told.done is not None
+    assert "its directory was removed and cannot be made again: x.txt changed" in told.done.stdout
+    assert list(asking.operator.look()) == []
 
 
 def test_a_process_of_another_program_is_not_watched(here: Site) -> None:
