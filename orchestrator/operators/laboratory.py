@@ -9,7 +9,7 @@ from orchestrator.checks import mismatch
 from orchestrator.errors import InstrumentAwayError, ScriptletError
 from orchestrator.jsonsafe import JsonValue
 from orchestrator.operators.assignments import Assignment, Sighting, answered, one_by_one, unrestored
-from orchestrator.operators.gathering import gather
+from orchestrator.operators.gathering import Choice, gather
 from orchestrator.operators.instruments.measurement import (
     COMPLETED,
     ENDED,
@@ -141,5 +141,5 @@ def _done(assignment: Assignment, reading: Reading) -> Done:
     schema = assignment.work.get("result_schema") or {}
     error = "" if reading.status == COMPLETED else reading.error or "the instrument has failed"
     error = error or (mismatch("result", reading.data, schema) if schema else "")
-    left = gather(assignment.folder, list(assignment.work.get("files", {}))).to_json()
+    left = gather(assignment.folder, Choice(list(assignment.work.get("files", {})))).to_json()
     return answered(assignment, "result_v1", reading.data, left, error=error)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import select
 import signal
@@ -12,25 +11,20 @@ import sys
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from orchestrator import away
-from orchestrator.context import Change
-from orchestrator.errors import MatterStackError
 from orchestrator.files import log_action
 from orchestrator.jsonsafe import JsonValue
 from orchestrator.operators.assignments import Assignment, Sighting, not_begun, one_by_one
-from orchestrator.operators.gathering import gather, read_streams
+from orchestrator.operators.payload import CONTEXT_VARIABLE, collected, exit_code_of, given_params, texts_of
 from orchestrator.operators.processors import Processors
-from orchestrator.operators.staging import CHANGES, CLAIM, CONTEXT, EXIT_CODE, OWN, PARAMS, STDERR, STDOUT, stage
+from orchestrator.operators.staging import CLAIM, CONTEXT, EXIT_CODE, OWN, STDERR, STDOUT, stage
 from orchestrator.states import AttemptState
 from orchestrator.workers.calls import Done
-from orchestrator.workers.commands import INLINE_PARAMS_MAX, PARAMS_VARIABLE
+from orchestrator.workers.commands import PARAMS_VARIABLE
 
 GRACE_SEC = 5.0
 LAUNCH_SEC = 10.0
-
-CONTEXT_VARIABLE = "MATTERSTACK_CONTEXT"
 
 _LOOKS_EVERY_SEC = 0.1
 _PROC = Path("/proc/self")
@@ -121,7 +115,7 @@ class LocalOperator:
             self._poll.close()
 
     def _begun(self, assignment: Assignment) -> Sighting:
-        told = stage(assignment, _texts(assignment))
+        told = stage(assignment, texts_of(assignment))
         if not (assignment.folder / CLAIM).exists():
             try:
                 self._children[assignment.attempt_id] = self._start(assignment)
@@ -154,7 +148,7 @@ class LocalOperator:
         ]
         with self._processors.lent(assignment.attempt_id, resources.get("cores")) as variables:
             environment = {**self._environment, **variables, **assignment.env}
-            environment.update({PARAMS_VARIABLE: _params(assignment), CONTEXT_VARIABLE: CONTEXT})
+            environment.update({PARAMS_VARIABLE: given_params(assignment), CONTEXT_VARIABLE: CONTEXT})
             return os.posix_spawnp(
                 "sh", command, environment, file_actions=streams, setsid=True, setsigdef=_DEFAULT_SIGNALS
             )
@@ -194,7 +188,7 @@ class LocalOperator:
             return None
         if status is None and pid is None and assignment.age_sec < LAUNCH_SEC and not _has_ended(assignment):
             return None
-        return _collected(assignment, status)
+        return _done(assignment, status)
 
     def _kill_late(self, assignment: Assignment) -> None:
         asked_at = self._asked_to_end.get(assignment.attempt_id)
@@ -231,23 +225,12 @@ class LocalOperator:
         return True
 
 
-def _texts(assignment: Assignment) -> dict[str, bytes]:
-    """Give what a step finds in its directory beside its files."""
-    params = json.dumps(assignment.params, ensure_ascii=False).encode("utf-8", "surrogatepass")
-    return {PARAMS: params, CONTEXT: json.dumps(assignment.work["needs"]).encode()}
-
-
-def _params(assignment: Assignment) -> str:
-    text = json.dumps(assignment.params, ensure_ascii=False)
-    return text if len(text.encode("utf-8", "surrogatepass")) <= INLINE_PARAMS_MAX else f"@{PARAMS}"
-
-
 def _argv(assignment: Assignment) -> list[str]:
     """Give the command of a step as it runs on this machine."""
     work = assignment.work
     if "class" in work:
         return [sys.executable, "-E", "-X", "utf8", away.__file__, work["scriptlet"], work["class"], work["step"]]
-    return [*work["argv"], *(["--params", _params(assignment)] if work.get("takes_params") else [])]
+    return [*work["argv"], *(["--params", given_params(assignment)] if work.get("takes_params") else [])]
 
 
 def _host() -> str:
@@ -278,43 +261,16 @@ def command_line(pid: int) -> bytes:
 
 
 def _has_ended(assignment: Assignment) -> bool:
-    return _exit_code(assignment.folder) is not None
+    return exit_code_of(assignment.folder) is not None
 
 
-def _exit_code(folder: Path) -> int | None:
-    """Give the exit code that an attempt left; None where there is none, or not yet the whole line."""
-    try:
-        text = (folder / EXIT_CODE).read_text(encoding="ascii")
-    except (OSError, UnicodeDecodeError):
-        return None
-    return int(text) if text.endswith("\n") and text.strip().isdecimal() else None
-
-
-def _collected(assignment: Assignment, status: int | None) -> Done:
-    """Read what an attempt left that has ended: its exit code, its streams, its writes and its files."""
-    folder, work = assignment.folder, assignment.work
+def _done(assignment: Assignment, status: int | None) -> Done:
+    """Give what came of an attempt that has ended."""
+    folder = assignment.folder
     if folder.is_symlink() or not folder.is_dir():
         fault = f"{'lost: ' if status is None else ''}its directory is gone, or is another one"
         return Done(attempt_id=assignment.attempt_id, exit_code=None, fault=fault)
-    exit_code = _exit_code(folder)
-    stdout, stderr = read_streams(folder)
-    gathered = gather(folder, list(work.get("files", {})), work.get("fetch"))
-    fault = _fault(assignment, exit_code, status)
-    operator_data: dict[str, JsonValue] = {**gathered.to_json()}
-    if gathered.missing and not fault:
-        operator_data["missing"] = list(gathered.missing)
-    return Done(
-        attempt_id=assignment.attempt_id,
-        exit_code=exit_code,
-        stdout=stdout.text(),
-        stderr=stderr.text(),
-        changes=_changes(folder) if "class" in work else (),
-        fault=fault,
-        duration_sec=_duration_sec(folder),
-        stdout_dropped=stdout.dropped,
-        stdout_stray_byte=stdout.stray_byte,
-        operator_data=operator_data,
-    )
+    return collected(assignment, _fault(assignment, exit_code_of(folder), status), _duration_sec(folder))
 
 
 def _fault(assignment: Assignment, exit_code: int | None, status: int | None) -> str:
@@ -332,12 +288,3 @@ def _duration_sec(folder: Path) -> float:
     with contextlib.suppress(OSError):
         return max(0.0, (folder / EXIT_CODE).stat().st_mtime - (folder / CLAIM).stat().st_mtime)
     return 0.0
-
-
-def _changes(folder: Path) -> tuple[Change, ...]:
-    """Read what a scriptlet wrote to the context; nothing where it did not come so far."""
-    try:
-        found: Any = json.loads((folder / CHANGES).read_text(encoding="utf-8"))
-        return tuple(Change(key, text, who) for key, text, who in found)
-    except (OSError, ValueError, TypeError, MatterStackError):
-        return ()

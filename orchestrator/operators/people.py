@@ -10,7 +10,7 @@ from orchestrator.clock import seconds_between, utc_after, utc_now
 from orchestrator.errors import ScriptletError
 from orchestrator.jsonsafe import JsonValue
 from orchestrator.operators.assignments import Assignment, Sighting, answered, one_by_one, unrestored
-from orchestrator.operators.gathering import gather
+from orchestrator.operators.gathering import Choice, gather
 from orchestrator.operators.human import COMPLETED, RESPONSES, Answer, Question, answer, ask, question_of
 from orchestrator.operators.notify import NOTIFIED, tell
 from orchestrator.states import AttemptState
@@ -115,7 +115,7 @@ def _done(question: Question, came: Answer, assignment: Assignment) -> Done:
         "responses": responses,
         "shown_sha256": question.sha256,
         "host": socket.gethostname(),
-        **gather(question.folder, [*question.files, f"{RESPONSES}/.keep", NOTIFIED]).to_json(),
+        **gather(question.folder, Choice([*question.files, f"{RESPONSES}/.keep", NOTIFIED])).to_json(),
     }
     error = "" if came.status == COMPLETED else came.error
     return answered(assignment, "response_v1", came.data, operator_data, error=error)

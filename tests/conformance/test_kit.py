@@ -14,9 +14,20 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.away import CHANGES, CONTEXT
+from orchestrator.operators.slurm.kit import MODULES, kit
+
 ROOT = Path(__file__).resolve().parents[2]
 OLDEST = (3, 8)
 STEPS = sorted(path.stem for path in (ROOT / "scriptlets" / "steps").glob("[a-z]*.py"))
+DOUBLE = """
+from orchestrator import BaseScriptlet
+
+
+class Double(BaseScriptlet):
+    def work(self, ctx, params):
+        return {"double.value_v1": ctx.get("mean.value_v1") * params["factor"]}
+"""
 BARE = ("-I", "-S")  # neither the environment's nor the user's packages, only the standard library
 
 
@@ -130,3 +141,35 @@ def test_public_names_of_the_kit_need_nothing_else(old_python: Path, travelled: 
     answer = subprocess.run([old_python, *BARE, "-c", code], capture_output=True, text=True, check=False)
 
     assert answer.stderr == ""
+
+
+def test_the_packed_kit_holds_what_the_import_rules_name() -> None:
+    """The same bytes each time, so that a site gets them once."""
+    assert set(MODULES) - {"__init__"} == {name.removeprefix("orchestrator.") for name in kit_modules()}
+    first = kit()
+    kit.cache_clear()
+
+    assert kit() == first
+
+
+def test_the_packed_kit_runs_a_scriptlet_class(old_python: Path, tmp_path: Path) -> None:
+    """It reads its params and the context that it needs, and leaves its writes; modules beside it hide none of ours."""
+    (tmp_path / "kit.zip").write_bytes(kit().content)
+    (tmp_path / "json.py").write_text("raise RuntimeError('hidden')")
+    (tmp_path / ".ms").mkdir()
+    (tmp_path / CONTEXT).write_text('{"mean.value_v1": 3}')
+    (tmp_path / "double.py").write_text(DOUBLE)
+    environment = {**os.environ, "MATTERSTACK_PARAMS": '{"factor": 2}'}
+
+    answer = subprocess.run(
+        [old_python, *BARE, "kit.zip", "double.py", "Double", "twice"],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert answer.stderr == ""
+    assert json.loads(answer.stdout) == {"status": "ok", "outputs": ["double.value_v1"]}
+    assert json.loads((tmp_path / CHANGES).read_text()) == [["double.value_v1", "6", "double"]]

@@ -1,0 +1,1 @@
+"""Run attempts as jobs of a Slurm cluster, each of them once, whatever is lost on the way."""
