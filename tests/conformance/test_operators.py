@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.clock import utc_now
 from orchestrator.operators.assignments import Assignment, Operator, Sighting
 from orchestrator.operators.instruments.registry import instrument_for
 from orchestrator.operators.laboratory import Laboratory
@@ -28,6 +29,7 @@ KINDS: dict[str, Callable[[], Operator]] = {
     "experiment": lambda: Laboratory(instrument_for("experiment.x", FilesBackend(type="files"), at_once=None)),
 }
 REHEARSED = {**KINDS, "rehearsed": Rehearsal}
+OWN_FILES, PIDFD = Path("/proc/self/fd"), Path("anon_inode:[pidfd]")
 BUSY = ["sh", "-c", "echo begun >> ../begun.txt; exec sleep 60"]
 
 
@@ -52,7 +54,7 @@ class Site:
             relative_path=attempt_id,
             params={"instructions": "so?"},
             work=asked,
-            asked_at="2026-01-01T00:00:00.000000Z",
+            asked_at=utc_now(),
         )
 
     def ended(self) -> list[Sighting]:
@@ -189,6 +191,20 @@ def test_a_process_of_another_program_is_not_watched(here: Site) -> None:
     (told,) = here.operator.look()
     assert told.done is not None
     assert told.done.fault == "lost: its process is gone and left no exit code"
+
+
+@pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="this system does not tell of the end of a process")
+def test_an_end_is_told_once_also_while_others_have_its_descriptor(here: Site) -> None:
+    """A process that is just being started has those of the one that starts it, for a moment."""
+    list(here.operator.submit([here.assignment("a1", argv=["true"])]))
+    copies = [os.dup(int(path.name)) for path in OWN_FILES.iterdir() if path.is_symlink() and path.readlink() == PIDFD]
+
+    ended = here.ended()
+
+    assert [one.attempt_id for one in ended] == ["a1"]
+    assert list(here.operator.look()) == []
+    for copy in copies:
+        os.close(copy)
 
 
 def until(condition: Callable[[], object]) -> None:
