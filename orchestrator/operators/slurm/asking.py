@@ -133,7 +133,7 @@ def submission(asked: Submission, mark: str) -> str:
     return f"{_opening(mark)}{steps}{place}ask enter\n"
 
 
-def test_of(script: str) -> tuple[str, ...]:
+def forecast_of(script: str) -> tuple[str, ...]:
     """Give the command that asks when a script would start, and submits nothing."""
     return ("sbatch", "--test-only", script)
 

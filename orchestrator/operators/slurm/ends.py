@@ -85,12 +85,12 @@ _FIXES = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """What a job left as it ended by itself; ``signal`` names the last that Slurm sent it, such as USR1."""
+    """What a job left as it ended by itself; ``signals`` are those that Slurm sent it, such as USR1."""
 
     job_id: str
     restart: int
     exit_code: int
-    signal: str = ""
+    signals: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,9 +153,9 @@ def read_record(text: str) -> Record | None:
             job_id=str(told["job"]),
             restart=int(told["restart"]),
             exit_code=int(told["exit_code"]),
-            signal=str(told["signal"]),
+            signals=frozenset(told["signals"].split()),
         )
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, AttributeError):
         return None
 
 

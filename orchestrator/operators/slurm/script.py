@@ -45,7 +45,7 @@ test ! -s {stdout} || mv -f {stdout} "{own}/stdout.before.$job.$restart"
 
 child= told= again=
 tell() {{
-  told=$1 again=1
+  told="$told $1" again=1
   test -z "$child" || kill -s "$1" "$child" 2>/dev/null
 }}
 for signal in USR1 USR2 TERM INT HUP CONT; do
@@ -64,7 +64,7 @@ while :; do
 done
 
 echo "$rc" > {own}/.exit_code && mv -f {own}/.exit_code {exit_code}
-printf '{{"job": "%s", "restart": %s, "signal": "%s", "exit_code": %s}}\\n' \\
+printf '{{"job": "%s", "restart": %s, "signals": "%s", "exit_code": %s}}\\n' \\
   "$job" "$restart" "$told" "$rc" > {own}/.exit
 mv -f {own}/.exit {exit}
 test -n "$told" || rm -f {secrets}

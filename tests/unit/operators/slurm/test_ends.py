@@ -118,7 +118,7 @@ def test_S12_what_the_site_is_to_blame_for() -> None:  # noqa: N802  a statement
     assert frozenset({End.NODE_FAIL}) == BAD_NODES
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"job": "7", "restart": 0, "signal": ""', '{"job": "7"}'])
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"job": "7", "restart": 0, "signals": ""', '{"job": "7"}'])
 def test_a_record_that_is_torn_is_none(text: str) -> None:
     """It is read once it is whole."""
     assert read_record(text) is None

@@ -146,7 +146,7 @@ def test_S13_the_signal_reaches_the_step(  # noqa: N802  a statement of the desi
 
     assert job.wait(30) == 7
     assert (tmp_path / "stdout.log").read_text() == f"got {number.name}\n"
-    assert record(tmp_path) == Record(job_id="17", restart=0, exit_code=7, signal=number.name[3:])
+    assert record(tmp_path) == Record(job_id="17", restart=0, exit_code=7, signals=frozenset({number.name[3:]}))
 
 
 @pytest.mark.parametrize("shell", SHELLS)
