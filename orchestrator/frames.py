@@ -179,12 +179,28 @@ def root_task(position: int, planned: PlannedTask, frame: Frame, number: int = 1
     )
 
 
-def part_of(planned: PlannedTask, inputs: Mapping[str, JsonValue], project: Project) -> SubRecipe | None:
+def part_of(planned: PlannedTask, inputs: Mapping[str, JsonValue], project: Project) -> SubRecipe:
     """Give the recipe that a step uses, or the one that its workflow, which is among ``inputs``, amounts to."""
-    if planned.tasks_from is None:
+    if planned.sub is not None:
         return planned.sub
     tasks: Any = inputs["tasks"]
     return plan_workflow(tasks, project)
+
+
+class Parts:
+    """The recipes that tasks of one run use, as its records tell; the same workflow is planned once."""
+
+    def __init__(self) -> None:
+        self._workflows: dict[tuple[str, Project], SubRecipe] = {}
+
+    def of(self, planned: PlannedTask, inputs_json: str, project: Project) -> SubRecipe:
+        """Give the recipe that a step uses, or the one that its workflow amounts to, as `part_of` does."""
+        if planned.sub is not None:
+            return planned.sub
+        key = (inputs_json, project)
+        if key not in self._workflows:
+            self._workflows[key] = part_of(planned, loads(inputs_json), project)  # type: ignore[arg-type]
+        return self._workflows[key]
 
 
 def sub_frame(sub: SubRecipe, inputs: dict[str, JsonValue], around: dict[str, JsonValue], secrets: Secrets) -> Frame:

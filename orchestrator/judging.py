@@ -14,6 +14,7 @@ from orchestrator.context import Change, Context
 from orchestrator.files import replace_file
 from orchestrator.frames import Task
 from orchestrator.jsonsafe import JsonValue, dumps
+from orchestrator.layout import STDERR, STDOUT
 from orchestrator.outcomes import Failing, Verdict, judge_done, masked, refused, rehearsed
 from orchestrator.plan import PlannedTask
 from orchestrator.secrecy import CODE as SECRET_CODE
@@ -29,7 +30,7 @@ _RECORDS: dict[str, Callable[[Database], Any]] = {
 }
 # What of an operator's answer tells of the files that an attempt left.
 _COLLECTED = frozenset({"artifacts", "rejected_entries", "missing"})
-_LOGS = ("stdout.log", "stderr.log")
+_LOGS = (STDOUT, STDERR)
 
 
 class Judge:

@@ -13,14 +13,10 @@ from typing import Any
 from orchestrator.checks import mismatch
 from orchestrator.files import replace_file
 from orchestrator.jsonsafe import JsonValue, dumps
+from orchestrator.layout import INSTRUCTIONS, RESPONSE, RESPONSES, SCHEMA
 from orchestrator.operators.answers import NotYetError, read_written, user_name
 from orchestrator.operators.assignments import Assignment
 from orchestrator.operators.staging import json_file, stage
-
-INSTRUCTIONS = "instructions.md"
-SCHEMA = "schema.json"
-RESPONSE = "response.json"
-RESPONSES = "responses"
 
 COMPLETED = "COMPLETED"
 FAILED = "FAILED"

@@ -8,17 +8,10 @@ from collections.abc import Collection, Iterator, Sequence
 from orchestrator.checks import mismatch
 from orchestrator.errors import InstrumentAwayError, ScriptletError
 from orchestrator.jsonsafe import JsonValue
+from orchestrator.layout import STARTED
 from orchestrator.operators.assignments import Assignment, Sighting, answered, one_by_one, unrestored
 from orchestrator.operators.gathering import Choice, gather
-from orchestrator.operators.instruments.measurement import (
-    COMPLETED,
-    ENDED,
-    RUNNING,
-    STARTED,
-    Instrument,
-    Reading,
-    Request,
-)
+from orchestrator.operators.instruments.measurement import COMPLETED, ENDED, RUNNING, Instrument, Reading, Request
 from orchestrator.operators.staging import stage
 from orchestrator.states import AttemptState
 from orchestrator.workers.calls import Done

@@ -15,10 +15,11 @@ from pathlib import Path
 from orchestrator import away
 from orchestrator.files import log_action
 from orchestrator.jsonsafe import JsonValue
+from orchestrator.layout import EXIT_CODE, OWN, STDERR, STDOUT
 from orchestrator.operators.assignments import Assignment, Sighting, not_begun, one_by_one
 from orchestrator.operators.payload import CONTEXT_VARIABLE, collected, exit_code_of, given_params, texts_of
 from orchestrator.operators.processors import Processors
-from orchestrator.operators.staging import CLAIM, CONTEXT, EXIT_CODE, OWN, STDERR, STDOUT, stage
+from orchestrator.operators.staging import CLAIM, CONTEXT, stage
 from orchestrator.states import AttemptState
 from orchestrator.workers.calls import Done
 from orchestrator.workers.commands import PARAMS_VARIABLE

@@ -9,10 +9,11 @@ from collections.abc import Collection, Iterator, Sequence
 from orchestrator.clock import seconds_between, utc_after, utc_now
 from orchestrator.errors import ScriptletError
 from orchestrator.jsonsafe import JsonValue
+from orchestrator.layout import NOTIFIED, RESPONSES
 from orchestrator.operators.assignments import Assignment, Sighting, answered, one_by_one, unrestored
 from orchestrator.operators.gathering import Choice, gather
-from orchestrator.operators.human import COMPLETED, RESPONSES, Answer, Question, answer, ask, question_of
-from orchestrator.operators.notify import NOTIFIED, tell
+from orchestrator.operators.human import COMPLETED, Answer, Question, answer, ask, question_of
+from orchestrator.operators.notify import tell
 from orchestrator.states import AttemptState
 from orchestrator.wiring.model import HumanOperator, Notify
 from orchestrator.workers.calls import Done, HumanCall

@@ -19,6 +19,7 @@ from orchestrator import (
 )
 from orchestrator.campaign_file import load_campaign
 from orchestrator.errors import ScriptletError
+from orchestrator.frames import Parts
 from orchestrator.runner import RunRequest, run
 from orchestrator.session import DriveOptions
 from orchestrator.states import RunState
@@ -100,6 +101,17 @@ def test_what_cannot_be_run_fails_the_step(workshop: Workshop, tasks: list[objec
     ran = workshop.run(recipe(*planned(*tasks)))
 
     assert (ran.states, reason in ran.reasons[1]) == (["COMPLETED", "FAILED"], True)
+
+
+def test_the_tasks_of_a_run_that_goes_on_are_planned_once(workshop: Workshop) -> None:
+    """However often its records are read for what they amount to."""
+    plan = workshop.plan(recipe(*planned()))
+    parts, work, begun = Parts(), plan.tasks[1], json.dumps({"tasks": [task("a", "true")]})
+
+    first, again = (parts.of(work, begun, plan.project) for _ in range(2))
+
+    assert [one.step for one in first.tasks] == ["a"]
+    assert again is first
 
 
 def test_texts_of_planned_tasks_are_taken_as_they_are(workshop: Workshop) -> None:
