@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from orchestrator.clock import utc_now
+from orchestrator.clock import uptime, utc_now
 from orchestrator.context import Change
 from orchestrator.errors import InfrastructureError
 from orchestrator.jsonsafe import encode
@@ -72,7 +72,7 @@ def open_attempt(
         "INSERT INTO task_attempts (attempt_id, task_position, attempt_index, status, operator_key, params_json,"
         " created_at, submitted_at, seq, operator_type, relative_path, operator_data_json)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (*intent, *times, kind, path, encode({} if work is None else {"work": work})),
+        (*intent, *times, kind, path, encode({} if work is None else {"work": work, "uptime": uptime()})),
     )
     database.write(
         "UPDATE tasks SET status = ?, status_reason = '', attempt_count = ?, seq = ? WHERE position = ?",
