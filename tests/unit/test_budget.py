@@ -9,13 +9,16 @@ import pytest
 
 from orchestrator.errors import InvalidFileError
 from orchestrator.plan import Selection
+from orchestrator.reports.page import page_of
+from orchestrator.reports.records import read_record
 from orchestrator.runner import retry_run
 from orchestrator.session import DriveOptions
 from orchestrator.store.database import reading
 from orchestrator.store.spending import Spending, read_spending
+from tests.unit.evidence.bundles import exported
 from tests.unit.workshop import PowerCut, Ran, Workshop, recipe, shell
 
-LOCAL = "operators: { hpc.dev: { kind: hpc, backend: { type: local } } }\n"
+LOCAL = "operators: { hpc.dev: { kind: hpc, max_concurrent: 9, backend: { type: local } } }\n"
 ROUTED = "operator_key: hpc.dev, stdout: free, resources: {cores: 2, time_limit: 30m}"
 ITEMS = '{name: list, type: shell, run: [echo, \'{"status": "ok", "outputs": {"list.n_v1": [1, 2, 3]}}\']}'
 EACH = "foreach: '${{ ctx.list.n_v1 }}'"
@@ -145,6 +148,18 @@ def test_a_selection_within_the_budget_runs(site: Workshop) -> None:
         site.run(text)
     assert site.runs() == []
     assert site.run(text, selection=Selection(only=("a",))).states == ["COMPLETED", "SKIPPED"]
+
+
+def test_reports_and_evidence_tell_of_it(site: Workshop) -> None:
+    """Beside what else people ask first."""
+    ran = site.run(recipe(shell("a", "true", ROUTED), head=budget(8)))
+
+    with reading(ran.root) as database:
+        page = page_of(read_record(database, log_cap=100, log_budget=100))
+    exported(ran.root)
+
+    assert "of 8 core-hours spent" in page
+    assert " of 8 core-hours spent |" in (ran.root / "evidence" / "report.md").read_text()
 
 
 def test_a_run_without_budget_tells_of_none(site: Workshop) -> None:
