@@ -65,6 +65,7 @@ from orchestrator.store.runs import (
     collect_task,
     expand_task,
     refuse_writes,
+    round_id,
     set_task_states,
     use_recipe,
 )
@@ -417,7 +418,8 @@ class Driver:
             tasks = [root_task(first + task.position, task, frame, number) for task in planned]
         else:
             self._rounds[group.position] = (frame, number)
-            tasks = [group.step_task(first + task.position, task, frame, number) for task in planned]
+            names = {task.step: f"{group.prefix}{round_id(task.step, number)}" for task in planned}
+            tasks = [group.step_task(first + task.position, names[task.step], task, frame, number) for task in planned]
         self._tasks += tasks
         self._board.add_round([task.node for task in tasks], None if group is None else group.position)
         add_to_merge(tasks, set())
@@ -484,21 +486,18 @@ class Driver:
             if sub is None:
                 return
             self._check_wired(sub)
-            self._check_names(task, sub)
+            names = self._names(task, sub)
             key = "uses"
             frame = sub_frame(sub, inputs, self._root.names, self._means.secrets)
         except (ExpressionError, UsageError, InvalidFileError) as error:
             self._refuse(task, error, key, task.frame.context)
             return
-        first = use_recipe(
-            self._database,
-            task.task_id,
-            inputs,
-            [step.to_json() for step in sub.tasks],
-            prefix=task.prefix,
-            number=_round_within(task),
-        )
-        tasks = [task.step_task(first + step.position, step, frame, _round_within(task)) for step in sub.tasks]
+        first = use_recipe(self._database, task.task_id, inputs, [step.to_json() for step in sub.tasks], names)
+        number = 1 if task.prefix else task.round
+        tasks = [
+            task.step_task(first + step.position, name, step, frame, number)
+            for name, step in zip(names, sub.tasks, strict=True)
+        ]
         self._limit(task)
         self._frames[task.position] = frame
         self._rounds[task.position] = (frame, 1)
@@ -520,13 +519,20 @@ class Driver:
             raise ExpressionError("expected a list of steps", hint="as in: [{name: a, type: shell, run: [date]}]")
         return {"tasks": tasks}
 
-    def _check_names(self, task: Task, sub: SubRecipe) -> None:
-        """Refuse planned tasks that have the name of another task of the run."""
-        taken = {other.task_id.lower() for other in self._tasks}
+    def _names(self, task: Task, sub: SubRecipe) -> list[str]:
+        """Name the tasks that a task becomes.
+
+        What was planned keeps its name, with the round where a task of an earlier one has it; one of the same round is
+        refused. Which of two workflows began first does not count.
+        """
+        if task.prefix:
+            return [f"{task.prefix}{step.step}" for step in sub.tasks]
+        beside = {other.planned.step.lower() for other in self._tasks if other.round == task.round and _is_named(other)}
         for step in sub.tasks:
-            name = task.step_task(0, step, task.frame, _round_within(task)).task_id
-            if name.lower() in taken:
-                raise UsageError(f"there is a task {name!r} already", hint="give the planned task another name")
+            if step.step.lower() in beside:
+                raise UsageError(f"there is a task {step.step!r} already", hint="give the planned task another name")
+        taken = {other.task_id.lower() for other in self._tasks}
+        return [round_id(step.step, task.round if step.step.lower() in taken else 1) for step in sub.tasks]
 
     def _check_wired(self, sub: SubRecipe) -> None:
         """Refuse tasks that were planned for operators which there are not."""
@@ -997,9 +1003,9 @@ def _operator_key(planned: PlannedTask) -> str:
     return planned.away.operator_key if planned.away else OPERATOR_KEY
 
 
-def _round_within(task: Task) -> int:
-    """Give the round by which tasks are named that a task becomes: those of a workflow have the round of their step."""
-    return 1 if task.prefix else task.round
+def _is_named(task: Task) -> bool:
+    """Tell whether a task has the name of its step, and not one within the task that it is a part of."""
+    return task.item is None and "/" not in task.task_id
 
 
 def _is_needless_question(task: Task) -> bool:

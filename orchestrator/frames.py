@@ -121,11 +121,11 @@ class Task:
             closes=self.closes,
         )
 
-    def step_task(self, position: int, planned: PlannedTask, frame: Frame, number: int = 1) -> Task:
+    def step_task(self, position: int, task_id: str, planned: PlannedTask, frame: Frame, number: int = 1) -> Task:
         """Give the task of a step, in one of its rounds, of the recipe that it uses, or of a task of its workflow."""
         return Task(
             position=position,
-            task_id=f"{self.prefix}{round_id(planned.step, number)}",
+            task_id=task_id,
             round=number,
             planned=planned,
             frame=frame,
