@@ -26,7 +26,7 @@ from orchestrator.nodes import Phase
 from orchestrator.older_runs import start_of
 from orchestrator.operators.crew import Crew
 from orchestrator.plan import Plan, PlannedTask
-from orchestrator.progress import LogMissing, Reporter, RunBegun, RunSettled, Silence
+from orchestrator.progress import CampaignLeftOut, LogMissing, Reporter, RunBegun, RunSettled, Silence
 from orchestrator.reach import has_last, lists_of, reached_from
 from orchestrator.recall import recall, withheld
 from orchestrator.reuse import Reuse
@@ -45,6 +45,7 @@ from orchestrator.store.queries import (
     TaskRow,
     count_failures,
     has_recipe,
+    lacks_campaign,
     read_inputs,
     read_open_attempts,
     read_run,
@@ -283,6 +284,8 @@ def _take_over(database: Database, plan: Plan, options: DriveOptions, again: Aga
     _check_willing(database, run, options, again)
     _take_wiring(database, options)
     _settle_earlier(database, plan, again, accept_changes=options.accept_changes)
+    if lacks_campaign(database):
+        options.reporter.tell(CampaignLeftOut(run_id=run.run_id))
 
 
 def _take_wiring(database: Database, options: DriveOptions) -> None:

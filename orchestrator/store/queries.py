@@ -302,6 +302,13 @@ def has_legacy_tables(database: Database) -> bool:
     return database.one("SELECT 1 FROM sqlite_schema WHERE name = 'legacy_tasks'") is not None
 
 
+def lacks_campaign(database: Database) -> bool:
+    """Tell whether the campaign of a run of MatterStack 0.2.x might have planned more: the run had not completed."""
+    if not has_legacy_tables(database):
+        return False
+    return database.one("SELECT 1 FROM legacy_runs WHERE status = 'COMPLETED'") is None
+
+
 def iterate_texts(database: Database) -> Iterator[tuple[str, str, str]]:
     """Give every text of every table with the names of its table and column."""
     for (table,) in database.all("SELECT name FROM sqlite_schema WHERE type = 'table'"):
