@@ -688,7 +688,7 @@ class Driver:
             params=params,  # type: ignore[arg-type]
             env=environment,
             timeout_sec=planned.timeout_sec,
-            hidden=(*hidden, *records_for(planned, self._database)),
+            hidden=(*hidden, *records_for(task, self._database)),
         )
 
     def _answer_for(self, task: Task, stub: Stub, params: JsonValue, seen: Context) -> None:

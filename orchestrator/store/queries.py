@@ -221,8 +221,8 @@ def read_metrics(database: Database) -> dict[str, dict[str, Any]]:
     return {row[0]: dict(zip(names, row[1:], strict=True)) for row in rows}
 
 
-def read_results(database: Database) -> dict[str, dict[str, Any]]:
-    """Give what came of the tasks of the last workflow, by their names: status, files as paths, and what was answered.
+def read_results(database: Database, before: int) -> dict[str, dict[str, Any]]:
+    """Give what came of the tasks of the last workflow before a position, by their names: status, files, what was said.
 
     That is the value of ``<task>.response_v1`` or ``<task>.result_v1``.
     """
@@ -230,7 +230,9 @@ def read_results(database: Database) -> dict[str, dict[str, Any]]:
         "SELECT position, step, status, (SELECT relative_path FROM task_attempts WHERE task_position = position"
         " ORDER BY attempt_index DESC LIMIT 1), (SELECT operator_data_json FROM task_attempts"
         " WHERE task_position = position ORDER BY attempt_index DESC LIMIT 1) FROM tasks WHERE parent ="
-        " (SELECT max(position) FROM tasks WHERE json_type(inputs_json, '$.tasks') = 'array') ORDER BY position"
+        " (SELECT max(position) FROM tasks WHERE position < ? AND json_type(inputs_json, '$.tasks') = 'array')"
+        " ORDER BY position",
+        (before,),
     )
     return {step: _result(database, *row) for step, *row in ((row[1], row[0], *row[2:]) for row in rows)}
 

@@ -242,6 +242,18 @@ def test_a_campaign_goes_round_until_it_plans_nothing(workshop: Workshop) -> Non
     assert [entry.value_json for entry in ran.history("campaign.state_v1")][-1] == '{"n":2,"seen":[3,4]}'
 
 
+def test_a_campaign_goes_round_again(workshop: Workshop) -> None:
+    """Each analysis sees what came of its own round, though there are later ones."""
+    first = run_campaign(workshop, MAIN)
+
+    ran = Ran(outcome=rerun_task(first.root, "relax", DriveOptions(inline=True), recursive=True))
+
+    assert (ran.outcome.status, ran.outcome.context["campaign.state_v1"]) == (
+        RunState.COMPLETED,
+        {"n": 2, "seen": [3, 4]},
+    )
+
+
 def test_texts_of_a_campaign_are_taken_as_they_are(workshop: Workshop) -> None:
     """A file may hold what looks like an expression."""
     ran = run_campaign(workshop, MAIN)
