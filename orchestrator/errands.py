@@ -17,6 +17,8 @@ from orchestrator.workers.calls import Done
 # So often a task is attempted again whose attempts were lost, by no fault of its own.
 MAX_LOSSES = 5
 LOSS_DELAY_SEC = 1.0
+# Those who are to see an attempt may not have been told of it when a runner died, or have lost it since.
+_MAY_BE_UNBEGUN = frozenset({AttemptState.CREATED, AttemptState.SUBMITTING, AttemptState.WAITING_EXTERNAL})
 
 
 class Errands:
@@ -49,12 +51,13 @@ class Errands:
         self._waiting.append((assignment, assignment.work.get("timeout_sec")))
 
     def adopt(self, row: AttemptRow, env: Mapping[str, str]) -> None:
-        """Take an attempt over that an earlier runner opened: its operator finds it, or begins it."""
+        """Take an attempt over that an earlier runner opened: its operator follows it, or makes sure it was begun."""
         assignment = assignment_of(self._database, row, env)
         if row.status is not AttemptState.SUBMITTING:
             self._submitted.add(row.attempt_id)
         self._adopted.add(row.attempt_id)
-        self._crew.hand_over(assignment, timeout_sec=_time_left(assignment))
+        is_begun = row.status not in _MAY_BE_UNBEGUN
+        self._crew.hand_over(assignment, timeout_sec=_time_left(assignment), is_begun=is_begun)
         if assignment.cancel_asked:
             self._cancelled.add(row.attempt_id)
             self._crew.cancel([row.attempt_id], assignment.cancel_asked)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 from orchestrator.clock import seconds_between, utc_now
 from orchestrator.envelope import Envelope, failure
-from orchestrator.errors import UsageError
+from orchestrator.errors import ScriptletError, UsageError
 from orchestrator.jsonsafe import JsonValue, dumps
 from orchestrator.states import AttemptState
 from orchestrator.store.database import Database
@@ -25,7 +25,6 @@ class Assignment:
     ``attempt_id`` is unique and the same after a crash, so that what is outside can be told by it. ``params`` are the
     step's arguments, ``work`` is what the operator has to know beside them. ``env`` holds the variables of the step
     with its secrets, and is never recorded. ``cancel_asked`` is what ends it, where it is to end before its time.
-    One that ``is_new`` may not have been begun.
     """
 
     run_root: Path
@@ -40,7 +39,6 @@ class Assignment:
     external_id: str = ""
     asked_at: str = ""
     cancel_asked: str = ""
-    is_new: bool = True
 
     @property
     def is_question(self) -> bool:
@@ -79,8 +77,8 @@ class Sighting:
 class Operator(Protocol):
     """Whoever carries out the attempts of one operator key; a thread of its own calls it.
 
-    What cannot be done now, such as reaching a cluster, is told as a state (UNKNOWN, MISSING) with a note, and never
-    as the end of an attempt.
+    It holds an attempt from `submit` or `adopt` until it has told of its end. What cannot be done now, such as reaching
+    a cluster, is told as a state (UNKNOWN, MISSING) with a note, and never as the end of an attempt.
     """
 
     @property
@@ -90,17 +88,38 @@ class Operator(Protocol):
     def fileno(self) -> int | None:
         """Give a descriptor that can be read when something happened, if there is one."""
 
-    def submit(self, assignment: Assignment) -> Sighting:
-        """Begin an attempt. Asked again for the same one, after a crash, it begins nothing twice."""
+    def submit(self, assignments: Sequence[Assignment]) -> Iterator[Sighting]:
+        """Begin attempts that wait together, and say where each stands. What was begun before a crash is begun no more.
 
-    def look(self, assignments: Sequence[Assignment]) -> Iterator[Sighting]:
-        """Say where attempts stand that were submitted."""
+        One that cannot be begun is told as FAILED_INIT, and it alone; `one_by_one` sees to that.
+        """
 
-    def cancel(self, assignment: Assignment) -> None:
-        """Ask that an attempt ends; `look` tells when it has."""
+    def adopt(self, assignments: Sequence[Assignment]) -> Iterator[Sighting]:
+        """Take hold of attempts that another process has begun, and begin nothing; say what is known without a look."""
+
+    def look(self) -> Iterator[Sighting]:
+        """Give what changed since it was last told; attempts of which there is nothing new are left out."""
+
+    def cancel(self, attempts: Collection[str]) -> None:
+        """Ask that attempts which it holds end; `look` tells when they have."""
 
     def close(self) -> None:
         """Let go of what this process holds; attempts go on."""
+
+
+def one_by_one(assignments: Sequence[Assignment], begin: Callable[[Assignment], Sighting]) -> Iterator[Sighting]:
+    """Begin attempts by ``begin``, each for itself; where that raises `ScriptletError`, the attempt is not begun."""
+    for assignment in assignments:
+        try:
+            sighting = begin(assignment)
+        except ScriptletError as error:
+            sighting = not_begun(assignment, error.explained())
+        yield sighting
+
+
+def not_begun(assignment: Assignment, reason: str) -> Sighting:
+    """Say that an attempt could not be begun."""
+    return Sighting(attempt_id=assignment.attempt_id, state=AttemptState.FAILED_INIT, note=reason)
 
 
 def assignment_of(database: Database, row: AttemptRow, env: Mapping[str, str] | None = None) -> Assignment:
@@ -118,7 +137,6 @@ def assignment_of(database: Database, row: AttemptRow, env: Mapping[str, str] | 
         external_id=row.external_id or "",
         asked_at=row.created_at,
         cancel_asked=row.operator_data.get("cancel_asked", ""),
-        is_new=row.status in (AttemptState.CREATED, AttemptState.SUBMITTING),
     )
 
 

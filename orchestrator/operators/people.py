@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from orchestrator.clock import seconds_between, utc_after, utc_now
 from orchestrator.jsonsafe import JsonValue
-from orchestrator.operators.assignments import Assignment, Sighting, answered
-from orchestrator.operators.gathering import gather
+from orchestrator.operators.assignments import Assignment, Sighting, answered, one_by_one
+from orchestrator.operators.gathering import Choice, gather
 from orchestrator.operators.human import COMPLETED, RESPONSES, Answer, Question, answer, ask, question_of
 from orchestrator.operators.notify import NOTIFIED, tell
 from orchestrator.states import AttemptState
@@ -24,36 +24,42 @@ class People:
     def __init__(self, ways: Sequence[Notify] = ()) -> None:
         self._ways = ways
         self._withdrawn: set[str] = set()
-        self._questions: dict[str, Question] = {}
+        self._asked: dict[str, tuple[Question, Assignment]] = {}
 
     @property
     def looks_every_sec(self) -> float | None:
         """Look until somebody may have answered, or at the next deadline."""
         now = utc_now()
-        left = [seconds_between(now, one.deadline_at) for one in self._questions.values() if one.deadline_at]
+        left = [seconds_between(now, one.deadline_at) for one, _ in self._asked.values() if one.deadline_at]
         return max(0.0, min(_LOOKS_EVERY_SEC, *left)) if left else _LOOKS_EVERY_SEC
 
     def fileno(self) -> int | None:
         """Give nothing: nobody tells of an answer."""
         return None
 
-    def submit(self, assignment: Assignment) -> Sighting:
-        """Put a question where people find it, or see that it is there."""
-        question = self._questions[assignment.attempt_id] = question_of(assignment)
+    def submit(self, assignments: Sequence[Assignment]) -> Iterator[Sighting]:
+        """Put questions where people find them, or see that they are there."""
+        return one_by_one(assignments, self._put)
+
+    def adopt(self, assignments: Sequence[Assignment]) -> Iterator[Sighting]:
+        """Look for answers to questions that were asked."""
+        self._asked.update((one.attempt_id, (question_of(one), one)) for one in assignments)
+        return iter(())
+
+    def look(self) -> Iterator[Sighting]:
+        """Give the questions that were answered, that nobody answered in time, or that were withdrawn."""
+        for question, assignment in list(self._asked.values()):
+            if (done := self._ended(question, assignment)) is not None:
+                del self._asked[question.attempt_id]
+                yield Sighting(attempt_id=question.attempt_id, state=AttemptState.COLLECTING, done=done)
+
+    def _put(self, assignment: Assignment) -> Sighting:
+        question = question_of(assignment)
         told = dict(ask(question, assignment))
         if notes := tell(self._ways, question, question.run_id):
             told["notify"] = list(notes)
+        self._asked[assignment.attempt_id] = question, assignment
         return Sighting(attempt_id=assignment.attempt_id, state=AttemptState.WAITING_EXTERNAL, operator_data=told)
-
-    def look(self, assignments: Sequence[Assignment]) -> Iterator[Sighting]:
-        """Give the questions that were answered, that nobody answered in time, or that were withdrawn."""
-        for assignment in assignments:
-            question = self._questions.get(assignment.attempt_id)
-            if question is None:
-                question = self._questions[assignment.attempt_id] = question_of(assignment)
-            if (done := self._ended(question, assignment)) is not None:
-                self._questions.pop(assignment.attempt_id, None)
-                yield Sighting(attempt_id=assignment.attempt_id, state=AttemptState.COLLECTING, done=done)
 
     def _ended(self, question: Question, assignment: Assignment) -> Done | None:
         if question.attempt_id in self._withdrawn:
@@ -61,9 +67,9 @@ class People:
         came = answer(question, utc_now())
         return _done(question, came, assignment) if came.status else None
 
-    def cancel(self, assignment: Assignment) -> None:
-        """Withdraw a question that nobody need answer any more."""
-        self._withdrawn.add(assignment.attempt_id)
+    def cancel(self, attempts: Collection[str]) -> None:
+        """Withdraw questions that nobody need answer any more."""
+        self._withdrawn.update(attempts)
 
     def close(self) -> None:
         """Let the questions stay open; the next runner finds them, and what was answered meanwhile."""
@@ -92,7 +98,7 @@ def _done(question: Question, came: Answer, assignment: Assignment) -> Done:
         "responses": responses,
         "shown_sha256": question.sha256,
         "host": socket.gethostname(),
-        **gather(question.folder, [*question.files, f"{RESPONSES}/.keep", NOTIFIED]).to_json(),
+        **gather(question.folder, Choice([*question.files, f"{RESPONSES}/.keep", NOTIFIED])).to_json(),
     }
     error = "" if came.status == COMPLETED else came.error
     return answered(assignment, "response_v1", came.data, operator_data, error=error)

@@ -2,15 +2,51 @@
 
 from __future__ import annotations
 
+import os
 import re
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from orchestrator.recipe.words import Listed, Maybe, Seconds, Text, fault
 
+# Sites ask that nobody looks at their queue more often than this; tests with a cluster of their own say less.
+POLL_FLOOR_VARIABLE = "MATTERSTACK_POLL_FLOOR"
+POLL_FLOOR_SEC = 30.0
+
 _ADDRESS = re.compile(r"https?://[^\s/?#@]+(/[^\s?#@]*)?")
+_DIRECTIVE = re.compile(r"--([a-z][a-z-]*)(=[ -~]+)?")
+# What the operator says of each job itself; another value would make it lose or double jobs.
+_OWN_DIRECTIVES = frozenset(
+    {
+        *("account", "constraint", "cpus-per-task", "gpus", "gres", "mem", "ntasks", "partition", "qos", "time"),
+        *("array", "chdir", "comment", "error", "export", "job-name", "open-mode", "output", "wrap"),
+        *("begin", "dependency", "hold", "no-requeue", "requeue", "signal"),
+        *("input", "parsable", "test-only", "wait"),
+    }
+)
 _Positive = Annotated[int, Field(ge=1, le=1_000_000)]
+
+
+def _made_of(pattern: str, what: str) -> AfterValidator:
+    """Refuse a text in which anything stands that a program may take for more than a name."""
+    allowed = re.compile(pattern)
+
+    def check(text: str) -> str:
+        if not allowed.fullmatch(text):
+            raise fault("MS106", f"expected {what}, got {text!r}", "remove blanks, quotes and other special characters")
+        return text
+
+    return AfterValidator(check)
+
+
+_Host = Annotated[Text, _made_of(r"[A-Za-z0-9\[][A-Za-z0-9._:%\]-]*", "the name or address of a host")]
+_User = Annotated[Text, _made_of(r"[A-Za-z0-9_][A-Za-z0-9._-]*[$]?", "the name of a user")]
+_Name = Annotated[Text, _made_of(r"[A-Za-z0-9_][A-Za-z0-9_.,:+@-]*", "a name, or several with commas")]
+_Features = Annotated[Text, _made_of(r"[A-Za-z0-9_(\[!][A-Za-z0-9_.,:&|*!()\[\]-]*", "features of nodes")]
+_Generic = Annotated[Text, _made_of(r"[A-Za-z0-9_][A-Za-z0-9_.,:()/+-]*", "generic resources such as gpu:1")]
+_Folder = Annotated[Text, _made_of(r"[/~$][^\x00-\x1f\x7f'\"`\\]*", "an absolute folder on the cluster")]
+_Program = Annotated[Text, _made_of(r"[A-Za-z0-9_./~][A-Za-z0-9_./+~-]*", "a program such as python3")]
 
 
 class _Part(BaseModel):
@@ -22,8 +58,8 @@ class _Part(BaseModel):
 class Ssh(_Part):
     """How a cluster is reached; what is left out comes from the user's SSH configuration."""
 
-    host: Text = Field(description="The name of the login node, or of a Host entry.")
-    user: Maybe[Text] = Field(None, description="Who logs in.")
+    host: _Host = Field(description="The name of the login node, or of a Host entry.")
+    user: Maybe[_User] = Field(None, description="Who logs in.")
     port: Maybe[Annotated[int, Field(ge=1, le=65_535)]] = Field(None, description="The port, 22 when left out.")
     key_path: Maybe[Text] = Field(None, description="The private key's file.")
     config_path: Maybe[Text] = Field(None, description="An SSH configuration other than the user's own.")
@@ -32,13 +68,36 @@ class Ssh(_Part):
 class Slurm(_Part):
     """What every job of the operator asks Slurm for."""
 
-    partition: Maybe[Text] = Field(None, description="The partition.")
-    account: Maybe[Text] = Field(None, description="The account that is charged.")
-    qos: Maybe[Text] = Field(None, description="The quality of service.")
-    constraint: Maybe[Text] = Field(None, description="Features that nodes must have.")
-    gres: Maybe[Text] = Field(None, description="Generic resources, such as gpu:1.")
+    partition: Maybe[_Name] = Field(None, description="The partition.")
+    account: Maybe[_Name] = Field(None, description="The account that is charged.")
+    qos: Maybe[_Name] = Field(None, description="The quality of service.")
+    constraint: Maybe[_Features] = Field(None, description="Features that nodes must have.")
+    gres: Maybe[_Generic] = Field(None, description="Generic resources, such as gpu:1.")
     setup: Maybe[Text] = Field(None, description="Shell text that runs before the step, such as 'module load python'.")
-    extra: Listed[Text] = Field((), description="Further directives, without '#SBATCH '.")
+    extra: Listed[Text] = Field((), description="Further directives, without '#SBATCH ', such as --exclusive.")
+
+    @field_validator("extra")
+    @classmethod
+    def _are_directives(cls, extra: tuple[str, ...]) -> tuple[str, ...]:
+        for text in extra:
+            found = _DIRECTIVE.fullmatch(text)
+            if found is None:
+                raise fault(
+                    "MS106", f"expected a long option of sbatch, got {text!r}", "as in: --exclusive, --nice=100"
+                )
+            if found[1] in _OWN_DIRECTIVES:
+                hint = "say it by a field of 'slurm', or by the step's 'resources'; the rest is the operator's own"
+                raise fault("MS106", f"--{found[1]} is not for 'extra'", hint)
+        return extra
+
+
+class Keep(_Part):
+    """What stays on the cluster of attempts whose results were fetched."""
+
+    files: Literal["failed", "all", "none"] = Field(
+        "failed", description="Whose directories stay: those of failed attempts, all or none."
+    )
+    days: int = Field(30, ge=1, le=10_000, description="For how many days those of failed attempts stay.")
 
 
 class LocalBackend(_Part):
@@ -52,12 +111,27 @@ class SlurmBackend(_Part):
     """Runs steps as jobs of a Slurm cluster."""
 
     type: Literal["slurm"] = Field(description="The kind of backend.")
-    workspace_root: Text = Field(description="The folder on the cluster in which attempts get theirs.")
+    workspace_root: _Folder = Field(description="The folder on the cluster in which attempts get theirs.")
     ssh: Maybe[Ssh] = Field(
         None, description="How the cluster is reached; left out where this machine is its login node."
     )
     slurm: Slurm = Field(default_factory=Slurm, description="What jobs ask for.")
+    poll_every: Seconds = Field(60.0, description="How often Slurm is asked for the queue, at most; 30s or more.")
+    grace: Seconds = Field(
+        120.0, description="How long after an unanswered submission a job that is nowhere is submitted again."
+    )
+    lost_after: Seconds = Field(86_400.0, description="How long a job may be nowhere until its attempt is lost.")
+    python: _Program = Field("python3", description="The Python 3.8 or later that runs scriptlets on the cluster.")
+    keep: Keep = Field(default_factory=Keep, description="What stays on the cluster.")
     dry_run: bool = Field(default=False, description="Go through every state without submitting a job.")
+
+    @field_validator("poll_every")
+    @classmethod
+    def _is_polite(cls, poll_every: float) -> float:
+        floor = float(os.environ.get(POLL_FLOOR_VARIABLE, POLL_FLOOR_SEC))
+        if poll_every < floor:
+            raise fault("MS106", f"expected {floor:g}s or more, got {poll_every:g}s", "sites ask for a minute")
+        return poll_every
 
 
 class DaskBackend(_Part):

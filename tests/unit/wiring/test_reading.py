@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from orchestrator.errors import InvalidFileError
@@ -160,3 +162,43 @@ def test_E3_a_secret_is_refused_and_not_shown() -> None:  # noqa: N802  a row of
     assert "unknown key 'password'" in shown
     assert "use an SSH agent or a key file" in shown
     assert "hunter2" not in shown
+
+
+@pytest.mark.parametrize(
+    ("field", "fault"),
+    [
+        ("ssh: { host: -oProxyCommand=touch }", "expected the name or address of a host, got '-oProxyCommand=touch'"),
+        ("ssh: { host: a b }", "expected the name or address of a host, got 'a b'"),
+        ("ssh: { host: a, user: root@b }", "expected the name of a user, got 'root@b'"),
+        ("ssh: { host: a, port: '22 -o x' }", "expected a whole number, got '22 -o x'"),
+        ("slurm: { partition: 'a b' }", "expected a name, or several with commas, got 'a b'"),
+        (
+            'slurm: { account: "a\\n#SBATCH --wrap=id" }',
+            "expected a name, or several with commas, got 'a\\n#SBATCH --wrap=id'",
+        ),
+        ("slurm: { qos: --wrap=id }", "expected a name, or several with commas, got '--wrap=id'"),
+        ("slurm: { gres: 'gpu:1;id' }", "expected generic resources such as gpu:1, got 'gpu:1;id'"),
+        ("slurm: { constraint: '$(id)' }", "expected features of nodes, got '$(id)'"),
+        ("slurm: { extra: ['-p other'] }", "expected a long option of sbatch, got '-p other'"),
+        ('slurm: { extra: ["--nice=1\\n--wrap=id"] }', "expected a long option of sbatch, got '--nice=1\\n--wrap=id'"),
+        ("slurm: { extra: [--wrap=id] }", "--wrap is not for 'extra'"),
+        ("slurm: { extra: [--requeue] }", "--requeue is not for 'extra'"),
+        ("poll_every: 5s", "expected 30s or more, got 5s"),
+        ("python: python3 -i", "expected a program such as python3, got 'python3 -i'"),
+    ],
+)
+def test_D3_D5_nothing_reaches_a_shell_or_slurm_that_is_more_than_a_name(field: str, fault: str) -> None:  # noqa: N802
+    """Each where it stands; a script that holds such a text would do something else."""
+    text = (
+        f"operators:\n  hpc.a:\n    kind: hpc\n    backend:\n      type: slurm\n      workspace_root: /s\n      {field}"
+    )
+
+    assert [told.partition(" ")[2] for told in wrong(text)] == [fault]
+
+
+@pytest.mark.parametrize("root", ["relative", "/a\nb", "/it's", "/a`id`"])
+def test_the_folder_on_a_cluster_is_absolute_and_plain(root: str) -> None:
+    """It is a part of every command there."""
+    text = f"operators:\n  hpc.a: {{ kind: hpc, backend: {{ type: slurm, workspace_root: {json.dumps(root)} }} }}\n"
+
+    assert wrong(text) == [f"2:63 expected an absolute folder on the cluster, got {root!r}"]

@@ -106,3 +106,18 @@ def _run_program(run_call: Callable[[Call], Done]) -> Callable[..., Done]:
         return run_call(Call(attempt_id="a1", step="step", target=target, **fields))  # type: ignore[arg-type]
 
     return run
+
+
+@pytest.fixture(name="timed_out")
+def _timed_out(tmp_path: Path) -> Callable[[Callable[[float], Done]], Done]:
+    """Run a call with a limit after which it has made the file ``begun``: a longer one where the machine is slow."""
+
+    def run(call: Callable[[float], Done]) -> Done:
+        for limit in (0.3, 2.0, 15.0, 120.0):
+            done = call(limit)
+            assert done.fault == f"timeout after {limit:g}s"
+            if (tmp_path / "begun").exists():
+                return done
+        pytest.fail("the call does not begin")
+
+    return run
