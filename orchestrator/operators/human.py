@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -221,9 +221,8 @@ def _silence(question: Question) -> Answer:
     return Answer(status=FAILED, data={"approved": False}, error=error)
 
 
-def _paths(question: Question) -> Iterator[Path]:
-    if question.approvals == 1:
-        paths = [question.folder / RESPONSE]
-    else:
-        paths = sorted((question.folder / RESPONSES).glob("*.json"))
-    return (path for path in paths if os.path.lexists(path))
+def _paths(question: Question) -> Iterable[Path]:
+    if question.approvals > 1:
+        return sorted((question.folder / RESPONSES).glob("*.json"))
+    only = f"{question.folder}/{RESPONSE}"  # asked for so often that making a path of it counts
+    return (Path(only),) if os.path.lexists(only) else ()

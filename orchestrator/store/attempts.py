@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from orchestrator.clock import utc_now
+from orchestrator.clock import uptime, utc_now
 from orchestrator.context import Change
 from orchestrator.errors import InfrastructureError
 from orchestrator.jsonsafe import encode
@@ -91,7 +91,7 @@ def open_attempt(
             (
                 operator_key.partition(".")[0],
                 attempt_path(task_id, attempt_id),
-                encode({"work": work}),
+                encode({"work": work, "uptime": uptime()}),
                 position,
                 count + 1,
             ),
