@@ -54,7 +54,7 @@ def _dependents_beside(plan: Plan, parts: Parts, rows: tuple[TaskRow, ...], chos
     for of, steps in lists.items():
         changed = {row.position for row in steps if row.position in chosen or _holds(rows, row.position, chosen)}
         if changed and (of is not None or any(_round(row) > 1 for row in steps)):
-            found |= _after(_planned_steps(plan, parts, rows, of), steps, changed)
+            found |= _after(_planned_steps(plan, parts, rows, of), steps, changed) - (changed - chosen)
     return found if not found - chosen else found | _dependents_beside(plan, parts, rows, chosen | found)
 
 
@@ -99,7 +99,9 @@ def _holds(rows: tuple[TaskRow, ...], group: int, chosen: set[int]) -> bool:
 
 
 def _round(row: TaskRow) -> int:
-    """Give the round in which a step's task stands."""
+    """Give the round, of those that its list of steps has, in which a step's task stands; what was planned has one."""
+    if row.parent is not None and "/" not in row.task_id:
+        return 1
     _, _, number = row.task_id.rpartition("/")[2].partition("@")
     return int(number) if number.isdecimal() else 1
 

@@ -75,7 +75,7 @@ def _tasks(root: Frame, rows: tuple[TaskRow, ...], secrets: Secrets, parts: Part
         elif row.item_json is not None:
             tasks.append(tasks[row.parent].item_task(row.position, row.item_id, row.item_json))
         else:
-            tasks.append(tasks[row.parent].step_task(row.position, planned, frame, number))
+            tasks.append(tasks[row.parent].step_task(row.position, row.task_id, planned, frame, number))
             if frame.loaded.recipe.repeat:
                 frame.context.apply([Change(ROUND_KEY, str(number), "repeat")])
         if row.inputs_json is not None:
@@ -88,7 +88,12 @@ def _tasks(root: Frame, rows: tuple[TaskRow, ...], secrets: Secrets, parts: Part
 
 
 def _round_of(row: TaskRow, tasks: list[Task]) -> int:
-    """Give the round in which a step's task stands: the end of its id, such as ``@2``, says so from the second on."""
+    """Give the round in which a step's task stands: the end of its id, such as ``@2``, says so from the second on.
+
+    A task that was planned stands in the round of the workflow that it is a part of, whatever its name.
+    """
+    if row.parent is not None and row.item_json is None and not tasks[row.parent].prefix:
+        return tasks[row.parent].round
     before = f"{tasks[row.parent].prefix}{row.step}" if row.parent is not None else row.step
     is_later = row.item_json is None and row.task_id.startswith(f"{before}@")
     return int(row.task_id[len(before) + 1 :]) if is_later else 1

@@ -147,7 +147,7 @@ def _scene(run_root: Path, task_id: str, attempt_index: int | None, files: ExitS
         then = {
             entry.key: entry.value_json for entry in read_history(database) if entry.attempt_id == attempt.attempt_id
         }
-        metrics = records_for(tasks[names.index(task_id)].planned, database)
+        metrics = records_for(tasks[names.index(task_id)], database)
     task = tasks[names.index(task_id)]
     merged = task.merged()
     task.frame.context.apply(merged.shared)

@@ -11,9 +11,12 @@ from orchestrator.store.attempt_files import folders_of
 from orchestrator.store.database import Database
 from orchestrator.store.glances import NO_LIMIT, TaskLine, count_reasons, read_loud_lines
 from orchestrator.store.leases import is_driven
-from orchestrator.store.queries import has_recipe
+from orchestrator.store.queries import has_recipe, lacks_campaign
 from orchestrator.store.requests import open_requests
 from orchestrator.wiring.keys import kind_of
+
+# Of a run of MatterStack 0.2.x.
+NO_CAMPAIGN = "its campaign is not asked for further tasks; begin another run with its campaign_state.json for those"
 
 _WAYS_ON = {
     RunState.COMPLETED: "nothing is left to do; read its values with: matterstack ctx get {}",
@@ -34,6 +37,8 @@ def findings(database: Database) -> Iterator[str]:
     for line in read_loud_lines(database):
         yield finding(line, database.run_root)
     yield from reasons(database)
+    if lacks_campaign(database):
+        yield NO_CAMPAIGN
 
 
 def finding(line: TaskLine, run_root: Path) -> str:

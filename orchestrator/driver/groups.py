@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from orchestrator.context import Change
@@ -19,7 +20,7 @@ from orchestrator.nodes import Phase
 from orchestrator.plan import SubRecipe
 from orchestrator.progress import TaskEnded
 from orchestrator.states import TaskState
-from orchestrator.store.runs import collect_task, expand_task, use_recipe
+from orchestrator.store.runs import collect_task, expand_task, round_id, use_recipe
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,20 +90,23 @@ class Groups:
                 return
             sub = part_of(planned, inputs, task.frame.project)
             _check_wired(self._run, sub)
-            _check_names(self._run, task, sub)
+            names = _names(self._run, task, sub)
             key = "uses"
             frame = sub_frame(sub, inputs, self._run.root.names, self._run.means.secrets)
         except (ExpressionError, UsageError, InvalidFileError) as error:
             self._attempts.refuse(task, error, key, task.frame.context)
             return
-        self._begin(task, frame, inputs)
+        self._begin(task, frame, inputs, names)
 
-    def _begin(self, task: Task, frame: Frame, inputs: dict[str, JsonValue]) -> None:
-        """Record the steps of a recipe that a task uses, and let them be run."""
-        number = _round_within(task)
+    def _begin(self, task: Task, frame: Frame, inputs: dict[str, JsonValue], names: Sequence[str]) -> None:
+        """Record the steps of a recipe that a task uses, under these names, and let them be run."""
         steps = [step.to_json() for step in frame.planned]
-        first = use_recipe(self._run.database, task.task_id, inputs, steps, prefix=task.prefix, number=number)
-        tasks = [task.step_task(first + step.position, step, frame, number) for step in frame.planned]
+        first = use_recipe(self._run.database, task.task_id, inputs, steps, names)
+        number = 1 if task.prefix else task.round
+        tasks = [
+            task.step_task(first + step.position, name, step, frame, number)
+            for name, step in zip(names, frame.planned, strict=True)
+        ]
         self._limits.watch(task)
         self._run.frames[task.position] = frame
         self._rounds.enter(task)
@@ -167,18 +171,25 @@ def _inputs_of(task: Task, scope: Scope) -> dict[str, JsonValue]:
     return {"tasks": tasks}
 
 
-def _round_within(task: Task) -> int:
-    """Give the round by which tasks are named that a task becomes: those of a workflow have the round of their step."""
-    return 1 if task.prefix else task.round
+def _names(run: Run, task: Task, sub: SubRecipe) -> list[str]:
+    """Name the tasks that a task becomes.
 
-
-def _check_names(run: Run, task: Task, sub: SubRecipe) -> None:
-    """Refuse planned tasks that have the name of another task of the run."""
-    taken = {other.task_id.lower() for other in run.tasks}
+    What was planned keeps its name, with the round where a task of an earlier one has it; one of the same round is
+    refused. Which of two workflows began first does not count.
+    """
+    if task.prefix:
+        return [f"{task.prefix}{step.step}" for step in sub.tasks]
+    beside = {other.planned.step.lower() for other in run.tasks if other.round == task.round and _is_named(other)}
     for step in sub.tasks:
-        name = task.step_task(0, step, task.frame, _round_within(task)).task_id
-        if name.lower() in taken:
-            raise UsageError(f"there is a task {name!r} already", hint="give the planned task another name")
+        if step.step.lower() in beside:
+            raise UsageError(f"there is a task {step.step!r} already", hint="give the planned task another name")
+    taken = {other.task_id.lower() for other in run.tasks}
+    return [round_id(step.step, task.round if step.step.lower() in taken else 1) for step in sub.tasks]
+
+
+def _is_named(task: Task) -> bool:
+    """Tell whether a task has the name of its step, and not one within the task that it is a part of."""
+    return task.item is None and "/" not in task.task_id
 
 
 def _check_wired(run: Run, sub: SubRecipe) -> None:

@@ -10,7 +10,7 @@ from orchestrator.frames import Frame, Task, add_to_merge, root_task
 from orchestrator.nodes import Phase
 from orchestrator.recipe.model import Repeat
 from orchestrator.states import TaskState
-from orchestrator.store.runs import ROUND_KEY, add_round
+from orchestrator.store.runs import ROUND_KEY, add_round, round_id
 
 
 class Rounds:
@@ -71,7 +71,8 @@ class Rounds:
         if group is None:
             tasks = [root_task(first + task.position, task, frame, number) for task in planned]
         else:
-            tasks = [group.step_task(first + task.position, task, frame, number) for task in planned]
+            names = {task.step: f"{group.prefix}{round_id(task.step, number)}" for task in planned}
+            tasks = [group.step_task(first + task.position, names[task.step], task, frame, number) for task in planned]
         self._run.board.add_round([task.node for task in tasks], _key(group))
         add_to_merge(tasks, set())
         self._run.add(tasks, within)

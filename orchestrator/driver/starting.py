@@ -107,7 +107,7 @@ class Starting:
             params=given.params,  # type: ignore[arg-type]
             env=given.environment,
             timeout_sec=planned.timeout_sec,
-            hidden=(*hidden, *records_for(planned, self._run.database)),
+            hidden=(*hidden, *records_for(task, self._run.database)),
         )
 
     def _given(self, task: Task, scope: Scope, seen: Context) -> _Given | None:

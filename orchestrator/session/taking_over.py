@@ -9,6 +9,7 @@ from orchestrator.invoke import happen
 from orchestrator.nodes import Phase
 from orchestrator.older_runs import start_of
 from orchestrator.plan import Plan
+from orchestrator.progress import CampaignLeftOut
 from orchestrator.reach import has_last, lists_of, reached_from
 from orchestrator.session.changes import take_over_changes
 from orchestrator.session.open_attempts import close_open, lose
@@ -17,7 +18,7 @@ from orchestrator.states import ENDED_RUNS, ENDED_TASKS, RunState
 from orchestrator.store.audit import history_fault
 from orchestrator.store.database import Database
 from orchestrator.store.events import append_event
-from orchestrator.store.queries import RunRow, has_recipe, read_open_attempts, read_run, read_tasks
+from orchestrator.store.queries import RunRow, has_recipe, lacks_campaign, read_open_attempts, read_run, read_tasks
 from orchestrator.store.reopening import run_again, with_all_below
 from orchestrator.store.requests import Wish, open_requests
 from orchestrator.store.runs import reset_tasks, set_run_state
@@ -35,6 +36,8 @@ def take_over(database: Database, plan: Plan, parts: Parts, options: DriveOption
     _check_willing(database, run, options, again)
     take_wiring(database, options)
     _settle_earlier(database, plan, parts, again, accept_changes=options.accept_changes)
+    if lacks_campaign(database):
+        options.reporter.tell(CampaignLeftOut(run_id=run.run_id))
 
 
 def take_wiring(database: Database, options: DriveOptions) -> None:
