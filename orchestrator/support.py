@@ -27,11 +27,11 @@ CODE = "MS208"
 ROUTED_CODE = "MS216"
 
 _USED_RECIPE_KEYS = {"budget": "leave it out of a recipe that another uses: the budget of that one counts"}
-_STEP_KEYS = {"on_walltime": "leave it out"}
 _UNROUTED_KEYS = {
     "needs": "leave it out: a step that the runner runs itself sees the whole context",
     "files": "put the files where the step looks for them",
     "resources": "leave it out",
+    "on_walltime": "leave it out: only a job of a cluster has a time limit of which it can be told before",
     "fetch": "leave it out: a step that the runner runs itself works in the directory the run was started from",
 }
 _ROUTED_KEYS = {
@@ -72,7 +72,6 @@ def unsupported(loaded: LoadedRecipe, *, is_used: bool = False) -> Iterator[Prob
 
 
 def _code_step(step: PythonStep | ShellStep, of_step: Callable[..., Place]) -> Iterator[Problem]:
-    yield from _keys(step, of_step, _STEP_KEYS)
     try:
         is_routed = bool(operator_key_of(step))
     except UsageError as error:

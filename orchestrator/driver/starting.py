@@ -22,7 +22,7 @@ from orchestrator.jsonsafe import JsonValue
 from orchestrator.judging import environment_of, records_for
 from orchestrator.nodes import Phase
 from orchestrator.states import TaskState
-from orchestrator.store.queries import read_attempt
+from orchestrator.store.queries import bad_nodes, read_attempt
 from orchestrator.workers.calls import Call, CommandCall, Done, PythonCall
 
 if TYPE_CHECKING:
@@ -148,6 +148,7 @@ class Starting:
             seen=seen,
             env=env,
             failures=self._run.board.failures(task.position),
+            bad_nodes=bad_nodes(self._run.database, task.position),
             is_secret=self._run.means.masker.finds,
         )
         return work_of(task.planned, away, self._run.means.operators[away.operator_key], around)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,8 @@ from orchestrator.workers.calls import CommandCall, ExperimentCall, HumanCall
 class Surroundings:
     """What a step sees when its attempt is opened.
 
-    ``failures`` counts its attempts that have failed, ``is_secret`` tells which texts are not to be recorded.
+    ``failures`` counts its attempts that have failed, ``bad_nodes`` names those of the cluster on which one was lost,
+    and ``is_secret`` tells which texts are not to be recorded.
     """
 
     run_root: Path
@@ -35,6 +36,7 @@ class Surroundings:
     seen: Context
     env: Mapping[str, str]
     failures: int
+    bad_nodes: Sequence[str]
     is_secret: Callable[[str], bool]
 
 
@@ -63,6 +65,8 @@ def work_of(planned: PlannedTask, away: Away, wired: Wired, around: Surroundings
         "resources": resources,
         "limit_sec": limit_sec,
         "fetch": {name: list(patterns) for name, patterns in away.fetch.items()},
+        **({"on_walltime": dict(away.on_walltime)} if away.on_walltime else {}),
+        **({"exclude": list(around.bad_nodes)} if around.bad_nodes else {}),
     }
 
 

@@ -31,6 +31,7 @@ class Away:
     """What a step that an operator carries out takes with it, asks for, and brings back.
 
     ``grow`` says by what factor each of its resources grows with every retry; times are in seconds, memory in GB.
+    ``on_walltime`` says what happens near the end of its time: ``signal``, ``before`` and ``restart``.
     """
 
     operator_key: str
@@ -39,6 +40,7 @@ class Away:
     resources: Mapping[str, float] = field(default_factory=dict)
     grow: Mapping[str, float] = field(default_factory=dict)
     fetch: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    on_walltime: Mapping[str, JsonValue] = field(default_factory=dict)
 
     def resources_after(self, failures: int) -> dict[str, float]:
         """Give what an attempt asks for after so many failures: more of what grows with each."""
