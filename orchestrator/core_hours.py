@@ -39,12 +39,17 @@ def cores_of(resources: Mapping[str, Any]) -> float:
     return float(resources.get("cores", 1))
 
 
+def jobs_of(on_walltime: Mapping[str, Any] | None) -> int:
+    """Give how many jobs one attempt may have, each of which goes on where the time of the one before was over."""
+    return 1 + int((on_walltime or {}).get("restart", 0))
+
+
 def asked_by(work: Mapping[str, Any]) -> float | None:
-    """Give the core-seconds that a recorded attempt asks for; None without a time limit.
+    """Give the core-seconds that a recorded attempt asks for, its continuations too; None without a time limit.
 
     ``work`` is what an operator is to do; it costs nothing where no program is run.
     """
     if "resources" not in work:
         return 0.0
     limit_sec = work.get("limit_sec")
-    return None if limit_sec is None else cores_of(work["resources"]) * float(limit_sec)
+    return None if limit_sec is None else cores_of(work["resources"]) * float(limit_sec) * jobs_of(work.get("on_walltime"))

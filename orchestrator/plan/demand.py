@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import fsum, inf
 
-from orchestrator.core_hours import core_seconds, cores_of, exceeds, told
+from orchestrator.core_hours import core_seconds, cores_of, exceeds, jobs_of, told
 from orchestrator.errors import ExpressionError, InvalidFileError, Problem, UsageError
 from orchestrator.expressions import NAMES, Scope, expressions_in, reads, resolve
 from orchestrator.fanning import Fan, count_items
@@ -146,10 +146,10 @@ def _of_all(task: PlannedTask, parts: Sequence[Demand]) -> Demand:
 
 
 def _asked(task: PlannedTask, away: Away, failures: int) -> float | None:
-    """Give the core-seconds that an attempt asks for after so many failures."""
+    """Give the core-seconds that an attempt asks for after so many failures, its continuations too."""
     resources = away.resources_after(failures)
     limit_sec = task.limit_sec(resources)
-    return None if limit_sec is None else cores_of(resources) * limit_sec
+    return None if limit_sec is None else cores_of(resources) * limit_sec * jobs_of(away.on_walltime)
 
 
 def _most(task: PlannedTask, away: Away, asked: float) -> float:

@@ -41,8 +41,9 @@ def read_core_seconds(database: Database) -> float:
     """
     row = database.one(
         "SELECT sum(coalesce(json_extract(operator_data_json, '$.work.resources.cores'), 1)"
-        " * CASE WHEN ended_at IS NULL OR status = 'LOST' OR duration_sec IS NULL"
-        " THEN json_extract(operator_data_json, '$.work.limit_sec') ELSE duration_sec END)"
+        " * CASE WHEN ended_at IS NULL OR duration_sec IS NULL OR (status = 'LOST' AND duration_sec = 0)"
+        " THEN json_extract(operator_data_json, '$.work.limit_sec')"
+        " * (1 + coalesce(json_extract(operator_data_json, '$.work.on_walltime.restart'), 0)) ELSE duration_sec END)"
         " FROM task_attempts WHERE json_type(operator_data_json, '$.work.resources') = 'object'"
     )
     return float(row[0] or 0.0) if row else 0.0

@@ -52,6 +52,13 @@ def test_the_shorter_limit_counts(workshop: Workshop) -> None:
     assert one.asked == HOUR / 2
 
 
+def test_continuations_are_asked_for_too(workshop: Workshop) -> None:
+    """Nobody is asked again when the time of a job is over and the next one goes on."""
+    (one,) = asked(workshop, shell("a", "x", f"{ROUTED}, on_walltime: {{restart: 3}}"))
+
+    assert (one.asked, one.most) == (4 * HOUR, 4 * HOUR)
+
+
 def test_without_a_limit_nothing_is_known(workshop: Workshop) -> None:
     """The step is named."""
     assert asked(workshop, shell("a", "x", "operator_key: hpc.dev")) == (Demand(asked=None, open_steps=("a",)),)
@@ -183,10 +190,10 @@ def test_under_a_budget_each_step_needs_a_limit(workshop: Workshop) -> None:
     workshop.write("part.yaml", recipe(shell("s", "x", "operator_key: hpc.dev")))
     steps = [shell("a", "x", "operator_key: hpc.dev"), "{name: p, type: recipe, uses: part.yaml}", shell("z", "x")]
 
-    problems = workshop.problems(recipe(*steps, shell("w", "x", "on_walltime: {restart: 1}"), head=BUDGET))
+    problems = workshop.problems(recipe(*steps, shell("w", "x", "needs: [a.x_v1]"), head=BUDGET))
 
-    assert [problem.code for problem in problems] == ["MS218", "MS218", "MS208"]
-    assert [problem.message[:8] for problem in problems] == ["step 's'", "step 'a'", "'on_wall"]
+    assert [problem.code for problem in problems] == ["MS218", "MS218", "MS216"]
+    assert [problem.message[:8] for problem in problems] == ["step 's'", "step 'a'", "'needs' "]
 
 
 @pytest.mark.parametrize("head", ["defaults: {timeout: 1h}\n", "defaults: {resources: {time_limit: 1h}}\n"])

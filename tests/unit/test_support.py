@@ -39,13 +39,6 @@ def test_a_budget_within_another_recipe_is_refused_at_its_place() -> None:
     assert list(unsupported(loaded)) == []
 
 
-def test_a_key_of_a_step_is_refused_at_its_place() -> None:
-    """Its name is marked."""
-    assert told(recipe(shell("a", "x", "on_walltime: {restart: 1}"))) == [
-        ("r.yaml:2:36", "'on_walltime' is not executed yet")
-    ]
-
-
 @pytest.mark.parametrize(
     ("keys", "key"),
     [
@@ -53,6 +46,7 @@ def test_a_key_of_a_step_is_refused_at_its_place() -> None:
         ("files: {a: b}", "files"),
         ("resources: {cores: 2}", "resources"),
         ("fetch: {required: [a]}", "fetch"),
+        ("on_walltime: {restart: 1}", "on_walltime"),
     ],
 )
 def test_what_an_operator_needs_is_refused_where_there_is_none(keys: str, key: str) -> None:
@@ -120,15 +114,15 @@ def test_what_changes_nothing_is_not_refused(head: str) -> None:
 
 def test_everything_is_listed_at_once_with_a_way_out() -> None:
     """One round of mending is enough."""
-    problems = found(recipe(A, shell("b", "x", "on_walltime: {restart: 1}, needs: [a.x_v1]")))
+    problems = found(recipe(A, shell("b", "x", "needs: [a.x_v1], retry: {on: [oom]}")))
 
     assert [(problem.code, problem.place and problem.place.line, problem.help) for problem in problems] == [
-        ("MS208", 3, "leave it out"),
         ("MS216", 3, "leave it out: a step that the runner runs itself sees the whole context"),
+        ("MS208", 3, "add 'error': a step that is killed has failed"),
     ]
 
 
-ROUTED = {"operator_key", "needs", "files", "resources", "fetch"}
+ROUTED = {"operator_key", "needs", "files", "resources", "fetch", "on_walltime"}
 EXECUTED = {
     Recipe: {"schema_id", "workspace", "inputs", "vars", "defaults", "steps", "timeout", "max_parallel", "on_conflict"}
     | {"on_failure", "finally_", "outputs", "secrets", "repeat", "isolation", "budget"},
@@ -167,13 +161,9 @@ EXECUTED = {
 }
 DESCRIBING = {"description", "license", "tags", "test_meta"}
 OF_PYTEST = {"pytest"}
-REFUSED: dict[type[BaseModel], set[str]] = {
-    PythonStep: {"on_walltime"},
-    ShellStep: {"on_walltime"},
-}
 
 
 @pytest.mark.parametrize("part", EXECUTED)
 def test_every_key_of_the_language_is_executed_or_refused(part: type[BaseModel]) -> None:
     """A key that the model gains belongs to one of the lists above, and so to a test."""
-    assert set(part.model_fields) - DESCRIBING - OF_PYTEST == EXECUTED[part] | REFUSED.get(part, set())
+    assert set(part.model_fields) - DESCRIBING - OF_PYTEST == EXECUTED[part]
