@@ -12,12 +12,12 @@ from orchestrator.core_hours import asked_by, core_seconds, cores_of, exceeds, t
 from orchestrator.driver.conclusion import Conclusion
 from orchestrator.driver.run import Run
 from orchestrator.errors import UsageError
+from orchestrator.plan.demand import UNLIMITED_CODE
 from orchestrator.states import AttemptState
 from orchestrator.store.queries import read_open_attempts
 from orchestrator.store.spending import read_core_seconds
 
 SPENT_CODE = "MS310"
-UNLIMITED_CODE = "MS218"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
