@@ -65,6 +65,8 @@ CODES = {
     "MS214": "operator key or wiring is not allowed",
     "MS215": "wiring is not the one that the run began with",
     "MS216": "key is for steps that an operator carries out",
+    "MS217": "the steps ask for more than the budget",
+    "MS218": "a step under a budget has no time limit",
     "MS301": "step failed",
     "MS302": "success condition does not hold",
     "MS303": "answer is not one JSON line",
@@ -74,6 +76,7 @@ CODES = {
     "MS307": "recipe or scriptlet changed since the run began",
     "MS308": "two steps side by side wrote one context key",
     "MS309": "the steps were repeated as often as allowed",
+    "MS310": "the budget does not allow another attempt",
     "MS401": "context key is not allowed",
     "MS402": "value is not JSON-safe",
     "MS501": "state file is damaged or empty",
@@ -83,6 +86,7 @@ CODES = {
     "MS505": "network file system refused",
     "MS506": "run has no recipe to go on with",
     "MS507": "a file of an attempt is missing or changed",
+    "MS508": "state file is locked by another program",
     "MS601": "the machine refused a file or a process",
     "MS602": "an instrument cannot be reached",
     "MS701": "the version of the language is missing",
@@ -269,6 +273,12 @@ class StoreError(InfrastructureError):
     """The state file cannot be trusted or used."""
 
     code = "MS501"
+
+
+class StoreBusyError(InfrastructureError):
+    """Another program writes to the state file and does not come to an end."""
+
+    code = "MS508"
 
 
 class FencedError(StoreError):
