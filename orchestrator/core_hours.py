@@ -52,4 +52,6 @@ def asked_by(work: Mapping[str, Any]) -> float | None:
     if "resources" not in work:
         return 0.0
     limit_sec = work.get("limit_sec")
-    return None if limit_sec is None else cores_of(work["resources"]) * float(limit_sec) * jobs_of(work.get("on_walltime"))
+    return (
+        None if limit_sec is None else cores_of(work["resources"]) * float(limit_sec) * jobs_of(work.get("on_walltime"))
+    )

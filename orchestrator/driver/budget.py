@@ -68,7 +68,7 @@ class Budget:
             self._spent += charge.asked
 
     def settle(self, conclusion: Conclusion) -> None:
-        """Count what an attempt used that has ended; one that was lost from sight may have used all that it asked for."""
+        """Count what an attempt used that has ended; one lost from sight may have used all that it asked for."""
         charge, duration_sec = self._charges.pop(conclusion.done.attempt_id, None), conclusion.done.duration_sec
         if charge and (duration_sec or conclusion.status is not AttemptState.LOST):
             self._spent += charge.cores * duration_sec - charge.asked

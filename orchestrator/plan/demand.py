@@ -34,8 +34,8 @@ class Demand:
     """The core-seconds that a step asks of operators; those of one item where ``is_each``.
 
     ``asked`` is for one attempt at each of its items, None where nobody says how long one takes; ``most`` is for all
-    retries and rounds too. ``certain`` is what is asked for whatever happens, but for failures. ``open_steps`` names
-    what only the run can tell of.
+    retries and rounds too. ``certain`` is what is asked for whatever happens, but for failures, and without continued
+    jobs. ``open_steps`` names what only the run can tell of.
     """
 
     asked: float | None = 0.0
@@ -74,7 +74,7 @@ def refuse_over_budget(loaded: LoadedRecipe, asked: Sequence[Demand]) -> None:
     least = fsum(one.certain for one in asked)
     if budget and exceeds(least, core_seconds(budget.core_hours)):
         allowed = told(core_seconds(budget.core_hours))
-        message = f"the steps ask for {told(least)} core-hours, without retries, and the budget is {allowed}"
+        message = f"the steps ask for at least {told(least)} core-hours, and the budget is {allowed}"
         todo = "raise it, or lower 'cores', 'time_limit' or the number of items; 'matterstack plan' shows each step's"
         raise InvalidFileError([Problem(OVER_CODE, message, loaded.source.place(("budget", "core_hours")), todo)])
 
@@ -132,7 +132,7 @@ def _of_one(task: PlannedTask, names: Names) -> Demand:
     asked = _asked(task, task.away, 0)
     if asked is None:
         return Demand(asked=None, open_steps=(task.step,))
-    return Demand(asked=asked, most=_most(task, task.away, asked), certain=asked)
+    return Demand(asked=asked, most=_most(task, task.away, asked), certain=asked / jobs_of(task.away.on_walltime))
 
 
 def _of_all(task: PlannedTask, parts: Sequence[Demand]) -> Demand:

@@ -64,7 +64,7 @@ def test_what_a_budget_cannot_allow_is_refused_before_the_run(site: Project, com
     ended = site.call(command, "recipe.yaml")
 
     assert ended.status == 3
-    assert "recipe.yaml:2:23: error[MS217]: the steps ask for 3 core-hours" in ended.stderr
+    assert "recipe.yaml:2:23: error[MS217]: the steps ask for at least 3 core-hours" in ended.stderr
     assert site.run_folders() == []
 
 

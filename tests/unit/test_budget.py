@@ -144,7 +144,7 @@ def test_a_selection_within_the_budget_runs(site: Workshop) -> None:
     """Of steps that are left out nothing is asked."""
     text = recipe(shell("a", "true", ROUTED), shell("b", "true", ROUTED), head=budget(1.5))
 
-    with pytest.raises(InvalidFileError, match="ask for 2 core-hours"):
+    with pytest.raises(InvalidFileError, match="ask for at least 2 core-hours"):
         site.run(text)
     assert site.runs() == []
     assert site.run(text, selection=Selection(only=("a",))).states == ["COMPLETED", "SKIPPED"]

@@ -104,7 +104,7 @@ def _told(held: Held, state: State | None, came: Ending | None, account: Account
 
 def _earlier_sec(held: Held) -> float:
     """Give the seconds of the jobs that an attempt had before this one."""
-    return sum(float(job.get("duration_sec", 0)) for job in held.earlier if isinstance(job, dict))  # type: ignore[arg-type]
+    return sum(float(job.get("duration_sec", 0)) for job in held.earlier if isinstance(job, dict))
 
 
 def _duration_sec(held: Held, account: AccountRow | None) -> float:

@@ -143,7 +143,7 @@ def test_a_plan_beyond_the_budget_is_shown_and_refused(call: Call, workshop: Wor
     assert (answer.status, answer.rows[1][-1]) == (3, "1")
     assert answer.stderr.splitlines()[:2] == [
         "1 core-hours; the budget is 0.5",
-        "r.yaml:1:22: error[MS217]: the steps ask for 1 core-hours, without retries, and the budget is 0.5",
+        "r.yaml:1:22: error[MS217]: the steps ask for at least 1 core-hours, and the budget is 0.5",
     ]
 
 
