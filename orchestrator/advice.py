@@ -83,6 +83,10 @@ ADVICE = {
         "Put the file back as it was, or accept it with `--allow-missing`; "
         "[the evidence](evidence.md#files-of-attempts) says which it is."
     ),
+    "MS508": (
+        "End the program that has the file open for writing, such as an `sqlite3` shell, a backup or a command that "
+        "was stopped with Ctrl-Z; then run the command again. What was recorded before is there."
+    ),
     "MS506": (
         "The reason says what is in the way. Read the run with `status`, `attempts`, `logs` and `explain`; to go on, "
         "write its steps as a recipe and run that; [older runs](older-runs.md#going-on) says how."
@@ -97,6 +101,28 @@ ADVICE = {
     "MS706": "Advice: list the file under `cache.files`, so that a change of it is seen.",
     "MS707": "Advice: let one step depend on the other, write two keys, or set `on_conflict: last_write_wins`.",
     "MS708": "Advice: declare it under [`secrets`](recipe.md#secrets).",
+    "MS801": "See the reason: a site that is away is asked again by itself, nothing was begun there.",
+    "MS802": (
+        "Nothing: what was asked for is looked up when the site answers again, and done again only where it "
+        "was not done."
+    ),
+    "MS803": "Nothing, as after `MS802`. Where it happens often, the site is overloaded: ask it less often.",
+    "MS804": (
+        "See that the user, the key and the permissions of its file are right: log in by hand with `ssh`. It "
+        "is not tried again until you go on with `matterstack resume`."
+    ),
+    "MS805": ("Log in on a terminal, or add the key to an agent with `ssh-add`, then go on with `matterstack resume`."),
+    "MS806": (
+        "Compare the fingerprint with the one that the site publishes, then trust it with the command that "
+        "the hint shows."
+    ),
+    "MS807": (
+        "Ask the site whether its key was replaced. If it was, remove the old one as the hint shows, trust "
+        "the new one, and go on with `matterstack resume`; if not, somebody may be listening."
+    ),
+    "MS808": (
+        "See the reason: space, permissions or a name at the site. Nothing half-sent stays under its final name."
+    ),
 }
 
 _LINK = re.compile(r"\[([^\]]*)\]\([^)]*\)")

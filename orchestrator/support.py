@@ -8,6 +8,7 @@ from functools import partial
 from pydantic import BaseModel
 
 from orchestrator.errors import Place, Problem, UsageError
+from orchestrator.layout import RESERVED
 from orchestrator.recipe.load import LoadedRecipe
 from orchestrator.recipe.model import (
     ExperimentStep,
@@ -24,28 +25,15 @@ from orchestrator.wiring.keys import canonical
 CODE = "MS208"
 
 ROUTED_CODE = "MS216"
-# What the runner itself keeps in the directory of an attempt, whoever carries it out.
-RESERVED = frozenset(
-    {".ms", "manifest.json", "config_snapshot", "stdout.log", "stderr.log", "exit_code", "instructions.md"}
-    | {
-        "schema.json",
-        "response.json",
-        "responses",
-        "notified.json",
-        "experiment_request.json",
-        "experiment_result.json",
-    }
-    | {"experiment_started.json", "experiment_abort.json"}
-)
 
 _RECIPE_KEYS = {
     "budget": "leave it out",
 }
-_STEP_KEYS = {"on_walltime": "leave it out"}
 _UNROUTED_KEYS = {
     "needs": "leave it out: a step that the runner runs itself sees the whole context",
     "files": "put the files where the step looks for them",
     "resources": "leave it out",
+    "on_walltime": "leave it out: only a job of a cluster has a time limit of which it can be told before",
     "fetch": "leave it out: a step that the runner runs itself works in the directory the run was started from",
 }
 _ROUTED_KEYS = {
@@ -83,7 +71,6 @@ def unsupported(loaded: LoadedRecipe) -> Iterator[Problem]:
 
 
 def _code_step(step: PythonStep | ShellStep, of_step: Callable[..., Place]) -> Iterator[Problem]:
-    yield from _keys(step, of_step, _STEP_KEYS)
     try:
         is_routed = bool(operator_key_of(step))
     except UsageError as error:

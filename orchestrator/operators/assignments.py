@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from orchestrator.clock import seconds_between, utc_now
+from orchestrator.clock import seconds_since
 from orchestrator.envelope import Envelope, failure
-from orchestrator.errors import UsageError
+from orchestrator.errors import ScriptletError, UsageError
 from orchestrator.jsonsafe import JsonValue, dumps
 from orchestrator.states import AttemptState
 from orchestrator.store.database import Database
@@ -24,8 +24,8 @@ class Assignment:
 
     ``attempt_id`` is unique and the same after a crash, so that what is outside can be told by it. ``params`` are the
     step's arguments, ``work`` is what the operator has to know beside them. ``env`` holds the variables of the step
-    with its secrets, and is never recorded. ``cancel_asked`` is what ends it, where it is to end before its time.
-    One that ``is_new`` may not have been begun.
+    with its secrets, and is never recorded. ``asked_at`` and ``uptime`` say when it was opened. ``cancel_asked`` is
+    what ends it, where it is to end before its time.
     """
 
     run_root: Path
@@ -39,8 +39,8 @@ class Assignment:
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
     external_id: str = ""
     asked_at: str = ""
+    uptime: Mapping[str, JsonValue] = field(default_factory=dict)
     cancel_asked: str = ""
-    is_new: bool = True
 
     @property
     def is_question(self) -> bool:
@@ -51,6 +51,11 @@ class Assignment:
     def folder(self) -> Path:
         """Give the attempt's directory."""
         return self.run_root / self.relative_path
+
+    @property
+    def age_sec(self) -> float:
+        """Give the seconds since the attempt was opened, whatever the time of day was set to since."""
+        return seconds_since(self.asked_at, self.uptime)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,8 +84,8 @@ class Sighting:
 class Operator(Protocol):
     """Whoever carries out the attempts of one operator key; a thread of its own calls it.
 
-    What cannot be done now, such as reaching a cluster, is told as a state (UNKNOWN, MISSING) with a note, and never
-    as the end of an attempt.
+    It holds an attempt from `submit` or `adopt` until it has told of its end. What cannot be done now, such as reaching
+    a cluster, is told as a state (UNKNOWN, MISSING) with a note, and never as the end of an attempt.
     """
 
     @property
@@ -90,17 +95,38 @@ class Operator(Protocol):
     def fileno(self) -> int | None:
         """Give a descriptor that can be read when something happened, if there is one."""
 
-    def submit(self, assignment: Assignment) -> Sighting:
-        """Begin an attempt. Asked again for the same one, after a crash, it begins nothing twice."""
+    def submit(self, assignments: Sequence[Assignment]) -> Iterator[Sighting]:
+        """Begin attempts that wait together, and say where each stands. What was begun before a crash is begun no more.
 
-    def look(self, assignments: Sequence[Assignment]) -> Iterator[Sighting]:
-        """Say where attempts stand that were submitted."""
+        One that cannot be begun is told as FAILED_INIT, and it alone; `one_by_one` sees to that.
+        """
 
-    def cancel(self, assignment: Assignment) -> None:
-        """Ask that an attempt ends; `look` tells when it has."""
+    def adopt(self, assignments: Sequence[Assignment]) -> Iterator[Sighting]:
+        """Take hold of attempts that another process has begun, and begin nothing; say what is known without a look."""
+
+    def look(self) -> Iterator[Sighting]:
+        """Give what changed since it was last told; attempts of which there is nothing new are left out."""
+
+    def cancel(self, attempts: Collection[str]) -> None:
+        """Ask that attempts which it holds end; `look` tells when they have."""
 
     def close(self) -> None:
         """Let go of what this process holds; attempts go on."""
+
+
+def one_by_one(assignments: Sequence[Assignment], begin: Callable[[Assignment], Sighting]) -> Iterator[Sighting]:
+    """Begin attempts by ``begin``, each for itself; where that raises `ScriptletError`, the attempt is not begun."""
+    for assignment in assignments:
+        try:
+            sighting = begin(assignment)
+        except ScriptletError as error:
+            sighting = not_begun(assignment, error.explained())
+        yield sighting
+
+
+def not_begun(assignment: Assignment, reason: str) -> Sighting:
+    """Say that an attempt could not be begun."""
+    return Sighting(attempt_id=assignment.attempt_id, state=AttemptState.FAILED_INIT, note=reason)
 
 
 def assignment_of(database: Database, row: AttemptRow, env: Mapping[str, str] | None = None) -> Assignment:
@@ -117,8 +143,8 @@ def assignment_of(database: Database, row: AttemptRow, env: Mapping[str, str] | 
         env=env or {},
         external_id=row.external_id or "",
         asked_at=row.created_at,
+        uptime=row.operator_data.get("uptime", {}),
         cancel_asked=row.operator_data.get("cancel_asked", ""),
-        is_new=row.status in (AttemptState.CREATED, AttemptState.SUBMITTING),
     )
 
 
@@ -135,9 +161,16 @@ def answered(
         attempt_id=assignment.attempt_id,
         exit_code=1 if error else 0,
         stdout=dumps(envelope.to_json()),
-        duration_sec=max(0.0, seconds_between(assignment.asked_at, utc_now())),
+        duration_sec=assignment.age_sec,
         operator_data=operator_data,
     )
+
+
+def unrestored(assignment: Assignment, key: str, error: ScriptletError) -> Sighting:
+    """Say that an attempt has failed whose directory was removed, since it cannot be made as it was."""
+    reason = f"its directory was removed and cannot be made again: {error.message}"
+    done = answered(assignment, key, {}, {}, error=reason)
+    return Sighting(attempt_id=assignment.attempt_id, state=AttemptState.COLLECTING, done=done)
 
 
 def find_assignment(database: Database, task_id: str, attempt_id: str) -> Assignment:

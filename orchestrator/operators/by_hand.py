@@ -38,20 +38,24 @@ def submit_by_hand(database: Database, assignment: Assignment) -> Sighting:
         hint = "let the runner go on with the run: it reads the secret"
         raise UsageError(f"{', '.join(hidden)} of {assignment.task_id} holds a secret, which is not kept", hint=hint)
     with _operator(database, assignment) as (operator, whole):
-        sighting = operator.submit(whole)
+        (sighting,) = operator.submit([whole])
     if sighting.state is AttemptState.FAILED_INIT:
         raise UsageError(f"{assignment.operator_key} did not begin the attempt: {sighting.note}")
     return sighting
 
 
 def look_by_hand(database: Database, assignment: Assignment) -> tuple[AttemptState | None, Done | None]:
-    """Say where an attempt stands, None where nothing changed, and what came of it where it has ended."""
+    """Say where an attempt stands, None where nothing changed, and what came of it where it has ended.
+
+    Nothing is begun, also where the runner has died before it could begin the attempt.
+    """
     with _operator(database, assignment) as (operator, whole):
-        sightings = list(operator.look([whole]))
+        sightings = [*operator.adopt([whole]), *operator.look()]
     return (sightings[-1].state, sightings[-1].done) if sightings else (None, None)
 
 
 def cancel_by_hand(database: Database, assignment: Assignment) -> None:
     """Ask the operator of an attempt to end it."""
     with _operator(database, assignment) as (operator, whole):
-        operator.cancel(whole)
+        list(operator.adopt([whole]))
+        operator.cancel([whole.attempt_id])

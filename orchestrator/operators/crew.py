@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import heapq
 import os
 import select
 import threading
 from collections import deque
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 from orchestrator.clock import monotonic
-from orchestrator.errors import InfrastructureError, ScriptletError
+from orchestrator.errors import InfrastructureError
 from orchestrator.operators.assignments import Assignment, Operator, Sighting
 from orchestrator.states import AttemptState
 
@@ -19,14 +20,12 @@ _TELLS_EVERY_SEC = 0.02
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class _Held:
-    """An attempt in the hands of an operator: what was last said of it, and why it is to end before its time."""
+class _Handed:
+    """An attempt on its way to an operator; one that ``is_begun`` is only to be followed."""
 
     assignment: Assignment
-    state: AttemptState = AttemptState.SUBMITTING
-    note: str = ""
-    deadline: float | None = None
-    fault: str = ""
+    timeout_sec: float | None
+    is_begun: bool
 
 
 class Outpost:
@@ -40,8 +39,10 @@ class Outpost:
         self._tell = tell
         self._news: list[Sighting | Exception] = []
         self._told_at = 0.0
-        self._held: dict[str, _Held] = {}
-        self._new: deque[tuple[Assignment, float | None]] = deque()
+        self._held: dict[str, Assignment] = {}
+        self._faults: dict[str, str] = {}
+        self._deadlines: list[tuple[float, str]] = []
+        self._new: deque[_Handed] = deque()
         self._to_cancel: deque[tuple[str, str]] = deque()
         self._ended = False
         self._woken, self._waker = os.pipe()
@@ -53,9 +54,9 @@ class Outpost:
                 self._poll.register(descriptor, select.POLLIN)
         self._thread: threading.Thread | None = None
 
-    def hand_over(self, assignment: Assignment, *, timeout_sec: float | None) -> None:
-        """Give it an attempt to begin, or to take over from an earlier runner; after ``timeout_sec`` it is to end."""
-        self._new.append((assignment, timeout_sec))
+    def hand_over(self, assignment: Assignment, *, timeout_sec: float | None, is_begun: bool) -> None:
+        """Give it an attempt to begin, or only to follow; after ``timeout_sec`` it is to end."""
+        self._new.append(_Handed(assignment=assignment, timeout_sec=timeout_sec, is_begun=is_begun))
         self._wake()
 
     def cancel(self, attempt_id: str, fault: str) -> None:
@@ -75,16 +76,13 @@ class Outpost:
 
     def round(self) -> None:
         """Begin what was handed over, end what is to end, and look at the rest."""
-        while self._new:
-            self._submit(*self._new.popleft())
-        while self._to_cancel:
-            self._end(*self._to_cancel.popleft())
-        for attempt_id, held in list(self._held.items()):
-            if held.deadline is not None and monotonic() >= held.deadline and not held.fault:
-                self._end(attempt_id, f"timeout after {held.assignment.work['timeout_sec']:g}s")
+        # Taken first: whatever is to be cancelled was handed over before.
+        to_cancel = dict(self._to_cancel.popleft() for _ in range(len(self._to_cancel)))
+        self._begin([self._new.popleft() for _ in range(len(self._new))])
+        self._end(to_cancel)
+        self._end(self._overdue())
         if self._held:
-            for sighting in self._operator.look([held.assignment for held in self._held.values()]):
-                self._take(sighting)
+            self._take(self._operator.look())
         self._flush()
 
     def close(self) -> None:
@@ -108,48 +106,57 @@ class Outpost:
     def _rest(self) -> None:
         """Wait until there is something to do."""
         every = self._operator.looks_every_sec if self._held else None
-        deadlines = [held.deadline - monotonic() for held in self._held.values() if held.deadline and not held.fault]
+        deadlines = [at - monotonic() for at, _ in self._deadlines[:1]]
         waits = [max(0.0, sec) for sec in (every, *deadlines) if sec is not None]
         self._poll.poll(min(waits) * 1000 if waits else None)
         with contextlib.suppress(BlockingIOError):
             os.read(self._woken, 4096)
 
-    def _submit(self, assignment: Assignment, timeout_sec: float | None) -> None:
-        deadline = None if timeout_sec is None else monotonic() + timeout_sec
-        self._held[assignment.attempt_id] = _Held(assignment=assignment, deadline=deadline)
-        try:
-            self._take(self._operator.submit(assignment))
-        except ScriptletError as error:
-            self._take(
-                Sighting(attempt_id=assignment.attempt_id, state=AttemptState.FAILED_INIT, note=error.explained())
-            )
+    def _begin(self, handed: Collection[_Handed]) -> None:
+        """Hand over what came together in one go."""
+        for one in handed:
+            attempt_id = one.assignment.attempt_id
+            self._held[attempt_id] = one.assignment
+            if one.timeout_sec is not None:
+                heapq.heappush(self._deadlines, (monotonic() + one.timeout_sec, attempt_id))
+        if begun := [one.assignment for one in handed if one.is_begun]:
+            self._take(self._operator.adopt(begun))
+        if new := [one.assignment for one in handed if not one.is_begun]:
+            self._take(self._operator.submit(new))
 
-    def _end(self, attempt_id: str, fault: str) -> None:
-        held = self._held.get(attempt_id)
-        if held is not None and not held.fault:
-            self._held[attempt_id] = dataclasses.replace(held, fault=fault)
-            self._operator.cancel(held.assignment)
+    def _overdue(self) -> dict[str, str]:
+        """Give the attempts whose time is over, with what is said of them."""
+        over: dict[str, str] = {}
+        while self._deadlines and self._deadlines[0][0] <= monotonic():
+            _, attempt_id = heapq.heappop(self._deadlines)
+            if attempt_id in self._held:
+                over[attempt_id] = f"timeout after {self._held[attempt_id].work['timeout_sec']:g}s"
+        return over
 
-    def _take(self, sighting: Sighting) -> None:
-        """Tell what is different from before."""
-        held = self._held[sighting.attempt_id]
-        if sighting.done is not None or sighting.state is AttemptState.FAILED_INIT:
-            del self._held[sighting.attempt_id]
-            if held.fault and sighting.done is not None:
-                done = dataclasses.replace(sighting.done, fault=held.fault)
-                sighting = dataclasses.replace(sighting, done=done)
-        elif (sighting.state, sighting.note) == (held.state, held.note):
-            return
-        else:
-            assignment = held.assignment
-            if sighting.external_id:
-                assignment = dataclasses.replace(assignment, external_id=sighting.external_id)
-            self._held[sighting.attempt_id] = dataclasses.replace(
-                held, assignment=assignment, state=sighting.state, note=sighting.note
-            )
-        self._news.append(sighting)
-        if monotonic() - self._told_at > _TELLS_EVERY_SEC:
-            self._flush()
+    def _end(self, faults: Mapping[str, str]) -> None:
+        """Ask the operator, once, to end attempts; the first who asked is the one who ended them."""
+        fresh = {one: fault for one, fault in faults.items() if one in self._held and one not in self._faults}
+        if fresh:
+            self._faults.update(fresh)
+            self._operator.cancel(fresh)
+
+    def _take(self, sightings: Iterable[Sighting]) -> None:
+        """Take what an operator says, and tell it as it comes."""
+        for sighting in sightings:
+            if sighting.done is not None or sighting.state is AttemptState.FAILED_INIT:
+                self._news.append(self._ended_by_us(sighting))
+            else:
+                self._news.append(sighting)
+            if monotonic() - self._told_at > _TELLS_EVERY_SEC:
+                self._flush()
+
+    def _ended_by_us(self, sighting: Sighting) -> Sighting:
+        """Let go of an attempt that has ended, and say so where it was asked to."""
+        del self._held[sighting.attempt_id]
+        fault = self._faults.pop(sighting.attempt_id, "")
+        if not fault or sighting.done is None:
+            return sighting
+        return dataclasses.replace(sighting, done=dataclasses.replace(sighting.done, fault=fault))
 
     def _flush(self) -> None:
         """Tell what is new: what comes close together is told together, and so becomes durable in one go."""
@@ -183,10 +190,11 @@ class Crew:
         """Give the attempts that are in the hands of operators, by attempt, oldest first."""
         return self._assignments
 
-    def hand_over(self, assignment: Assignment, *, timeout_sec: float | None = None) -> None:
-        """Let the operator of an attempt begin it, or take it over where it was begun already."""
+    def hand_over(self, assignment: Assignment, *, timeout_sec: float | None = None, is_begun: bool = False) -> None:
+        """Let the operator of an attempt begin it, or only follow it where it was begun."""
         self._assignments[assignment.attempt_id] = assignment
-        self._outpost(assignment.operator_key).hand_over(assignment, timeout_sec=timeout_sec)
+        outpost = self._outpost(assignment.operator_key)
+        outpost.hand_over(assignment, timeout_sec=timeout_sec, is_begun=is_begun)
 
     def sightings(self) -> list[Sighting]:
         """Give what was seen since the last time; raise what kept an operator from going on."""

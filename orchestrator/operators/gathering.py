@@ -6,14 +6,14 @@ import contextlib
 import hashlib
 import os
 import stat
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 from orchestrator.files import TEMPORARY, refused
 from orchestrator.jsonsafe import JsonValue
-from orchestrator.operators.staging import EXIT_CODE, MANIFEST, OWN, SNAPSHOT, STDERR, STDOUT
+from orchestrator.layout import OF_ALL, STDERR, STDOUT
 from orchestrator.workers.calls import STDERR_CAP, STDOUT_CAP
 from orchestrator.workers.capture import Capture
 
@@ -24,7 +24,36 @@ MAX_DEPTH = 50
 
 _CHUNK = 1 << 20
 _LOOK = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-_KEPT_APART = frozenset({OWN, MANIFEST, SNAPSHOT, STDOUT, STDERR, EXIT_CODE})
+
+
+class Choice:
+    """Which files of an attempt's directory are what it left, by their paths below it.
+
+    Those that were ``given`` to it are not, nor what the runner keeps there. ``fetch`` holds the patterns of the step:
+    with ``required`` or ``optional``, only what fits one of them is taken, and never what fits ``exclude``.
+    """
+
+    def __init__(self, given: Sequence[str] = (), fetch: Mapping[str, Sequence[str]] | None = None) -> None:
+        wanted = fetch or {}
+        self._given = frozenset(given)
+        self._required = tuple(wanted.get("required", ()))
+        self._only = (*self._required, *wanted.get("optional", ()))
+        self._exclude = tuple(wanted.get("exclude", ()))
+
+    def is_apart(self, path: str) -> bool:
+        """Tell whether a file, or a whole folder, is none of the attempt's own."""
+        return path in self._given or path in OF_ALL
+
+    def takes(self, path: str) -> bool:
+        """Tell whether a file that is not apart is one of those to take."""
+        if any(fnmatchcase(path, pattern) for pattern in self._exclude):
+            return False
+        return not self._only or any(fnmatchcase(path, pattern) for pattern in self._only)
+
+    def missing(self, taken: Iterable[str]) -> tuple[str, ...]:
+        """Give the required patterns that nothing of what was taken fits."""
+        paths = list(taken)
+        return tuple(one for one in self._required if not any(fnmatchcase(path, one) for path in paths))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,15 +72,13 @@ class Gathered:
         return found
 
 
-def gather(folder: Path, given: Sequence[str] = (), fetch: Mapping[str, Sequence[str]] | None = None) -> Gathered:
-    """Give what lies in the directory of an attempt, beside what was ``given`` to it and what the runner keeps there.
+def gather(folder: Path, choice: Choice | None = None) -> Gathered:
+    """Give what an attempt left in its directory; every file is synced.
 
-    ``fetch`` holds the patterns of the step: with ``required`` or ``optional``, only what fits one of them is taken,
-    and never what fits ``exclude``. Every file is synced. What interrupted writes left there is removed.
-    Raises `InfrastructureError` where a file cannot be read.
+    What interrupted writes left there is removed. Raises `InfrastructureError` where a file cannot be read.
     """
-    wanted = fetch or {}
-    walk = _Walk(given=frozenset(given), fetch=wanted)
+    chosen = choice or Choice()
+    walk = _Walk(chosen)
     try:
         top = os.open(folder, _LOOK | os.O_DIRECTORY)
     except OSError as error:
@@ -62,20 +89,17 @@ def gather(folder: Path, given: Sequence[str] = (), fetch: Mapping[str, Sequence
             os.fsync(top)
     finally:
         os.close(top)
-    found = [str(one["path"]) for one in walk.artifacts]
-    missing = tuple(one for one in wanted.get("required", ()) if not any(fnmatchcase(path, one) for path in found))
+    missing = chosen.missing(str(one["path"]) for one in walk.artifacts)
     return Gathered(artifacts=tuple(walk.artifacts), rejected=tuple(walk.rejected), missing=missing)
 
 
 class _Walk:
     """The way through one directory; each entry is opened from the one above it, so that no link leads elsewhere."""
 
-    def __init__(self, *, given: frozenset[str], fetch: Mapping[str, Sequence[str]]) -> None:
+    def __init__(self, choice: Choice) -> None:
         self.artifacts: list[Mapping[str, JsonValue]] = []
         self.rejected: list[Mapping[str, JsonValue]] = []
-        self._given = given
-        self._only = (*fetch.get("required", ()), *fetch.get("optional", ()))
-        self._exclude = tuple(fetch.get("exclude", ()))
+        self._choice = choice
         self._bytes = 0
 
     def down(self, folder: int, prefix: str) -> None:
@@ -85,7 +109,7 @@ class _Walk:
             if name.startswith(TEMPORARY):
                 _clear(folder, name)
                 continue
-            if path in self._given or (not prefix and name in _KEPT_APART):
+            if self._choice.is_apart(path):
                 continue
             try:
                 self._entry(folder, name, path)
@@ -103,13 +127,8 @@ class _Walk:
                 self.down(descriptor, f"{path}/")
             finally:
                 os.close(descriptor)
-        elif self._is_wanted(path):
+        elif self._choice.takes(path):
             self._file(folder, name, path)
-
-    def _is_wanted(self, path: str) -> bool:
-        if any(fnmatchcase(path, pattern) for pattern in self._exclude):
-            return False
-        return not self._only or any(fnmatchcase(path, pattern) for pattern in self._only)
 
     def _file(self, folder: int, name: str, path: str) -> None:
         descriptor = os.open(name, _LOOK, dir_fd=folder)

@@ -3,35 +3,29 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import select
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from orchestrator import away
-from orchestrator.clock import seconds_between, utc_now
-from orchestrator.context import Change
-from orchestrator.errors import MatterStackError
 from orchestrator.files import log_action
 from orchestrator.jsonsafe import JsonValue
-from orchestrator.operators.assignments import Assignment, Sighting
-from orchestrator.operators.gathering import gather, read_streams
+from orchestrator.layout import EXIT_CODE, OWN, STDERR, STDOUT
+from orchestrator.operators.assignments import Assignment, Sighting, not_begun, one_by_one
+from orchestrator.operators.payload import CONTEXT_VARIABLE, collected, exit_code_of, given_params, texts_of
 from orchestrator.operators.processors import Processors
-from orchestrator.operators.staging import CHANGES, CLAIM, CONTEXT, EXIT_CODE, OWN, PARAMS, STDERR, STDOUT, stage
+from orchestrator.operators.staging import CLAIM, CONTEXT, stage
 from orchestrator.states import AttemptState
 from orchestrator.workers.calls import Done
-from orchestrator.workers.commands import INLINE_PARAMS_MAX, PARAMS_VARIABLE
+from orchestrator.workers.commands import PARAMS_VARIABLE
 
 GRACE_SEC = 5.0
 LAUNCH_SEC = 10.0
-
-CONTEXT_VARIABLE = "MATTERSTACK_CONTEXT"
 
 _LOOKS_EVERY_SEC = 0.1
 _PROC = Path("/proc/self")
@@ -73,62 +67,75 @@ class LocalOperator:
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._environment = dict(environment)
         self._processors = Processors()
+        self._held: dict[str, Assignment] = {}
         self._children: dict[str, int] = {}
         self._watched: dict[str, int] = {}
+        self._attempts: dict[int, str] = {}
+        self._unwatched: set[str] = set()
         self._asked_to_end: dict[str, float] = {}
         self._poll = select.epoll() if hasattr(os, "pidfd_open") and hasattr(select, "epoll") else None
 
     @property
     def looks_every_sec(self) -> float | None:
-        """Look at times: a process that is asked to end and does not is killed, and not every system tells of ends."""
-        return _LOOKS_EVERY_SEC if self._poll is None or self._asked_to_end else None
+        """Look at times: a process that is asked to end and does not is killed, and not every end is told of."""
+        return _LOOKS_EVERY_SEC if self._unwatched or self._asked_to_end else None
 
     def fileno(self) -> int | None:
         """Give the descriptor that tells of processes that ended."""
         return self._poll.fileno() if self._poll else None
 
-    def submit(self, assignment: Assignment) -> Sighting:
-        """Make the directory and start the process, unless it was started before."""
-        attempt_id = assignment.attempt_id
-        told = stage(assignment, _texts(assignment)) if assignment.is_new else {}
-        if assignment.is_new and not (assignment.folder / CLAIM).exists():
-            try:
-                self._children[attempt_id] = self._start(assignment)
-            except OSError as error:
-                reason = f"cannot start a process: {(error.strerror or '').lower()}"
-                return Sighting(attempt_id=attempt_id, state=AttemptState.FAILED_INIT, note=reason)
-        if (host := _claim(assignment)[1]) not in {"", _host()}:
-            note = f"it was begun on {host}: go on with the run there"
-            return Sighting(attempt_id=attempt_id, state=AttemptState.UNKNOWN, note=note, operator_data={"host": host})
-        pid = self._pid(assignment)
-        self._watch(attempt_id, pid)
-        return Sighting(
-            attempt_id=attempt_id, state=AttemptState.RUNNING, external_id=str(pid or ""), operator_data=told
-        )
+    def submit(self, assignments: Sequence[Assignment]) -> Iterator[Sighting]:
+        """Make the directories and start the processes, unless they were started before."""
+        return one_by_one(assignments, self._begun)
 
-    def look(self, assignments: Sequence[Assignment]) -> Iterator[Sighting]:
-        """Give what ended."""
-        ready = {descriptor for descriptor, _ in self._poll.poll(0)} if self._poll else set()
-        for assignment in assignments:
-            watched = self._watched.get(assignment.attempt_id)
-            if watched is not None and watched not in ready and assignment.attempt_id not in self._asked_to_end:
-                continue
-            if (ended := self._ended(assignment)) is not None:
-                self._forget(assignment.attempt_id)
-                yield Sighting(attempt_id=assignment.attempt_id, state=AttemptState.COLLECTING, done=ended)
+    def adopt(self, assignments: Sequence[Assignment]) -> Iterator[Sighting]:
+        """Watch processes that were started before, and say which of them are out of sight on another host."""
+        return map(self._hold, assignments)
 
-    def cancel(self, assignment: Assignment) -> None:
-        """Ask the process and all that it started to end; what does not is killed a little later."""
-        if self._signal(assignment, signal.SIGTERM):
-            self._asked_to_end.setdefault(assignment.attempt_id, time.monotonic())
+    def look(self) -> Iterator[Sighting]:
+        """Give what ended, at the cost of what may have ended alone."""
+        ready = [self._attempts[descriptor] for descriptor, _ in self._poll.poll(0)] if self._poll else []
+        for attempt_id in dict.fromkeys([*ready, *self._asked_to_end, *self._unwatched]):
+            if (ended := self._ended(self._held[attempt_id])) is not None:
+                self._forget(attempt_id)
+                yield Sighting(attempt_id=attempt_id, state=AttemptState.COLLECTING, done=ended)
+
+    def cancel(self, attempts: Collection[str]) -> None:
+        """Ask the processes and all that they started to end; what does not is killed a little later."""
+        for attempt_id in attempts:
+            self._signal(self._held[attempt_id], signal.SIGTERM)
+            self._asked_to_end.setdefault(attempt_id, time.monotonic())
 
     def close(self) -> None:
         """Watch no more; the processes go on."""
         for descriptor in self._watched.values():
             os.close(descriptor)
         self._watched.clear()
+        self._attempts.clear()
         if self._poll is not None:
             self._poll.close()
+
+    def _begun(self, assignment: Assignment) -> Sighting:
+        told = stage(assignment, texts_of(assignment))
+        if not (assignment.folder / CLAIM).exists():
+            try:
+                self._children[assignment.attempt_id] = self._start(assignment)
+            except OSError as error:
+                return not_begun(assignment, f"cannot start a process: {(error.strerror or '').lower()}")
+        return self._hold(assignment, told)
+
+    def _hold(self, assignment: Assignment, told: Mapping[str, JsonValue] | None = None) -> Sighting:
+        attempt_id = assignment.attempt_id
+        self._held[attempt_id] = assignment
+        if (host := _claim(assignment)[1]) not in {"", _host()}:
+            self._unwatched.add(attempt_id)
+            note = f"it was begun on {host}: go on with the run there"
+            return Sighting(attempt_id=attempt_id, state=AttemptState.UNKNOWN, note=note, operator_data={"host": host})
+        pid = self._pid(assignment)
+        self._watch(attempt_id, pid)
+        return Sighting(
+            attempt_id=attempt_id, state=AttemptState.RUNNING, external_id=str(pid or ""), operator_data=told or {}
+        )
 
     def _start(self, assignment: Assignment) -> int:
         work, folder = assignment.work, assignment.folder
@@ -142,24 +149,34 @@ class LocalOperator:
         ]
         with self._processors.lent(assignment.attempt_id, resources.get("cores")) as variables:
             environment = {**self._environment, **variables, **assignment.env}
-            environment.update({PARAMS_VARIABLE: _params(assignment), CONTEXT_VARIABLE: CONTEXT})
+            environment.update({PARAMS_VARIABLE: given_params(assignment), CONTEXT_VARIABLE: CONTEXT})
             return os.posix_spawnp(
                 "sh", command, environment, file_actions=streams, setsid=True, setsigdef=_DEFAULT_SIGNALS
             )
 
     def _watch(self, attempt_id: str, pid: int | None) -> None:
-        if self._poll is None or pid is None or attempt_id in self._watched:
+        if attempt_id in self._watched:
+            return
+        self._unwatched.add(attempt_id)
+        if self._poll is None or pid is None or not self._is_of(pid, attempt_id):
             return
         with contextlib.suppress(OSError):  # it has ended already, and the next look finds that out
             descriptor = os.pidfd_open(pid)
-            self._watched[attempt_id] = descriptor
             self._poll.register(descriptor, select.EPOLLIN)
+            self._watched[attempt_id] = descriptor
+            self._attempts[descriptor] = attempt_id
+            self._unwatched.discard(attempt_id)
 
     def _forget(self, attempt_id: str) -> None:
+        del self._held[attempt_id]
         self._children.pop(attempt_id, None)
+        self._unwatched.discard(attempt_id)
         self._asked_to_end.pop(attempt_id, None)
         self._processors.give_back(attempt_id)
         if (descriptor := self._watched.pop(attempt_id, None)) is not None:
+            del self._attempts[descriptor]
+            if self._poll is not None:  # to close it is not enough while a process that is being started has it too
+                self._poll.unregister(descriptor)
             os.close(descriptor)
 
     def _ended(self, assignment: Assignment) -> Done | None:
@@ -169,12 +186,12 @@ class LocalOperator:
         self._kill_late(assignment)
         status = self._reaped(assignment.attempt_id)
         pid = self._pid(assignment)
-        if pid is not None and _is_of(pid, assignment.attempt_id):
+        if pid is not None and self._is_of(pid, assignment.attempt_id):
             self._watch(assignment.attempt_id, pid)
             return None
-        if status is None and pid is None and _age_sec(assignment) < LAUNCH_SEC and not _has_ended(assignment):
+        if status is None and pid is None and assignment.age_sec < LAUNCH_SEC and not _has_ended(assignment):
             return None
-        return _collected(assignment, status)
+        return _done(assignment, status)
 
     def _kill_late(self, assignment: Assignment) -> None:
         asked_at = self._asked_to_end.get(assignment.attempt_id)
@@ -186,33 +203,27 @@ class LocalOperator:
         pid = self._children.get(attempt_id)
         if pid is None:
             return None
-        with contextlib.suppress(ChildProcessError):
+        try:
             ended, status = os.waitpid(pid, os.WNOHANG)
-            return status if ended else None
-        return None
+        except ChildProcessError:
+            ended, status = pid, None
+        if ended:
+            del self._children[attempt_id]
+        return status if ended else None
 
     def _pid(self, assignment: Assignment) -> int | None:
         """Give the process of an attempt: the one that claimed its directory, or the one that is about to."""
         return _claim(assignment)[0] or self._children.get(assignment.attempt_id)
 
-    def _signal(self, assignment: Assignment, number: signal.Signals) -> bool:
+    def _is_of(self, pid: int, attempt_id: str) -> bool:
+        """Tell whether a process belongs to an attempt; a child does, also while its arguments are not in place."""
+        return self._children.get(attempt_id) == pid or _is_of(pid, attempt_id)
+
+    def _signal(self, assignment: Assignment, number: signal.Signals) -> None:
         pid = self._pid(assignment)
-        if pid is None or not _is_of(pid, assignment.attempt_id):
-            return False
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(pid, number)
-        return True
-
-
-def _texts(assignment: Assignment) -> dict[str, bytes]:
-    """Give what a step finds in its directory beside its files."""
-    params = json.dumps(assignment.params, ensure_ascii=False).encode("utf-8", "surrogatepass")
-    return {PARAMS: params, CONTEXT: json.dumps(assignment.work["needs"]).encode()}
-
-
-def _params(assignment: Assignment) -> str:
-    text = json.dumps(assignment.params, ensure_ascii=False)
-    return text if len(text.encode("utf-8", "surrogatepass")) <= INLINE_PARAMS_MAX else f"@{PARAMS}"
+        if pid is not None and self._is_of(pid, assignment.attempt_id):
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(pid, number)
 
 
 def _argv(assignment: Assignment) -> list[str]:
@@ -220,7 +231,7 @@ def _argv(assignment: Assignment) -> list[str]:
     work = assignment.work
     if "class" in work:
         return [sys.executable, "-E", "-X", "utf8", away.__file__, work["scriptlet"], work["class"], work["step"]]
-    return [*work["argv"], *(["--params", _params(assignment)] if work.get("takes_params") else [])]
+    return [*work["argv"], *(["--params", given_params(assignment)] if work.get("takes_params") else [])]
 
 
 def _host() -> str:
@@ -251,47 +262,16 @@ def command_line(pid: int) -> bytes:
 
 
 def _has_ended(assignment: Assignment) -> bool:
-    return _exit_code(assignment.folder) is not None
+    return exit_code_of(assignment.folder) is not None
 
 
-def _exit_code(folder: Path) -> int | None:
-    """Give the exit code that an attempt left; None where there is none, or not yet the whole line."""
-    try:
-        text = (folder / EXIT_CODE).read_text(encoding="ascii")
-    except (OSError, UnicodeDecodeError):
-        return None
-    return int(text) if text.endswith("\n") and text.strip().isdecimal() else None
-
-
-def _age_sec(assignment: Assignment) -> float:
-    return seconds_between(assignment.asked_at, utc_now())
-
-
-def _collected(assignment: Assignment, status: int | None) -> Done:
-    """Read what an attempt left that has ended: its exit code, its streams, its writes and its files."""
-    folder, work = assignment.folder, assignment.work
+def _done(assignment: Assignment, status: int | None) -> Done:
+    """Give what came of an attempt that has ended."""
+    folder = assignment.folder
     if folder.is_symlink() or not folder.is_dir():
         fault = f"{'lost: ' if status is None else ''}its directory is gone, or is another one"
         return Done(attempt_id=assignment.attempt_id, exit_code=None, fault=fault)
-    exit_code = _exit_code(folder)
-    stdout, stderr = read_streams(folder)
-    gathered = gather(folder, list(work.get("files", {})), work.get("fetch"))
-    fault = _fault(assignment, exit_code, status)
-    operator_data: dict[str, JsonValue] = {**gathered.to_json()}
-    if gathered.missing and not fault:
-        operator_data["missing"] = list(gathered.missing)
-    return Done(
-        attempt_id=assignment.attempt_id,
-        exit_code=exit_code,
-        stdout=stdout.text(),
-        stderr=stderr.text(),
-        changes=_changes(folder) if "class" in work else (),
-        fault=fault,
-        duration_sec=_duration_sec(folder),
-        stdout_dropped=stdout.dropped,
-        stdout_stray_byte=stdout.stray_byte,
-        operator_data=operator_data,
-    )
+    return collected(assignment, _fault(assignment, exit_code_of(folder), status), _duration_sec(folder))
 
 
 def _fault(assignment: Assignment, exit_code: int | None, status: int | None) -> str:
@@ -309,12 +289,3 @@ def _duration_sec(folder: Path) -> float:
     with contextlib.suppress(OSError):
         return max(0.0, (folder / EXIT_CODE).stat().st_mtime - (folder / CLAIM).stat().st_mtime)
     return 0.0
-
-
-def _changes(folder: Path) -> tuple[Change, ...]:
-    """Read what a scriptlet wrote to the context; nothing where it did not come so far."""
-    try:
-        found: Any = json.loads((folder / CHANGES).read_text(encoding="utf-8"))
-        return tuple(Change(key, text, who) for key, text, who in found)
-    except (OSError, ValueError, TypeError, MatterStackError):
-        return ()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,9 @@ from orchestrator.errors import ExpressionError
 from orchestrator.expressions import Scope, resolve
 from orchestrator.jsonsafe import JsonValue
 from orchestrator.keys import did_you_mean
+from orchestrator.layout import OWN
 from orchestrator.operators.people import asked
-from orchestrator.operators.staging import OWN, files_to_stage, source_of
+from orchestrator.operators.staging import files_to_stage, source_of
 from orchestrator.plan import Away, PlannedTask
 from orchestrator.wiring.model import HumanOperator
 from orchestrator.wiring.reading import Wired
@@ -25,7 +26,8 @@ from orchestrator.workers.calls import CommandCall, ExperimentCall, HumanCall
 class Surroundings:
     """What a step sees when its attempt is opened.
 
-    ``failures`` counts its attempts that have failed, ``is_secret`` tells which texts are not to be recorded.
+    ``failures`` counts its attempts that have failed, ``bad_nodes`` names those of the cluster on which one was lost,
+    and ``is_secret`` tells which texts are not to be recorded.
     """
 
     run_root: Path
@@ -34,6 +36,7 @@ class Surroundings:
     seen: Context
     env: Mapping[str, str]
     failures: int
+    bad_nodes: Sequence[str]
     is_secret: Callable[[str], bool]
 
 
@@ -61,6 +64,8 @@ def work_of(planned: PlannedTask, away: Away, wired: Wired, around: Surroundings
         "resources": resources,
         "limit_sec": min(limits, default=None),
         "fetch": {name: list(patterns) for name, patterns in away.fetch.items()},
+        **({"on_walltime": dict(away.on_walltime)} if away.on_walltime else {}),
+        **({"exclude": list(around.bad_nodes)} if around.bad_nodes else {}),
     }
 
 

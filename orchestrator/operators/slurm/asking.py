@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from orchestrator.errors import ScriptletError
+from orchestrator.layout import OWN
 from orchestrator.operators.slurm.names import ARRAY_LOG, JOB, LOCK, LOG, SCRIPT, of_turn
-from orchestrator.operators.staging import OWN
 
 QUEUE_FORMAT = "%A|%F|%K|%T|%r|%S|%e|%N|%j"
 ACCOUNT_FIELDS = "JobID,JobIDRaw,JobName,State,ExitCode,Submit,Start,End,ElapsedRaw,NodeList"

@@ -8,19 +8,20 @@ import json
 import re
 from collections.abc import Sequence
 
+from orchestrator import layout
 from orchestrator.operators import staging
 
 MOST_LETTERS = 64
 
 # All of them lie in the directory that the job is submitted from: the attempt's own, or for an array one of the job.
-SCRIPT = f"{staging.OWN}/job.sh"
-FOLDERS = f"{staging.OWN}/folders"
-JOB = f"{staging.OWN}/job"
-LOCK = f"{staging.OWN}/submitting"
-LOG, ARRAY_LOG = f"{staging.OWN}/slurm.log", f"{staging.OWN}/slurm-%a.log"
+SCRIPT = f"{layout.OWN}/job.sh"
+FOLDERS = f"{layout.OWN}/folders"
+JOB = f"{layout.OWN}/job"
+LOCK = f"{layout.OWN}/submitting"
+LOG, ARRAY_LOG = f"{layout.OWN}/slurm.log", f"{layout.OWN}/slurm-%a.log"
 # And these in the directory of each attempt.
-PAYLOAD, SECRETS = f"{staging.OWN}/payload.sh", f"{staging.OWN}/secrets.sh"
-CLAIM, EXIT = staging.CLAIM, f"{staging.OWN}/exit"
+PAYLOAD, SECRETS = f"{layout.OWN}/payload.sh", f"{layout.OWN}/secrets.sh"
+CLAIM, EXIT = staging.CLAIM, f"{layout.OWN}/exit"
 
 _OTHER_LETTERS = re.compile(r"[^A-Za-z0-9._]+")
 _DIGEST_LETTERS = 10

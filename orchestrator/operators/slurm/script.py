@@ -11,9 +11,9 @@ import shlex
 from collections.abc import Mapping, Sequence
 
 from orchestrator.errors import ScriptletError
+from orchestrator.layout import EXIT_CODE, OWN, STDERR, STDOUT
 from orchestrator.operators.slurm.directives import Demand, directives
 from orchestrator.operators.slurm.names import CLAIM, EXIT, FOLDERS, PAYLOAD, SECRETS, of_turn
-from orchestrator.operators.staging import EXIT_CODE, OWN, STDERR, STDOUT
 
 # What a job ends with that finds its attempt claimed by another one.
 DUPLICATE = 75

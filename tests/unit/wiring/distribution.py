@@ -12,7 +12,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from orchestrator.operators.assignments import Sighting
+from orchestrator.operators.assignments import Sighting, one_by_one
 from orchestrator.operators.staging import stage
 from orchestrator.states import AttemptState
 from orchestrator.workers.calls import Done
@@ -32,21 +32,30 @@ class Robot:
 
     def __init__(self, arm):
         self._arm = arm
+        self._held = []
 
     def fileno(self):
         return None
 
-    def submit(self, assignment):
+    def submit(self, assignments):
+        return one_by_one(assignments, self.begin)
+
+    def begin(self, assignment):
         stage(assignment)
+        self._held.append(assignment.attempt_id)
         return Sighting(attempt_id=assignment.attempt_id, state=AttemptState.RUNNING, external_id=self._arm)
 
-    def look(self, assignments):
-        for assignment in assignments:
-            line = '{"status": "ok", "outputs": {"robot.arm_v1": "%s"}}' % self._arm
-            done = Done(attempt_id=assignment.attempt_id, exit_code=0, stdout=line)
-            yield Sighting(attempt_id=assignment.attempt_id, state=AttemptState.COLLECTING, done=done)
+    def adopt(self, assignments):
+        self._held += [assignment.attempt_id for assignment in assignments]
+        return iter(())
 
-    def cancel(self, assignment):
+    def look(self):
+        while self._held:
+            line = '{"status": "ok", "outputs": {"robot.arm_v1": "%s"}}' % self._arm
+            done = Done(attempt_id=self._held.pop(), exit_code=0, stdout=line)
+            yield Sighting(attempt_id=done.attempt_id, state=AttemptState.COLLECTING, done=done)
+
+    def cancel(self, attempts):
         pass
 
     def close(self):
