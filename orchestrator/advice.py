@@ -54,6 +54,11 @@ ADVICE = {
         "back what [it recorded](operators.md#what-a-run-keeps)."
     ),
     "MS212": "Mend it at the place shown; 'matterstack stub record' writes such files.",
+    "MS217": (
+        "Raise [`budget.core_hours`](recipe.md#budget), or let the steps ask for fewer cores, less time or fewer "
+        "items; `matterstack plan` shows what each asks for."
+    ),
+    "MS218": "Add `resources: {time_limit: 1h}` to the step, or to `defaults`, or leave `budget` out.",
     "MS301": (
         "Look at the reason and the last lines of standard error; `matterstack attempts RUN TASK "
         "--stderr` has all of them."
@@ -66,6 +71,10 @@ ADVICE = {
     "MS307": "Resume with `--accept-recipe-change`, or begin a new run with `run --new`.",
     "MS308": "Let one depend on the other, write two keys, or set `on_conflict: last_write_wins`.",
     "MS309": "Raise `repeat.max`, or see why `repeat.until` stays false.",
+    "MS310": (
+        "Raise `budget.core_hours` in the recipe, then `matterstack retry RUN --accept-recipe-change`: "
+        "what succeeded is kept."
+    ),
     "MS401": ("Name keys like `area.name_v1`: letters, digits, `_` and `-` between dots, no `_` at the beginning."),
     "MS402": (
         "Write strings, numbers, booleans, null, lists and dicts with text keys; the message names the "

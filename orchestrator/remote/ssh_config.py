@@ -75,7 +75,6 @@ def _ask(login: Login) -> Mapping[str, Sequence[str]]:
         *(["-F", str(Path(login.config_path).expanduser())] if login.config_path else []),
         *(["-l", login.user] if login.user else []),
         *(["-p", str(login.port)] if login.port else []),
-        *(["-i", str(Path(login.key_path).expanduser())] if login.key_path else []),
     ]
     try:
         asked = subprocess.run(
@@ -112,12 +111,13 @@ def _hop(login: Login, said: Mapping[str, Sequence[str]]) -> Hop:
     name = host.lower() if port == _SSH_PORT else f"[{host.lower()}]:{port}"
     tokens = {"%": "%", "d": str(Path.home()), "h": host, "n": login.host, "p": str(port), "r": user}
     tokens |= {"u": getpass.getuser(), "l": socket.gethostname()}
+    own = [Path(login.key_path).expanduser()] if login.key_path else []
     seconds = said["connecttimeout"][0] if said["connecttimeout"] else ""
     return Hop(
         host=host,
         port=port,
         user=user,
-        key_files=tuple(_path(value, tokens) for value in said["identityfile"] if value not in _NONE),
+        key_files=(*own, *(_path(value, tokens) for value in said["identityfile"] if value not in _NONE)),
         uses_other_keys=said["identitiesonly"] != ["yes"],
         known_as=alias.lower() if alias not in _NONE else name,
         own_known_hosts=_paths(said["userknownhostsfile"], tokens),

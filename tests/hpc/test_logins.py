@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import subprocess
+import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -257,3 +259,38 @@ def test_s18_there_is_one_connection(centre: Centre, tmp_path: Path) -> None:
     lines = [line for line in centre.log("ssh-alpha").splitlines() if "Accepted publickey" in line]
     assert len(lines) > before
     assert sum(f"port {own} " in line for line in lines) == 1
+
+
+def test_s18_a_site_has_four_commands_at_once(centre: Centre, tmp_path: Path) -> None:
+    """The others wait for their turn, more than the site would let in."""
+    seen: list[int] = []
+    with transport(centre, tmp_path, "alpha") as way:
+        folder = way.run("mktemp -d", deadline_sec=20.0).text.strip()
+        command = f"mkdir {folder}/$$; ls {folder} | wc -l; sleep 0.3; rmdir {folder}/$$"
+
+        def ask() -> None:
+            seen.append(int(way.run(command, deadline_sec=30.0).text))
+
+        threads = [threading.Thread(target=ask) for _ in range(14)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        way.run(f"rmdir {folder}", deadline_sec=20.0)
+
+    assert len(seen) == 14
+    assert max(seen) == 4
+
+
+def test_s18_a_command_that_gets_no_turn_was_not_sent(centre: Centre, tmp_path: Path) -> None:
+    """So it may be asked again."""
+    with transport(centre, tmp_path, "alpha") as way:
+        way.open()
+        threads = [threading.Thread(target=way.run, args=("sleep 2",), kwargs={"deadline_sec": 20.0}) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        time.sleep(0.5)
+        with pytest.raises(SiteAwayError, match="4 commands are running"):
+            way.run("true", deadline_sec=0.5)
+        for thread in threads:
+            thread.join()

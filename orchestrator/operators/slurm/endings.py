@@ -31,7 +31,7 @@ class Ended:
 
     def done(self) -> Done:
         """Read what was brought home; raises `InfrastructureError` where a file cannot be read."""
-        done = collected(self.held.assignment, self.fault, self.duration_sec)
+        done = collected(self.held.assignment, self.fault, self.duration_sec + _earlier_sec(self.held))
         data = {**done.operator_data, "jobs": [*self.held.earlier, self.told], "note": ""}
         exit_code = self.exit_code if done.exit_code is None else done.exit_code
         return dataclasses.replace(done, exit_code=exit_code, operator_data=data)
@@ -95,10 +95,16 @@ def _told(held: Held, state: State | None, came: Ending | None, account: Account
         "nodes": nodes,
         "started": held.started or (account.started if account else ""),
         "ended": held.ends or (account.ended if account else ""),
+        "duration_sec": _duration_sec(held, account),
     }
     if came is not None and came.end in BAD_NODES and nodes:
         told["failed_nodes"] = nodes
     return told
+
+
+def _earlier_sec(held: Held) -> float:
+    """Give the seconds of the jobs that an attempt had before this one."""
+    return sum(float(job.get("duration_sec", 0)) for job in held.earlier if isinstance(job, dict))
 
 
 def _duration_sec(held: Held, account: AccountRow | None) -> float:

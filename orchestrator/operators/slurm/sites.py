@@ -52,10 +52,14 @@ class Facts:
 
 
 class Site:
-    """A cluster and the folder there that belongs to the wiring; ``identity`` is the same for all who log in alike."""
+    """A cluster and the folder there that belongs to the wiring; ``identity`` is the same for all who log in alike.
 
-    def __init__(self, transport: Transport, root: str, identity: str) -> None:
+    ``let_go`` is called when nobody needs the site any more.
+    """
+
+    def __init__(self, transport: Transport, root: str, identity: str, *, let_go: Callable[[], None]) -> None:
         self.identity = identity
+        self.let_go = let_go
         self._transport = transport
         self._root = root
         self._facts: Facts | None = None
@@ -134,10 +138,6 @@ class Site:
         if len(lines) != len(files) + 1:
             raise AwayError(f"{self.name}: an answer was not whole", may_have_arrived=False)
         return lines[:-1]
-
-    def let_go(self) -> None:
-        """Close the way to the site, unless another operator uses it."""
-        self._transport.close()
 
 
 @contextmanager
