@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import signal
 import statistics
+import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,20 +18,24 @@ from benchmarks.chains import ECHO, HERE, Stopwatch
 from benchmarks.floors import measure_floors
 from orchestrator.context import Context
 from orchestrator.invoke import happen
-from orchestrator.operators.assignments import assignment_of
+from orchestrator.operators.assignments import Assignment
 from orchestrator.operators.crew import Crew
-from orchestrator.operators.people import People
+from orchestrator.operators.human import Question, respond
+from orchestrator.operators.local import LocalOperator
+from orchestrator.operators.questions import open_questions
+from orchestrator.operators.staging import CLAIM
+from orchestrator.progress import Happening, TaskEnded, TaskWaiting
 from orchestrator.runner import RunRequest, init_run, resume_run, run
 from orchestrator.session import DriveOptions, Outcome
 from orchestrator.states import RunState
 from orchestrator.store.database import reading
-from orchestrator.store.queries import read_open_attempts
 from orchestrator.wiring.options import WiringOptions
 from scriptlets.core.resolve_wiring import ResolveWiring
 
 MANY = 1000
 LONGER = 10
 CALLS = 1000
+PASSES = 10
 
 _REHEARSED = "operators: { hpc.default: { kind: hpc, backend: { type: local, dry_run: true } } }"
 _REAL = "operators: { hpc.default: { kind: hpc, backend: { type: local } } }"
@@ -79,19 +86,95 @@ def start_sec() -> float:
         return time.perf_counter() - began
 
 
-def round_sec(count: int) -> float:
-    """Ask so many questions; give the seconds in which the operator looks at all of them once."""
+class Waiting:
+    """Measure a runner whose run waits for answers, and then stop it: the processor's seconds of one pass over them.
+
+    A pass is a look of the operator and what the runner does meanwhile. ``answered`` is how long after an answer was
+    written its step has ended, its durable commit included.
+    """
+
+    def __init__(self, run_root: Path, count: int) -> None:
+        self.pass_sec = self.answered = 0.0
+        self._run_root = run_root
+        self._missing = count
+        self._all_wait, self._ended = threading.Event(), threading.Event()
+
+    def tell(self, happening: Happening) -> None:
+        """Count the questions that wait, and see the first that was answered."""
+        self._missing -= isinstance(happening, TaskWaiting)
+        if not self._missing:
+            self._all_wait.set()
+        if isinstance(happening, TaskEnded):
+            self._ended.set()
+
+    def measure(self) -> None:
+        """Wait for all to be asked, measure, and end this process's run."""
+        self._all_wait.wait()
+        time.sleep(1.0)
+        began, cpu_sec = time.perf_counter(), time.process_time()
+        time.sleep(PASSES * 0.5)
+        share = (time.process_time() - cpu_sec) / (time.perf_counter() - began)
+        self.pass_sec = 0.5 * share / (1 - share)
+        with reading(self._run_root) as database:
+            asked = open_questions(database)[:5]
+        self.answered = statistics.median(self._answer_sec(question) for question in asked)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    def _answer_sec(self, question: Question) -> float:
+        self._ended.clear()
+        began = time.perf_counter()
+        respond(question, {"status": "COMPLETED"})
+        self._ended.wait()
+        return time.perf_counter() - began
+
+
+def waiting_sec(count: int) -> tuple[float, float]:
+    """Ask so many questions; give the processor's seconds of a pass over them, and how long one answer takes."""
     with tempfile.TemporaryDirectory(dir=HERE) as name:
         request = request_for(Path(name), questions(count), _PEOPLE)
         outcome = run(dataclasses.replace(request, options=dataclasses.replace(request.options, once=True)))
-        crew = Crew(lambda _: People(), lambda: None, has_threads=False)
-        with reading(outcome.run_root) as database:
-            for row in read_open_attempts(database):
-                crew.hand_over(assignment_of(database, row))
+        waiting = Waiting(outcome.run_root, count)
+        threading.Thread(target=waiting.measure, daemon=True).start()
+        resume_run(outcome.run_root, DriveOptions(reporter=waiting, handle_signals=True))
+        return waiting.pass_sec, waiting.answered
+
+
+def look_sec(count: int) -> float:
+    """Give the seconds of a look at so many attempts of this machine, none of which ends."""
+    with tempfile.TemporaryDirectory(dir=HERE) as name:
+        root, crew = Path(name), Crew(lambda _: LocalOperator({}), lambda: None, has_threads=False)
+        ids = [f"attempt-{number}" for number in range(count)]
+        # Each process stands for a hundred attempts, since it is told by its arguments whose it is.
+        sleepers = [
+            (subprocess.Popen([sys.executable, "-c", "input()", *ids[at : at + 100]], stdin=subprocess.PIPE), at)
+            for at in range(0, count, 100)
+        ]
+        for sleeper, at in sleepers:
+            for attempt_id in ids[at : at + 100]:
+                (root / attempt_id / CLAIM).parent.mkdir(parents=True)
+                (root / attempt_id / CLAIM).write_text(f"{sleeper.pid} {os.uname().nodename}\n")
+                crew.hand_over(_claimed(root, attempt_id), is_begun=True)
         crew.sightings()
         began = time.perf_counter()
         crew.sightings()
-        return time.perf_counter() - began
+        sec = time.perf_counter() - began
+        crew.close()
+        for sleeper, _ in sleepers:
+            sleeper.communicate(b"\n")
+        return sec
+
+
+def _claimed(root: Path, attempt_id: str) -> Assignment:
+    return Assignment(
+        run_root=root,
+        task_id=attempt_id,
+        attempt_id=attempt_id,
+        attempt_index=1,
+        operator_key="local.default",
+        relative_path=attempt_id,
+        params={},
+        work={},
+    )
 
 
 def scriptlet_sec() -> float:
@@ -140,7 +223,10 @@ def main(argv: list[str]) -> None:
     long, _ = fan_sec(LONGER * count, _REHEARSED)
     _row(f"{LONGER * count} rehearsed, against {LONGER} times {count}", long / (LONGER * sec), 1.3, 1.0)
     _row("init and the first step", statistics.median(start_sec() for _ in range(5)), 0.6, 0.0)
-    _row(f"a look at {LONGER * count} questions", round_sec(LONGER * count), 0.3, 0.0)
+    pass_sec, answered = waiting_sec(LONGER * count)
+    _row(f"a pass over {LONGER * count} open questions", pass_sec, 0.3, 0.0)
+    _row(f"until one answer of {LONGER * count} has counted", answered, 1.1, 0.5)
+    _row(f"a look at {LONGER * count} processes that go on", look_sec(LONGER * count), 0.01, 0.0)
     _row("a core scriptlet, beside its work", scriptlet_sec(), 0.0001, 0.0)
 
 

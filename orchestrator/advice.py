@@ -83,6 +83,10 @@ ADVICE = {
         "Put the file back as it was, or accept it with `--allow-missing`; "
         "[the evidence](evidence.md#files-of-attempts) says which it is."
     ),
+    "MS508": (
+        "End the program that has the file open for writing, such as an `sqlite3` shell, a backup or a command that "
+        "was stopped with Ctrl-Z; then run the command again. What was recorded before is there."
+    ),
     "MS506": (
         "The reason says what is in the way. Read the run with `status`, `attempts`, `logs` and `explain`; to go on, "
         "write its steps as a recipe and run that; [older runs](older-runs.md#going-on) says how."

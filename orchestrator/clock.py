@@ -1,10 +1,13 @@
-"""Tell the time: wall time as text for records, monotonic seconds for durations."""
+"""Tell the time: wall time as text for records, monotonic seconds for durations, also across processes."""
 
 from __future__ import annotations
 
 import functools
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
 
 monotonic = time.monotonic
 
@@ -29,6 +32,35 @@ def utc_after(sec: float) -> str:
 def seconds_between(start: str, end: str) -> float:
     """Give the seconds from one time to another, both as `utc_now` gives them."""
     return (datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds()
+
+
+def uptime() -> dict[str, str | float]:
+    """Give the seconds since this machine was started, asleep or not, and which start that was; nothing without Linux.
+
+    The clock of the machine can be set without a change of it.
+    """
+    start = _start_of_machine()
+    return {"boot_id": start, "sec": time.clock_gettime(time.CLOCK_BOOTTIME)} if start else {}
+
+
+def seconds_since(at: str, uptime_then: Mapping[str, Any]) -> float:
+    """Give the seconds since a moment, of which ``at`` is the wall time and ``uptime_then`` what `uptime` said.
+
+    Where the machine was started anew since, or is another one, there is but the wall time to go by. Never negative.
+    """
+    now = uptime()
+    if now and uptime_then.get("boot_id") == now["boot_id"]:
+        return max(0.0, float(now["sec"]) - float(uptime_then["sec"]))
+    return max(0.0, seconds_between(at, utc_now()))
+
+
+@functools.cache
+def _start_of_machine() -> str:
+    try:
+        found = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return ""
+    return found if hasattr(time, "CLOCK_BOOTTIME") else ""
 
 
 def run_stamp() -> str:

@@ -5,20 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Mapping
 from typing import Any
 
-from orchestrator.clock import seconds_between, utc_now
 from orchestrator.invoke import happen
 from orchestrator.operators.assignments import Assignment, Sighting, assignment_of
 from orchestrator.operators.crew import Crew
 from orchestrator.states import AttemptState
 from orchestrator.store.database import Database
 from orchestrator.store.queries import AttemptRow
+from orchestrator.wiring.keys import kind_of
 from orchestrator.workers.calls import Done
 
 # So often a task is attempted again whose attempts were lost, by no fault of its own.
 MAX_LOSSES = 5
 LOSS_DELAY_SEC = 1.0
-# Those who are to see an attempt may not have been told of it when a runner died, or have lost it since.
-_MAY_BE_UNBEGUN = frozenset({AttemptState.CREATED, AttemptState.SUBMITTING, AttemptState.WAITING_EXTERNAL})
+# An operator may not have been told of these when a runner died.
+_MAY_BE_UNBEGUN = frozenset({AttemptState.CREATED, AttemptState.SUBMITTING})
+# People and instruments are told once more, since what they were told lies where somebody can remove it.
+_TOLD_AGAIN = frozenset({"human", "experiment"})
 
 
 class Errands:
@@ -56,7 +58,7 @@ class Errands:
         if row.status is not AttemptState.SUBMITTING:
             self._submitted.add(row.attempt_id)
         self._adopted.add(row.attempt_id)
-        is_begun = row.status not in _MAY_BE_UNBEGUN
+        is_begun = row.status not in _MAY_BE_UNBEGUN and kind_of(assignment.operator_key) not in _TOLD_AGAIN
         self._crew.hand_over(assignment, timeout_sec=_time_left(assignment), is_begun=is_begun)
         if assignment.cancel_asked:
             self._cancelled.add(row.attempt_id)
@@ -123,4 +125,4 @@ def _time_left(assignment: Assignment) -> float | None:
     timeout_sec = assignment.work.get("timeout_sec")
     if timeout_sec is None:
         return None
-    return max(0.0, float(timeout_sec) - seconds_between(assignment.asked_at, utc_now()))
+    return max(0.0, float(timeout_sec) - assignment.age_sec)

@@ -75,6 +75,7 @@ CODES = {
     "MS505": "network file system refused",
     "MS506": "run has no recipe to go on with",
     "MS507": "a file of an attempt is missing or changed",
+    "MS508": "state file is locked by another program",
     "MS601": "the machine refused a file or a process",
     "MS602": "an instrument cannot be reached",
     "MS701": "the version of the language is missing",
@@ -253,6 +254,12 @@ class StoreError(InfrastructureError):
     """The state file cannot be trusted or used."""
 
     code = "MS501"
+
+
+class StoreBusyError(InfrastructureError):
+    """Another program writes to the state file and does not come to an end."""
+
+    code = "MS508"
 
 
 class FencedError(StoreError):

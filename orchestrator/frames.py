@@ -121,11 +121,11 @@ class Task:
             closes=self.closes,
         )
 
-    def step_task(self, position: int, planned: PlannedTask, frame: Frame, number: int = 1) -> Task:
+    def step_task(self, position: int, task_id: str, planned: PlannedTask, frame: Frame, number: int = 1) -> Task:
         """Give the task of a step, in one of its rounds, of the recipe that it uses, or of a task of its workflow."""
         return Task(
             position=position,
-            task_id=f"{self.prefix}{round_id(planned.step, number)}",
+            task_id=task_id,
             round=number,
             planned=planned,
             frame=frame,
@@ -179,12 +179,28 @@ def root_task(position: int, planned: PlannedTask, frame: Frame, number: int = 1
     )
 
 
-def part_of(planned: PlannedTask, inputs: Mapping[str, JsonValue], project: Project) -> SubRecipe | None:
+def part_of(planned: PlannedTask, inputs: Mapping[str, JsonValue], project: Project) -> SubRecipe:
     """Give the recipe that a step uses, or the one that its workflow, which is among ``inputs``, amounts to."""
-    if planned.tasks_from is None:
+    if planned.sub is not None:
         return planned.sub
     tasks: Any = inputs["tasks"]
     return plan_workflow(tasks, project)
+
+
+class Parts:
+    """The recipes that tasks of one run use, as its records tell; the same workflow is planned once."""
+
+    def __init__(self) -> None:
+        self._workflows: dict[tuple[str, Project], SubRecipe] = {}
+
+    def of(self, planned: PlannedTask, inputs_json: str, project: Project) -> SubRecipe:
+        """Give the recipe that a step uses, or the one that its workflow amounts to, as `part_of` does."""
+        if planned.sub is not None:
+            return planned.sub
+        key = (inputs_json, project)
+        if key not in self._workflows:
+            self._workflows[key] = part_of(planned, loads(inputs_json), project)  # type: ignore[arg-type]
+        return self._workflows[key]
 
 
 def sub_frame(sub: SubRecipe, inputs: dict[str, JsonValue], around: dict[str, JsonValue], secrets: Secrets) -> Frame:
@@ -217,12 +233,28 @@ def frame_outputs(frame: Frame, using: PlannedTask) -> tuple[Change, ...]:
 
 
 def nodes_of(tasks: list[Task]) -> list[Node]:
-    """Give the nodes of tasks; the items of one fan-out share theirs."""
+    """Give the nodes of tasks; the items of one fan-out share theirs.
+
+    What begins a later round waits for the round before it, which matters where both are to run again.
+    """
+    rounds: dict[tuple[int | None, int], list[int]] = {}
+    for task in filter(_is_in_round, tasks):
+        rounds.setdefault((task.parent, task.round), []).append(task.position)
     items: dict[int | None, Node] = {}
+    nodes = []
     for task in tasks:
-        if task.item is not None and task.parent not in items:
-            items[task.parent] = task.node
-    return [task.node if task.item is None else items[task.parent] for task in tasks]
+        node = items.get(task.parent) if task.item is not None else None
+        node = task.node if node is None else node
+        if task.item is not None:
+            items[task.parent] = node
+        elif _is_in_round(task) and not node.after and (before := rounds.get((task.parent, task.round - 1))):
+            node = dataclasses.replace(node, after=tuple(before))
+        nodes.append(node)
+    return nodes
+
+
+def _is_in_round(task: Task) -> bool:
+    return task.item is None and task.planned.node.phase is Phase.STEPS
 
 
 def add_to_merge(tasks: list[Task], positions_with_writes: set[int]) -> None:

@@ -14,8 +14,8 @@ from orchestrator.context import Change, Context
 from orchestrator.files import replace_file
 from orchestrator.frames import Task
 from orchestrator.jsonsafe import JsonValue, dumps
+from orchestrator.layout import STDERR, STDOUT
 from orchestrator.outcomes import Failing, Verdict, judge_done, masked, refused, rehearsed
-from orchestrator.plan import PlannedTask
 from orchestrator.secrecy import CODE as SECRET_CODE
 from orchestrator.secrecy import Masker
 from orchestrator.states import AttemptState
@@ -23,13 +23,13 @@ from orchestrator.store.database import Database
 from orchestrator.store.queries import read_metrics, read_results
 from orchestrator.workers.calls import Done
 
-_RECORDS: dict[str, Callable[[Database], Any]] = {
-    "_runner.step_metrics_v1": read_metrics,
+_RECORDS: dict[str, Callable[[Database, int], Any]] = {
+    "_runner.step_metrics_v1": lambda database, _: read_metrics(database),
     "_campaign.results_v1": read_results,
 }
 # What of an operator's answer tells of the files that an attempt left.
 _COLLECTED = frozenset({"artifacts", "rejected_entries", "missing"})
-_LOGS = ("stdout.log", "stderr.log")
+_LOGS = (STDOUT, STDERR)
 
 
 class Judge:
@@ -126,13 +126,14 @@ def collected(done: Done) -> dict[str, JsonValue]:
     return {name: value for name, value in done.operator_data.items() if name in _COLLECTED}
 
 
-def records_for(planned: PlannedTask, database: Database) -> tuple[Change, ...]:
+def records_for(task: Task, database: Database) -> tuple[Change, ...]:
     """Give what the run has recorded to a step whose class says that it needs this.
 
-    That is what the steps so far used, or what came of the tasks of the last workflow.
+    That is what the steps so far used, or what came of the tasks of the last workflow before it.
     """
+    planned = task.planned
     wanted = _RECORDS.keys() & set(planned.file.needs if planned.file else ())
-    return tuple(Change(key, dumps(_RECORDS[key](database)), "runner") for key in sorted(wanted))
+    return tuple(Change(key, dumps(_RECORDS[key](database, task.position)), "runner") for key in sorted(wanted))
 
 
 def missing_files(names: Sequence[str], folder: Path | None = None) -> tuple[str, ...]:

@@ -115,7 +115,24 @@ class LogMissing:
     run_id: str
 
 
-Happening = LogMissing | RunLeftBehind | RunBegun | TasksAdded | TaskStarted | TaskWaiting | TaskEnded | RunSettled
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CampaignLeftOut:
+    """A run of MatterStack 0.2.x goes on without its campaign, which had not said that there was nothing left to do."""
+
+    run_id: str
+
+
+Happening = (
+    CampaignLeftOut
+    | LogMissing
+    | RunLeftBehind
+    | RunBegun
+    | TasksAdded
+    | TaskStarted
+    | TaskWaiting
+    | TaskEnded
+    | RunSettled
+)
 
 
 class Reporter(Protocol):

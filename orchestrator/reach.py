@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 
-from orchestrator.frames import part_of
+from orchestrator.frames import Parts
 from orchestrator.nodes import Phase
 from orchestrator.plan import Plan, PlannedTask, SubRecipe
 from orchestrator.store.queries import TaskRow
 
 
-def reached_from(plan: Plan, rows: tuple[TaskRow, ...], chosen: set[int]) -> set[int]:
+def reached_from(plan: Plan, parts: Parts, rows: tuple[TaskRow, ...], chosen: set[int]) -> set[int]:
     """Give the positions of all tasks that depend on some of these, in their own list of steps and in those above."""
-    reached = chosen | _dependents_beside(plan, rows, chosen)
+    reached = chosen | _dependents_beside(plan, parts, rows, chosen)
     return reached | _dependents(plan, {_step_of(rows, position) for position in reached})
 
 
@@ -22,7 +21,7 @@ def has_last(tasks: Iterable[PlannedTask]) -> bool:
     return any(task.node.phase is not Phase.STEPS or (task.sub and has_last(task.sub.tasks)) for task in tasks)
 
 
-def lists_of(plan: Plan, rows: tuple[TaskRow, ...]) -> list[tuple[int | None, Phase, TaskRow]]:
+def lists_of(plan: Plan, parts: Parts, rows: tuple[TaskRow, ...]) -> list[tuple[int | None, Phase, TaskRow]]:
     """Give the tasks that are steps, each with the task that uses its recipe and the part of that which it is in."""
     steps: dict[int | None, dict[str, PlannedTask]] = {None: {task.step: task for task in plan.tasks}}
     planned: dict[int, PlannedTask] = {}
@@ -33,7 +32,7 @@ def lists_of(plan: Plan, rows: tuple[TaskRow, ...]) -> list[tuple[int | None, Ph
         else:
             planned[row.position] = steps[row.parent][row.step]
             found.append((row.parent, planned[row.position].node.phase, row))
-        if part := _part(plan, planned[row.position], row):
+        if part := _part(plan, parts, planned[row.position], row):
             steps[row.position] = {task.step: task for task in part.tasks}
     return found
 
@@ -45,18 +44,18 @@ def _step_of(rows: tuple[TaskRow, ...], position: int) -> int:
     return next(row.position for row in rows if row.parent is None and row.task_id == rows[position].step)
 
 
-def _dependents_beside(plan: Plan, rows: tuple[TaskRow, ...], chosen: set[int]) -> set[int]:
+def _dependents_beside(plan: Plan, parts: Parts, rows: tuple[TaskRow, ...], chosen: set[int]) -> set[int]:
     """Give the steps that depend on some of these within the same used recipe or round, and all of later rounds."""
     lists: dict[int | None, list[TaskRow]] = {}
-    for of, phase, row in lists_of(plan, rows):
+    for of, phase, row in lists_of(plan, parts, rows):
         if phase is Phase.STEPS:
             lists.setdefault(of, []).append(row)
     found: set[int] = set()
     for of, steps in lists.items():
         changed = {row.position for row in steps if row.position in chosen or _holds(rows, row.position, chosen)}
         if changed and (of is not None or any(_round(row) > 1 for row in steps)):
-            found |= _after(_planned_steps(plan, rows, of), steps, changed)
-    return found if not found - chosen else found | _dependents_beside(plan, rows, chosen | found)
+            found |= _after(_planned_steps(plan, parts, rows, of), steps, changed) - (changed - chosen)
+    return found if not found - chosen else found | _dependents_beside(plan, parts, rows, chosen | found)
 
 
 def _after(planned: Sequence[PlannedTask], steps: list[TaskRow], changed: set[int]) -> set[int]:
@@ -72,21 +71,20 @@ def _after(planned: Sequence[PlannedTask], steps: list[TaskRow], changed: set[in
     return {row.position for row in steps if _round(row) > first or (_round(row) == first and row.step in stale)}
 
 
-def _planned_steps(plan: Plan, rows: tuple[TaskRow, ...], group: int | None) -> Sequence[PlannedTask]:
+def _planned_steps(plan: Plan, parts: Parts, rows: tuple[TaskRow, ...], group: int | None) -> Sequence[PlannedTask]:
     """Give the steps of the recipe, or of the one that a task uses."""
     if group is None:
         return plan.tasks
     above = rows[group].parent
     around = rows[above].parent if above is not None and rows[group].item_json is not None else above
-    using = next(task for task in _planned_steps(plan, rows, around) if task.step == rows[group].step)
-    part = _part(plan, using, rows[group])
+    using = next(task for task in _planned_steps(plan, parts, rows, around) if task.step == rows[group].step)
+    part = _part(plan, parts, using, rows[group])
     return part.tasks if part else ()
 
 
-def _part(plan: Plan, planned: PlannedTask, row: TaskRow) -> SubRecipe | None:
+def _part(plan: Plan, parts: Parts, planned: PlannedTask, row: TaskRow) -> SubRecipe | None:
     """Give the recipe that a task uses, or the one that its workflow amounts to, once it has begun."""
-    inputs = None if row.inputs_json is None else json.loads(row.inputs_json)
-    return planned.sub if inputs is None else part_of(planned, inputs, plan.project)
+    return planned.sub if row.inputs_json is None else parts.of(planned, row.inputs_json, plan.project)
 
 
 def _holds(rows: tuple[TaskRow, ...], group: int, chosen: set[int]) -> bool:
@@ -101,7 +99,9 @@ def _holds(rows: tuple[TaskRow, ...], group: int, chosen: set[int]) -> bool:
 
 
 def _round(row: TaskRow) -> int:
-    """Give the round in which a step's task stands."""
+    """Give the round, of those that its list of steps has, in which a step's task stands; what was planned has one."""
+    if row.parent is not None and "/" not in row.task_id:
+        return 1
     _, _, number = row.task_id.rpartition("/")[2].partition("@")
     return int(number) if number.isdecimal() else 1
 

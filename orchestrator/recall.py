@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from orchestrator.context import Change, Context
-from orchestrator.frames import Frame, Secrets, Task, add_to_merge, part_of, root_task, sub_frame
+from orchestrator.frames import Frame, Parts, Secrets, Task, add_to_merge, root_task, sub_frame
 from orchestrator.jsonsafe import JsonValue
 from orchestrator.merge import Merge
 from orchestrator.plan import STDIN_NAME, Plan
@@ -25,6 +25,7 @@ def recall(
     rows: tuple[TaskRow, ...],
     secrets: Secrets,
     *,
+    parts: Parts,
     context: Context,
     fixtures: Mapping[str, JsonValue],
     until: int | None = None,
@@ -34,7 +35,7 @@ def recall(
     The values that the run began with are put into ``context``, which is the frame's.
     """
     root = _root_frame(plan, database, context, _names(plan, database.run_root, rows, secrets, fixtures))
-    tasks = _tasks(root, rows, secrets)
+    tasks = _tasks(root, rows, secrets, parts)
     writes = read_writes(database, until)
     add_to_merge(tasks, set(writes))
     for position, changes in writes.items():
@@ -58,7 +59,7 @@ def _root_frame(plan: Plan, database: Database, context: Context, names: dict[st
     )
 
 
-def _tasks(root: Frame, rows: tuple[TaskRow, ...], secrets: Secrets) -> list[Task]:
+def _tasks(root: Frame, rows: tuple[TaskRow, ...], secrets: Secrets, parts: Parts) -> list[Task]:
     """Give the tasks of the plan, those of later rounds, and those that others were expanded into before."""
     tasks: list[Task] = []
     used: dict[int, Frame] = {}
@@ -74,12 +75,12 @@ def _tasks(root: Frame, rows: tuple[TaskRow, ...], secrets: Secrets) -> list[Tas
         elif row.item_json is not None:
             tasks.append(tasks[row.parent].item_task(row.position, row.item_id, row.item_json))
         else:
-            tasks.append(tasks[row.parent].step_task(row.position, planned, frame, number))
+            tasks.append(tasks[row.parent].step_task(row.position, row.task_id, planned, frame, number))
             if frame.loaded.recipe.repeat:
                 frame.context.apply([Change(ROUND_KEY, str(number), "repeat")])
-        inputs = json.loads(row.inputs_json) if row.inputs_json is not None else None
-        if inputs is not None and (part := part_of(planned, inputs, frame.project)):
-            frame = used[row.position] = sub_frame(part, inputs, root.names, secrets)
+        if row.inputs_json is not None:
+            part = parts.of(planned, row.inputs_json, frame.project)
+            frame = used[row.position] = sub_frame(part, json.loads(row.inputs_json), root.names, secrets)
             steps[id(frame)] = {task.step: task for task in frame.planned}
         elif row.parent is not None and row.item_json is None and row.status in ENDED_TASKS:
             frame.names["steps"][row.step] = {"status": row.status.value}  # type: ignore[index,call-overload]
@@ -87,7 +88,12 @@ def _tasks(root: Frame, rows: tuple[TaskRow, ...], secrets: Secrets) -> list[Tas
 
 
 def _round_of(row: TaskRow, tasks: list[Task]) -> int:
-    """Give the round in which a step's task stands: the end of its id, such as ``@2``, says so from the second on."""
+    """Give the round in which a step's task stands: the end of its id, such as ``@2``, says so from the second on.
+
+    A task that was planned stands in the round of the workflow that it is a part of, whatever its name.
+    """
+    if row.parent is not None and row.item_json is None and not tasks[row.parent].prefix:
+        return tasks[row.parent].round
     before = f"{tasks[row.parent].prefix}{row.step}" if row.parent is not None else row.step
     is_later = row.item_json is None and row.task_id.startswith(f"{before}@")
     return int(row.task_id[len(before) + 1 :]) if is_later else 1

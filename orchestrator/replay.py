@@ -12,7 +12,7 @@ from typing import Any
 from orchestrator.context import Change, Context
 from orchestrator.errors import UsageError
 from orchestrator.expressions import resolve
-from orchestrator.frames import Task
+from orchestrator.frames import Parts, Task
 from orchestrator.jsonsafe import JsonValue
 from orchestrator.judging import environment_of, missing_files, records_for
 from orchestrator.keys import did_you_mean
@@ -139,6 +139,7 @@ def _scene(run_root: Path, task_id: str, attempt_index: int | None, files: ExitS
             plan,
             rows,
             files.enter_context(handing_on(declared, secrets)).secrets,
+            parts=Parts(),
             context=context,
             fixtures={},
             until=read_opening(database, attempt.attempt_id),
@@ -146,7 +147,7 @@ def _scene(run_root: Path, task_id: str, attempt_index: int | None, files: ExitS
         then = {
             entry.key: entry.value_json for entry in read_history(database) if entry.attempt_id == attempt.attempt_id
         }
-        metrics = records_for(tasks[names.index(task_id)].planned, database)
+        metrics = records_for(tasks[names.index(task_id)], database)
     task = tasks[names.index(task_id)]
     merged = task.merged()
     task.frame.context.apply(merged.shared)

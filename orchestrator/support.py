@@ -8,6 +8,7 @@ from functools import partial
 from pydantic import BaseModel
 
 from orchestrator.errors import Place, Problem, UsageError
+from orchestrator.layout import RESERVED
 from orchestrator.recipe.load import LoadedRecipe
 from orchestrator.recipe.model import (
     ExperimentStep,
@@ -24,19 +25,6 @@ from orchestrator.wiring.keys import canonical
 CODE = "MS208"
 
 ROUTED_CODE = "MS216"
-# What the runner itself keeps in the directory of an attempt, whoever carries it out.
-RESERVED = frozenset(
-    {".ms", "manifest.json", "config_snapshot", "stdout.log", "stderr.log", "exit_code", "instructions.md"}
-    | {
-        "schema.json",
-        "response.json",
-        "responses",
-        "notified.json",
-        "experiment_request.json",
-        "experiment_result.json",
-    }
-    | {"experiment_started.json", "experiment_abort.json"}
-)
 
 _RECIPE_KEYS = {
     "budget": "leave it out",

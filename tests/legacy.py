@@ -14,6 +14,8 @@ from orchestrator.store.queries import read_tasks
 
 DATA = Path(__file__).with_name("data") / "legacy"
 RUNS = {1: "20261120_115630_9b166b82", 3: "20261120_115550_ac31da44"}
+# What the tables of versions 1 and 3 call the attempts.
+ATTEMPTS = {1: "external_runs", 3: "task_attempts"}
 KEPT = ("runs", "tasks", "task_attempts", "external_runs")
 
 # What the earlier program derived the ids from that attempts of version 1 did not have.

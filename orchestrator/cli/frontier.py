@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator
+from pathlib import Path
 
 from orchestrator.states import RunState, TaskState
+from orchestrator.store.attempt_files import folders_of
 from orchestrator.store.database import Database
 from orchestrator.store.glances import NO_LIMIT, TaskLine, count_reasons, read_loud_lines
 from orchestrator.store.leases import is_driven
-from orchestrator.store.queries import has_recipe
+from orchestrator.store.queries import has_recipe, lacks_campaign
 from orchestrator.store.requests import open_requests
 from orchestrator.wiring.keys import kind_of
+
+# Of a run of MatterStack 0.2.x.
+NO_CAMPAIGN = "its campaign is not asked for further tasks; begin another run with its campaign_state.json for those"
 
 _WAYS_ON = {
     RunState.COMPLETED: "nothing is left to do; read its values with: matterstack ctx get {}",
@@ -30,19 +35,32 @@ def asked(database: Database) -> Iterator[str]:
 def findings(database: Database) -> Iterator[str]:
     """Give each failed task with its reason, what runs, and how many others wait for what."""
     for line in read_loud_lines(database):
-        yield finding(line, database.run_root.name)
+        yield finding(line, database.run_root)
     yield from reasons(database)
+    if lacks_campaign(database):
+        yield NO_CAMPAIGN
 
 
-def finding(line: TaskLine, run_id: str) -> str:
+def finding(line: TaskLine, run_root: Path) -> str:
     """Say where one task stands that failed, runs, or is in other hands."""
     if line.status is TaskState.FAILED:
         return f"{line.task_id} failed: {line.status_reason}"
     if line.status is TaskState.RUNNING:
         return f"{line.task_id} runs, attempt {line.attempt_count}{_where(line)}"
+    if note := removal(line, run_root):
+        return f"{line.task_id} waits, but {note}"
     if asks_people(line):
-        return f"{line.task_id} waits for an answer: matterstack respond {run_id} {shlex.quote(line.task_id)}"
+        return f"{line.task_id} waits for an answer: matterstack respond {run_root.name} {shlex.quote(line.task_id)}"
     return f"{line.task_id} waits for {line.operator_key}, attempt {line.attempt_count}"
+
+
+def removal(line: TaskLine, run_root: Path) -> str:
+    """Say what to do where the directory is gone in which a task waits for people or an instrument."""
+    folders = folders_of(line.relative_path, line.task_id) if line.relative_path else ()
+    is_there = not line.relative_path or any((run_root / folder).is_dir() for folder in folders)
+    if is_there or line.status is not TaskState.WAITING_EXTERNAL:
+        return ""
+    return f"its directory was removed; put it back with: matterstack resume {run_root.name}"
 
 
 def _where(line: TaskLine) -> str:

@@ -9,9 +9,11 @@ from collections import Counter
 
 import click
 
+from orchestrator.cli.frontier import NO_CAMPAIGN
 from orchestrator.cli.output import harmless, seconds, while_read
 from orchestrator.clock import monotonic
 from orchestrator.progress import (
+    CampaignLeftOut,
     Happening,
     LogMissing,
     RunBegun,
@@ -62,6 +64,9 @@ class PlainReporter:
         elif isinstance(happening, LogMissing):
             self.write(f"warning: state.sqlite-wal of run {happening.run_id} was removed after its runner died")
             self.write("  = what it held is lost: steps whose end it recorded run again")
+        elif isinstance(happening, CampaignLeftOut):
+            self.write(f"note: run {happening.run_id} goes on with the tasks that it recorded")
+            self.write(f"  = {NO_CAMPAIGN}")
         elif isinstance(happening, RunLeftBehind):
             self._leave_behind(happening)
 

@@ -7,10 +7,12 @@ from typing import Any
 
 import click
 
+from orchestrator.cli.frontier import removal
 from orchestrator.cli.options import json_option, open_run_for_reading, workspaces_option
 from orchestrator.cli.output import harmless, print_json, print_table, seconds
 from orchestrator.states import RunState, TaskState
 from orchestrator.store.database import Database
+from orchestrator.store.glances import read_loud_lines
 from orchestrator.store.leases import is_driven
 from orchestrator.store.queries import (
     Items,
@@ -48,15 +50,28 @@ def command(
         return
     tasks, items = read_tasks(database, items=Items.ALL if everything else Items.LOUD), count_items(database)
     click.echo(f"{row.run_id}  {row.recipe_name}  {_headline(database, row)}", err=True)
+    removals = _removals(database)
     print_table(
         (
-            [task.task_id, task.status, task.attempt_count, seconds(task.duration_sec), _note(task, items)]
+            [
+                task.task_id,
+                task.status,
+                task.attempt_count,
+                seconds(task.duration_sec),
+                removals.get(task.position) or _note(task, items),
+            ]
             for task in tasks
         ),
         ["task", "status", "attempts", "duration", "reason"],
     )
     counts = ", ".join(f"{count} {state.lower()}" for state, count in count_tasks(database).items())
     click.echo(f"{counts}   {database.run_root}", err=True)
+
+
+def _removals(database: Database) -> dict[int, str]:
+    """Give what to do about tasks that wait in a directory which is gone."""
+    lines = read_loud_lines(database, states=[TaskState.WAITING_EXTERNAL])
+    return {line.position: removal(line, database.run_root) for line in lines}
 
 
 def _note(task: TaskRow, items: dict[int, dict[TaskState, int]]) -> str:

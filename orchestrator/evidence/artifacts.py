@@ -11,6 +11,7 @@ from pathlib import Path
 from orchestrator.evidence.draft import Artifact, Draft, FileState
 from orchestrator.evidence.leaks import has_leak
 from orchestrator.evidence.reading import is_safe, opened_inside
+from orchestrator.layout import EXIT_CODE, INSTRUCTIONS, MANIFEST, RESPONSE, RESPONSES, SCHEMA, SNAPSHOT, STDERR, STDOUT
 from orchestrator.secrecy import MASK
 from orchestrator.states import AttemptState
 from orchestrator.store.attempt_files import folders_of
@@ -19,10 +20,10 @@ from orchestrator.store.queries import AttemptRow, read_tasks
 
 FOLDER = "artifacts"
 # Beside the artifacts that an attempt declares, this is what its operator leaves in its directory.
-_RECORDS = ("exit_code", "instructions.md", "manifest.json", "response.json", "schema.json", "stderr.log", "stdout.log")
-_RECORD_FOLDERS = ("config_snapshot", "responses")
+_RECORDS = (EXIT_CODE, INSTRUCTIONS, MANIFEST, RESPONSE, SCHEMA, STDERR, STDOUT)
+_RECORD_FOLDERS = (SNAPSHOT, RESPONSES)
 # It names digests of others, so it is copied after those, of which some may have to be kept out.
-_LAST = "config_snapshot/manifest.json"
+_LAST = f"{SNAPSHOT}/{MANIFEST}"
 # The directory itself.
 _ALL = "."
 # The system's own table differs from machine to machine.
@@ -88,10 +89,10 @@ def _recorded(attempt: AttemptRow) -> dict[str, str | None]:
     """Give the names that must be in the attempt's directory, with the digest where one was recorded."""
     found: dict[str, str | None] = {}
     if isinstance(shown := attempt.params.get("instructions"), str) and attempt.operator_type == "human":
-        found["instructions.md"] = hashlib.sha256(shown.encode("utf-8", "surrogatepass")).hexdigest()
+        found[INSTRUCTIONS] = hashlib.sha256(shown.encode("utf-8", "surrogatepass")).hexdigest()
     for response in attempt.operator_data.get("responses", ()):
         name = str(response["file"])
-        found[name if name == "response.json" else f"responses/{name}"] = None
+        found[name if name == RESPONSE else f"{RESPONSES}/{name}"] = None
     for artifact in attempt.operator_data.get("artifacts", ()):
         found[str(artifact["path"])] = artifact.get("sha256")
     return found

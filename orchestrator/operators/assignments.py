@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from orchestrator.clock import seconds_between, utc_now
+from orchestrator.clock import seconds_since
 from orchestrator.envelope import Envelope, failure
 from orchestrator.errors import ScriptletError, UsageError
 from orchestrator.jsonsafe import JsonValue, dumps
@@ -24,7 +24,8 @@ class Assignment:
 
     ``attempt_id`` is unique and the same after a crash, so that what is outside can be told by it. ``params`` are the
     step's arguments, ``work`` is what the operator has to know beside them. ``env`` holds the variables of the step
-    with its secrets, and is never recorded. ``cancel_asked`` is what ends it, where it is to end before its time.
+    with its secrets, and is never recorded. ``asked_at`` and ``uptime`` say when it was opened. ``cancel_asked`` is
+    what ends it, where it is to end before its time.
     """
 
     run_root: Path
@@ -38,6 +39,7 @@ class Assignment:
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
     external_id: str = ""
     asked_at: str = ""
+    uptime: Mapping[str, JsonValue] = field(default_factory=dict)
     cancel_asked: str = ""
 
     @property
@@ -49,6 +51,11 @@ class Assignment:
     def folder(self) -> Path:
         """Give the attempt's directory."""
         return self.run_root / self.relative_path
+
+    @property
+    def age_sec(self) -> float:
+        """Give the seconds since the attempt was opened, whatever the time of day was set to since."""
+        return seconds_since(self.asked_at, self.uptime)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,6 +143,7 @@ def assignment_of(database: Database, row: AttemptRow, env: Mapping[str, str] | 
         env=env or {},
         external_id=row.external_id or "",
         asked_at=row.created_at,
+        uptime=row.operator_data.get("uptime", {}),
         cancel_asked=row.operator_data.get("cancel_asked", ""),
     )
 
@@ -153,9 +161,16 @@ def answered(
         attempt_id=assignment.attempt_id,
         exit_code=1 if error else 0,
         stdout=dumps(envelope.to_json()),
-        duration_sec=max(0.0, seconds_between(assignment.asked_at, utc_now())),
+        duration_sec=assignment.age_sec,
         operator_data=operator_data,
     )
+
+
+def unrestored(assignment: Assignment, key: str, error: ScriptletError) -> Sighting:
+    """Say that an attempt has failed whose directory was removed, since it cannot be made as it was."""
+    reason = f"its directory was removed and cannot be made again: {error.message}"
+    done = answered(assignment, key, {}, {}, error=reason)
+    return Sighting(attempt_id=assignment.attempt_id, state=AttemptState.COLLECTING, done=done)
 
 
 def find_assignment(database: Database, task_id: str, attempt_id: str) -> Assignment:

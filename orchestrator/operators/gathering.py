@@ -13,7 +13,7 @@ from pathlib import Path
 
 from orchestrator.files import TEMPORARY, refused
 from orchestrator.jsonsafe import JsonValue
-from orchestrator.operators.staging import EXIT_CODE, MANIFEST, OWN, SNAPSHOT, STDERR, STDOUT
+from orchestrator.layout import OF_ALL, STDERR, STDOUT
 from orchestrator.workers.calls import STDERR_CAP, STDOUT_CAP
 from orchestrator.workers.capture import Capture
 
@@ -24,7 +24,6 @@ MAX_DEPTH = 50
 
 _CHUNK = 1 << 20
 _LOOK = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-_KEPT_APART = frozenset({OWN, MANIFEST, SNAPSHOT, STDOUT, STDERR, EXIT_CODE})
 
 
 class Choice:
@@ -43,7 +42,7 @@ class Choice:
 
     def is_apart(self, path: str) -> bool:
         """Tell whether a file, or a whole folder, is none of the attempt's own."""
-        return path in self._given or path in _KEPT_APART
+        return path in self._given or path in OF_ALL
 
     def takes(self, path: str) -> bool:
         """Tell whether a file that is not apart is one of those to take."""

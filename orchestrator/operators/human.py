@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,14 +13,10 @@ from typing import Any
 from orchestrator.checks import mismatch
 from orchestrator.files import replace_file
 from orchestrator.jsonsafe import JsonValue, dumps
+from orchestrator.layout import INSTRUCTIONS, RESPONSE, RESPONSES, SCHEMA
 from orchestrator.operators.answers import NotYetError, read_written, user_name
 from orchestrator.operators.assignments import Assignment
 from orchestrator.operators.staging import json_file, stage
-
-INSTRUCTIONS = "instructions.md"
-SCHEMA = "schema.json"
-RESPONSE = "response.json"
-RESPONSES = "responses"
 
 COMPLETED = "COMPLETED"
 FAILED = "FAILED"
@@ -221,9 +217,8 @@ def _silence(question: Question) -> Answer:
     return Answer(status=FAILED, data={"approved": False}, error=error)
 
 
-def _paths(question: Question) -> Iterator[Path]:
-    if question.approvals == 1:
-        paths = [question.folder / RESPONSE]
-    else:
-        paths = sorted((question.folder / RESPONSES).glob("*.json"))
-    return (path for path in paths if os.path.lexists(path))
+def _paths(question: Question) -> Iterable[Path]:
+    if question.approvals > 1:
+        return sorted((question.folder / RESPONSES).glob("*.json"))
+    only = f"{question.folder}/{RESPONSE}"  # asked for so often that making a path of it counts
+    return (Path(only),) if os.path.lexists(only) else ()

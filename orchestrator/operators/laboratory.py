@@ -6,19 +6,12 @@ import os
 from collections.abc import Collection, Iterator, Sequence
 
 from orchestrator.checks import mismatch
-from orchestrator.errors import InstrumentAwayError
+from orchestrator.errors import InstrumentAwayError, ScriptletError
 from orchestrator.jsonsafe import JsonValue
-from orchestrator.operators.assignments import Assignment, Sighting, answered, one_by_one
+from orchestrator.layout import STARTED
+from orchestrator.operators.assignments import Assignment, Sighting, answered, one_by_one, unrestored
 from orchestrator.operators.gathering import Choice, gather
-from orchestrator.operators.instruments.measurement import (
-    COMPLETED,
-    ENDED,
-    RUNNING,
-    STARTED,
-    Instrument,
-    Reading,
-    Request,
-)
+from orchestrator.operators.instruments.measurement import COMPLETED, ENDED, RUNNING, Instrument, Reading, Request
 from orchestrator.operators.staging import stage
 from orchestrator.states import AttemptState
 from orchestrator.workers.calls import Done
@@ -100,7 +93,11 @@ class Laboratory:
         if attempt_id not in self._to_begin and not os.path.lexists(assignment.folder / STARTED):
             return Sighting(attempt_id=attempt_id, state=AttemptState.WAITING_EXTERNAL, note=_NOT_BEGUN)
         try:
+            if not os.path.lexists(assignment.folder):  # somebody has removed it
+                stage(assignment, durable=True)
             reading = self._instrument.poll(_request(assignment))
+        except ScriptletError as error:
+            return unrestored(assignment, "result_v1", error)
         except InstrumentAwayError as error:
             return Sighting(attempt_id=attempt_id, state=AttemptState.WAITING_EXTERNAL, note=error.message)
         if reading.state == ENDED:

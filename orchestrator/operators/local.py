@@ -13,13 +13,13 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from orchestrator import away
-from orchestrator.clock import seconds_between, utc_now
 from orchestrator.files import log_action
 from orchestrator.jsonsafe import JsonValue
+from orchestrator.layout import EXIT_CODE, OWN, STDERR, STDOUT
 from orchestrator.operators.assignments import Assignment, Sighting, not_begun, one_by_one
 from orchestrator.operators.payload import CONTEXT_VARIABLE, collected, exit_code_of, given_params, texts_of
 from orchestrator.operators.processors import Processors
-from orchestrator.operators.staging import CLAIM, CONTEXT, EXIT_CODE, OWN, STDERR, STDOUT, stage
+from orchestrator.operators.staging import CLAIM, CONTEXT, stage
 from orchestrator.states import AttemptState
 from orchestrator.workers.calls import Done
 from orchestrator.workers.commands import PARAMS_VARIABLE
@@ -103,8 +103,8 @@ class LocalOperator:
     def cancel(self, attempts: Collection[str]) -> None:
         """Ask the processes and all that they started to end; what does not is killed a little later."""
         for attempt_id in attempts:
-            if self._signal(self._held[attempt_id], signal.SIGTERM):
-                self._asked_to_end.setdefault(attempt_id, time.monotonic())
+            self._signal(self._held[attempt_id], signal.SIGTERM)
+            self._asked_to_end.setdefault(attempt_id, time.monotonic())
 
     def close(self) -> None:
         """Watch no more; the processes go on."""
@@ -175,6 +175,8 @@ class LocalOperator:
         self._processors.give_back(attempt_id)
         if (descriptor := self._watched.pop(attempt_id, None)) is not None:
             del self._attempts[descriptor]
+            if self._poll is not None:  # to close it is not enough while a process that is being started has it too
+                self._poll.unregister(descriptor)
             os.close(descriptor)
 
     def _ended(self, assignment: Assignment) -> Done | None:
@@ -187,7 +189,7 @@ class LocalOperator:
         if pid is not None and self._is_of(pid, assignment.attempt_id):
             self._watch(assignment.attempt_id, pid)
             return None
-        if status is None and pid is None and _age_sec(assignment) < LAUNCH_SEC and not _has_ended(assignment):
+        if status is None and pid is None and assignment.age_sec < LAUNCH_SEC and not _has_ended(assignment):
             return None
         return _done(assignment, status)
 
@@ -217,13 +219,11 @@ class LocalOperator:
         """Tell whether a process belongs to an attempt; a child does, also while its arguments are not in place."""
         return self._children.get(attempt_id) == pid or _is_of(pid, attempt_id)
 
-    def _signal(self, assignment: Assignment, number: signal.Signals) -> bool:
+    def _signal(self, assignment: Assignment, number: signal.Signals) -> None:
         pid = self._pid(assignment)
-        if pid is None or not self._is_of(pid, assignment.attempt_id):
-            return False
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(pid, number)
-        return True
+        if pid is not None and self._is_of(pid, assignment.attempt_id):
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(pid, number)
 
 
 def _argv(assignment: Assignment) -> list[str]:
@@ -263,10 +263,6 @@ def command_line(pid: int) -> bytes:
 
 def _has_ended(assignment: Assignment) -> bool:
     return exit_code_of(assignment.folder) is not None
-
-
-def _age_sec(assignment: Assignment) -> float:
-    return seconds_between(assignment.asked_at, utc_now())
 
 
 def _done(assignment: Assignment, status: int | None) -> Done:

@@ -9,13 +9,13 @@ from pathlib import Path
 from orchestrator.clock import utc_now
 from orchestrator.files import replace_file
 from orchestrator.jsonsafe import JsonValue, dumps
+from orchestrator.layout import NOTIFIED
 from orchestrator.operators.human import Question
 from orchestrator.operators.programs import converse
 from orchestrator.operators.web import UnreachableError, send
 from orchestrator.wiring.model import Notify
 from orchestrator.workers.pool import step_environment
 
-NOTIFIED = "notified.json"
 TIMEOUT_SEC = 10.0
 
 _ANSWER_BYTES = 64 * 1024

@@ -13,8 +13,9 @@ from orchestrator.errors import ExpressionError
 from orchestrator.expressions import Scope, resolve
 from orchestrator.jsonsafe import JsonValue
 from orchestrator.keys import did_you_mean
+from orchestrator.layout import OWN
 from orchestrator.operators.people import asked
-from orchestrator.operators.staging import OWN, files_to_stage, source_of
+from orchestrator.operators.staging import files_to_stage, source_of
 from orchestrator.plan import Away, PlannedTask
 from orchestrator.wiring.model import HumanOperator
 from orchestrator.wiring.reading import Wired

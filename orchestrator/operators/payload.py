@@ -10,9 +10,10 @@ from typing import Any
 from orchestrator.context import Change
 from orchestrator.errors import MatterStackError
 from orchestrator.jsonsafe import JsonValue
+from orchestrator.layout import EXIT_CODE
 from orchestrator.operators.assignments import Assignment
 from orchestrator.operators.gathering import Choice, gather, read_streams
-from orchestrator.operators.staging import CHANGES, CONTEXT, EXIT_CODE, PARAMS
+from orchestrator.operators.staging import CHANGES, CONTEXT, PARAMS
 from orchestrator.workers.calls import Done
 from orchestrator.workers.commands import INLINE_PARAMS_MAX
 

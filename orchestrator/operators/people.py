@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Collection, Iterator, Sequence
 
 from orchestrator.clock import seconds_between, utc_after, utc_now
+from orchestrator.errors import ScriptletError
 from orchestrator.jsonsafe import JsonValue
-from orchestrator.operators.assignments import Assignment, Sighting, answered, one_by_one
+from orchestrator.layout import NOTIFIED, RESPONSES
+from orchestrator.operators.assignments import Assignment, Sighting, answered, one_by_one, unrestored
 from orchestrator.operators.gathering import Choice, gather
-from orchestrator.operators.human import COMPLETED, RESPONSES, Answer, Question, answer, ask, question_of
-from orchestrator.operators.notify import NOTIFIED, tell
+from orchestrator.operators.human import COMPLETED, Answer, Question, answer, ask, question_of
+from orchestrator.operators.notify import tell
 from orchestrator.states import AttemptState
 from orchestrator.wiring.model import HumanOperator, Notify
 from orchestrator.workers.calls import Done, HumanCall
@@ -25,13 +28,14 @@ class People:
         self._ways = ways
         self._withdrawn: set[str] = set()
         self._asked: dict[str, tuple[Question, Assignment]] = {}
+        self._adopted: set[str] = set()
 
     @property
     def looks_every_sec(self) -> float | None:
         """Look until somebody may have answered, or at the next deadline."""
-        now = utc_now()
-        left = [seconds_between(now, one.deadline_at) for one, _ in self._asked.values() if one.deadline_at]
-        return max(0.0, min(_LOOKS_EVERY_SEC, *left)) if left else _LOOKS_EVERY_SEC
+        next_at = min((one.deadline_at for one, _ in self._asked.values() if one.deadline_at), default="")
+        left = seconds_between(utc_now(), next_at) if next_at else _LOOKS_EVERY_SEC
+        return max(0.0, min(_LOOKS_EVERY_SEC, left))
 
     def fileno(self) -> int | None:
         """Give nothing: nobody tells of an answer."""
@@ -44,14 +48,21 @@ class People:
     def adopt(self, assignments: Sequence[Assignment]) -> Iterator[Sighting]:
         """Look for answers to questions that were asked."""
         self._asked.update((one.attempt_id, (question_of(one), one)) for one in assignments)
+        self._adopted.update(one.attempt_id for one in assignments)
         return iter(())
 
     def look(self) -> Iterator[Sighting]:
-        """Give the questions that were answered, that nobody answered in time, or that were withdrawn."""
+        """Give the questions that were answered, that nobody answered in time, or that were withdrawn.
+
+        One whose directory somebody has removed is put once more.
+        """
+        now = utc_now()
         for question, assignment in list(self._asked.values()):
-            if (done := self._ended(question, assignment)) is not None:
+            if (done := self._ended(question, assignment, now)) is not None:
                 del self._asked[question.attempt_id]
                 yield Sighting(attempt_id=question.attempt_id, state=AttemptState.COLLECTING, done=done)
+            elif question.attempt_id not in self._adopted and not os.path.lexists(question.folder):
+                yield self._put_again(assignment)
 
     def _put(self, assignment: Assignment) -> Sighting:
         question = question_of(assignment)
@@ -61,10 +72,17 @@ class People:
         self._asked[assignment.attempt_id] = question, assignment
         return Sighting(attempt_id=assignment.attempt_id, state=AttemptState.WAITING_EXTERNAL, operator_data=told)
 
-    def _ended(self, question: Question, assignment: Assignment) -> Done | None:
+    def _put_again(self, assignment: Assignment) -> Sighting:
+        try:
+            return self._put(assignment)
+        except ScriptletError as error:
+            del self._asked[assignment.attempt_id]
+            return unrestored(assignment, "response_v1", error)
+
+    def _ended(self, question: Question, assignment: Assignment, now_utc: str) -> Done | None:
         if question.attempt_id in self._withdrawn:
             return Done(attempt_id=question.attempt_id, exit_code=None)
-        came = answer(question, utc_now())
+        came = answer(question, now_utc)
         return _done(question, came, assignment) if came.status else None
 
     def cancel(self, attempts: Collection[str]) -> None:

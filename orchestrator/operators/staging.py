@@ -13,13 +13,10 @@ from orchestrator.catalog import Project, file_sha256, find_file
 from orchestrator.errors import ScriptletError
 from orchestrator.files import fill_file, filling_directory, sweep_temporaries
 from orchestrator.jsonsafe import JsonValue, dumps
+from orchestrator.layout import MANIFEST, OWN, SNAPSHOT
 from orchestrator.operators.assignments import Assignment
 from orchestrator.wiring.keys import kind_of
 
-OWN = ".ms"
-MANIFEST = "manifest.json"
-SNAPSHOT = "config_snapshot"
-STDOUT, STDERR, EXIT_CODE = "stdout.log", "stderr.log", "exit_code"
 PARAMS, CONTEXT, CHANGES, CLAIM = f"{OWN}/params.json", f"{OWN}/context.json", f"{OWN}/changes.json", f"{OWN}/claim"
 
 

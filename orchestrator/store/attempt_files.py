@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from orchestrator.layout import EXIT_CODE, STDERR, STDOUT
 from orchestrator.store.queries import AttemptRow
 
 _TEXT_CAP = 1 << 20
@@ -22,7 +23,7 @@ def with_files(attempt: AttemptRow, run_root: Path) -> AttemptRow:
     """
     if attempt.relative_path is None or attempt.stdout or attempt.stderr:
         return attempt
-    stdout, stderr, code = (text_of(attempt, run_root, name) for name in ("stdout.log", "stderr.log", "exit_code"))
+    stdout, stderr, code = (text_of(attempt, run_root, name) for name in (STDOUT, STDERR, EXIT_CODE))
     found = _EXIT_STATUS.fullmatch(code)
     status = int(code) if found and attempt.exit_code is None else attempt.exit_code
     return replace(attempt, stdout=stdout, stderr=stderr, exit_code=status)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from orchestrator.clock import utc_now
+from orchestrator.clock import uptime, utc_now
 from orchestrator.context import Change
 from orchestrator.errors import InfrastructureError
 from orchestrator.jsonsafe import encode
@@ -57,6 +57,32 @@ def open_attempt(
 
     ``work`` is what an operator is to do in the attempt's own directory; without it, the runner itself runs the step.
     """
+    run_id, position, index = _next_attempt(database, task_id)
+    attempt_id = attempt_token(run_id, task_id, index)
+    state = AttemptState.RUNNING if work is None else AttemptState.SUBMITTING
+    opening = {"task_id": task_id, "attempt_id": attempt_id, "attempt_index": index, "operator_key": operator_key}
+    seq = append_event(database, "attempt.opened", {**opening, "status": state.value})
+    now = utc_now()
+    intent = (attempt_id, position, index, state, operator_key, encode(params))
+    times = (now, now if work is None else None, seq)
+    kind = path = None
+    if work is not None:
+        kind, path = operator_key.partition(".")[0], attempt_path(task_id, attempt_id)
+    database.write(
+        "INSERT INTO task_attempts (attempt_id, task_position, attempt_index, status, operator_key, params_json,"
+        " created_at, submitted_at, seq, operator_type, relative_path, operator_data_json)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (*intent, *times, kind, path, encode({} if work is None else {"work": work, "uptime": uptime()})),
+    )
+    database.write(
+        "UPDATE tasks SET status = ?, status_reason = '', attempt_count = ?, seq = ? WHERE position = ?",
+        (TaskState.RUNNING, index, seq, position),
+    )
+    return attempt_id, index
+
+
+def _next_attempt(database: Database, task_id: str) -> tuple[str, int, int]:
+    """Give the run's id, a task's position and the index of its next attempt; refuse one that cannot have another."""
     row = database.one(
         "SELECT (SELECT run_id FROM runs), position, status, attempt_count FROM tasks WHERE task_id = ?", (task_id,)
     )
@@ -64,43 +90,7 @@ def open_attempt(
         raise InfrastructureError(f"the run has no task {task_id!r}")
     run_id, position, status, count = row
     _check_move(TaskState(status), TaskState.RUNNING, f"task {task_id}")
-    attempt_id = attempt_token(run_id, task_id, count + 1)
-    state = AttemptState.RUNNING if work is None else AttemptState.SUBMITTING
-    opening = {"task_id": task_id, "attempt_id": attempt_id, "attempt_index": count + 1, "operator_key": operator_key}
-    seq = append_event(database, "attempt.opened", {**opening, "status": state.value})
-    now = utc_now()
-    database.write(
-        "INSERT INTO task_attempts (attempt_id, task_position, attempt_index, status, operator_key, params_json,"
-        " created_at, submitted_at, seq) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (
-            attempt_id,
-            position,
-            count + 1,
-            state,
-            operator_key,
-            encode(params),
-            now,
-            now if work is None else None,
-            seq,
-        ),
-    )
-    if work is not None:
-        database.write(
-            "UPDATE task_attempts SET operator_type = ?, relative_path = ?, operator_data_json = ?"
-            " WHERE task_position = ? AND attempt_index = ?",
-            (
-                operator_key.partition(".")[0],
-                attempt_path(task_id, attempt_id),
-                encode({"work": work}),
-                position,
-                count + 1,
-            ),
-        )
-    database.write(
-        "UPDATE tasks SET status = ?, status_reason = '', attempt_count = ?, seq = ? WHERE position = ?",
-        (TaskState.RUNNING, count + 1, seq, position),
-    )
-    return attempt_id, count + 1
+    return run_id, position, count + 1
 
 
 def move_attempt(

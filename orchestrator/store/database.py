@@ -15,7 +15,7 @@ from typing import Any
 
 import apsw
 
-from orchestrator.errors import FencedError, InfrastructureError, StoreError
+from orchestrator.errors import FencedError, InfrastructureError, StoreBusyError, StoreError
 from orchestrator.files import TEMPORARY, move_into_place, refuse_of_others
 from orchestrator.store import legacy
 from orchestrator.store.leases import undriven
@@ -43,7 +43,8 @@ class Database:
     """One run's state file, open in this process.
 
     `transaction` nests: what is written inside is durable when the outermost block ends, or undone as a whole. With
-    a ``fence`` set, a transaction that finds a later fence in the file raises `FencedError` and writes nothing.
+    a ``fence`` set, a transaction that finds a later fence in the file raises `FencedError` and writes nothing. One
+    that another program keeps from writing for thirty seconds raises `StoreBusyError`.
     """
 
     def __init__(self, path: Path, connection: apsw.Connection) -> None:
@@ -451,6 +452,9 @@ def _ours(path: Path, error: apsw.Error | UnicodeDecodeError) -> InfrastructureE
     """Turn SQLite's error into ours, naming the file."""
     if isinstance(error, _DAMAGES) or getattr(error, "extendedresult", 0) == apsw.SQLITE_IOERR_SHORT_READ:
         return StoreError(f"the state file is damaged: {path}: {error}", hint="restore it from a backup")
+    if isinstance(error, apsw.BusyError):
+        message = f"another program has kept the state file {path} locked for {BUSY_TIMEOUT_MS / 1000:g} seconds"
+        return StoreBusyError(message, hint="end that program, such as an open sqlite3 shell, then run again")
     return InfrastructureError(
         f"the state file {path} cannot be used: {error}", hint="check space and permissions, then run again"
     )

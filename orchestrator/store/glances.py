@@ -37,6 +37,7 @@ class TaskLine:
     status_reason: str
     attempt_count: int
     operator_key: str | None = None
+    relative_path: str | None = None
     started_at: str | None = None
     duration_sec: float | None = None
 
@@ -52,7 +53,7 @@ def read_lines(database: Database, positions: Sequence[int]) -> tuple[TaskLine, 
     """Give the tasks at some positions, in that order."""
     rows = database.all(
         "SELECT position, task_id, tasks.status, tasks.status_reason, attempt_count, operator_key,"  # noqa: S608  ours
-        f" created_at, duration_sec FROM json_each(?) AS wanted JOIN tasks ON position = wanted.value"
+        f" relative_path, created_at, duration_sec FROM json_each(?) AS wanted JOIN tasks ON position = wanted.value"
         f" LEFT JOIN {_LAST_ATTEMPT} ORDER BY wanted.key",
         (json.dumps(positions),),
     )
@@ -64,8 +65,9 @@ def read_lines(database: Database, positions: Sequence[int]) -> tuple[TaskLine, 
             status_reason=row[3],
             attempt_count=row[4],
             operator_key=row[5],
-            started_at=row[6],
-            duration_sec=row[7],
+            relative_path=row[6],
+            started_at=row[7],
+            duration_sec=row[8],
         )
         for row in rows
     )

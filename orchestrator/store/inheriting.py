@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from orchestrator.jsonsafe import encode
+from orchestrator.layout import INSTRUCTIONS
 from orchestrator.states import ENDED_RUNS, ENDED_TASKS, AttemptState, TaskState
 from orchestrator.store.attempt_files import text_of
 from orchestrator.store.attempts import AttemptResult, close_attempt
@@ -22,7 +23,6 @@ from orchestrator.store.queries import (
 from orchestrator.store.runs import put_inputs
 
 OUTCOME = "left behind"
-_QUESTION = "instructions.md"
 _NOT_ASKED = frozenset({AttemptState.CREATED, AttemptState.SUBMITTING})
 _ENDS = {AttemptState.COMPLETED: TaskState.COMPLETED, AttemptState.CANCELLED: TaskState.CANCELLED}
 
@@ -69,7 +69,7 @@ def inherit_run(
 
 def _is_question(row: AttemptRow, database: Database) -> bool:
     is_asked = (row.operator_key or "").startswith("human.") and row.status not in _NOT_ASKED
-    return is_asked and bool(text_of(row, database.run_root, _QUESTION))
+    return is_asked and bool(text_of(row, database.run_root, INSTRUCTIONS))
 
 
 def _mended(
@@ -111,7 +111,7 @@ def _put_in_order(database: Database, places: Mapping[str, int], names: list[str
 
 def _adopt(database: Database, row: AttemptRow, seq: int) -> None:
     """Let a question be looked after as if it had been asked here: its words are in the attempt's directory alone."""
-    asked = {"instructions": text_of(row, database.run_root, _QUESTION)}
+    asked = {"instructions": text_of(row, database.run_root, INSTRUCTIONS)}
     work = {"work": {"step": row.task_id, "files": {}, "response_schema": {}, "approvals": 1, "then": "fail"}}
     database.write(
         "UPDATE task_attempts SET params_json = ?, operator_data_json = json_patch(operator_data_json, ?), seq = ?"

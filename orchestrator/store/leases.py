@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator.clock import utc_now
-from orchestrator.errors import InfrastructureError, RunLockedError
+from orchestrator.errors import InfrastructureError, RunLockedError, StoreBusyError
 from orchestrator.files import note_in_lock, open_lock
 
 if TYPE_CHECKING:  # which imports this module
@@ -53,7 +53,8 @@ class Lease:
         # A disk that refuses, or a later fence, stops the runner itself at its next write.
         with contextlib.suppress(InfrastructureError):
             while not self._ended.wait(self._heartbeat_sec):
-                with self._database.transaction():
+                # A file that is locked is written at the next beat, since the runner may not have to write meanwhile.
+                with contextlib.suppress(StoreBusyError), self._database.transaction():
                     self._database.write("UPDATE leases SET heartbeat_at = ? WHERE name = 'runner'", (utc_now(),))
 
     def release(self) -> None:

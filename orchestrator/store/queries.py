@@ -221,8 +221,8 @@ def read_metrics(database: Database) -> dict[str, dict[str, Any]]:
     return {row[0]: dict(zip(names, row[1:], strict=True)) for row in rows}
 
 
-def read_results(database: Database) -> dict[str, dict[str, Any]]:
-    """Give what came of the tasks of the last workflow, by their names: status, files as paths, and what was answered.
+def read_results(database: Database, before: int) -> dict[str, dict[str, Any]]:
+    """Give what came of the tasks of the last workflow before a position, by their names: status, files, what was said.
 
     That is the value of ``<task>.response_v1`` or ``<task>.result_v1``.
     """
@@ -230,7 +230,9 @@ def read_results(database: Database) -> dict[str, dict[str, Any]]:
         "SELECT position, step, status, (SELECT relative_path FROM task_attempts WHERE task_position = position"
         " ORDER BY attempt_index DESC LIMIT 1), (SELECT operator_data_json FROM task_attempts"
         " WHERE task_position = position ORDER BY attempt_index DESC LIMIT 1) FROM tasks WHERE parent ="
-        " (SELECT max(position) FROM tasks WHERE json_type(inputs_json, '$.tasks') = 'array') ORDER BY position"
+        " (SELECT max(position) FROM tasks WHERE position < ? AND json_type(inputs_json, '$.tasks') = 'array')"
+        " ORDER BY position",
+        (before,),
     )
     return {step: _result(database, *row) for step, *row in ((row[1], row[0], *row[2:]) for row in rows)}
 
@@ -300,6 +302,13 @@ def has_recipe(database: Database) -> bool:
 def has_legacy_tables(database: Database) -> bool:
     """Tell whether MatterStack 0.2.x made the run, whose tables stay in its file."""
     return database.one("SELECT 1 FROM sqlite_schema WHERE name = 'legacy_tasks'") is not None
+
+
+def lacks_campaign(database: Database) -> bool:
+    """Tell whether the campaign of a run of MatterStack 0.2.x might have planned more: the run had not completed."""
+    if not has_legacy_tables(database):
+        return False
+    return database.one("SELECT 1 FROM legacy_runs WHERE status = 'COMPLETED'") is None
 
 
 def iterate_texts(database: Database) -> Iterator[tuple[str, str, str]]:

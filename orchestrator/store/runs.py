@@ -163,24 +163,24 @@ def _add_round_within(database: Database, task_id: str, number: int, steps: Sequ
     payload = {"round": number, "task_id": task_id, "left_out": [], "writes": {}}
     seq = append_event(database, "run.round", payload)
     position, phase = database.one("SELECT position, phase FROM tasks WHERE task_id = ?", (task_id,)) or (0, 0)
-    return _insert_steps(database, f"{task_id}/", position, phase, steps, seq=seq, number=number)
+    names = [f"{task_id}/{round_id(step['step'], number)}" for step in steps]
+    return _insert_steps(database, names, position, phase, steps, seq=seq)
 
 
 def _insert_steps(
     database: Database,
-    prefix: str,
+    names: Sequence[str],
     position: int,
     phase: int,
     steps: Sequence[Mapping[str, Any]],
     *,
     seq: int,
-    number: int = 1,
 ) -> int:
     """Make one task of each step of a recipe that a task uses; return the first position."""
     (first,) = database.one("SELECT max(position) + 1 FROM tasks") or (0,)
     rows = (
-        (first + index, f"{prefix}{round_id(step['step'], number)}", step["step"], step["definition_sha256"])
-        for index, step in enumerate(steps)
+        (first + index, name, step["step"], step["definition_sha256"])
+        for index, (name, step) in enumerate(zip(names, steps, strict=True))
     )
     database.write_many(
         "INSERT INTO tasks (position, task_id, step, definition_sha256, phase, status, parent, seq)"
@@ -216,13 +216,11 @@ def use_recipe(
     task_id: str,
     inputs: Mapping[str, JsonValue],
     steps: Sequence[Mapping[str, Any]],
-    *,
-    prefix: str,
-    number: int = 1,
+    names: Sequence[str],
 ) -> int:
-    """Make one task of each step of the recipe that a task uses, with these inputs; return the first position.
+    """Make one task, of the name at its place, of each step of the recipe that a task uses, with these inputs.
 
-    Their ids begin with ``prefix`` and tell the round ``number``.
+    Return the first position.
     """
     position, _, _, phase = _pending_task(database, task_id)
     text = dumps(dict(inputs), "inputs")
@@ -232,7 +230,7 @@ def use_recipe(
         "UPDATE tasks SET status = 'RUNNING', status_reason = '', inputs_json = ?, seq = ? WHERE position = ?",
         (text, seq, position),
     )
-    return _insert_steps(database, prefix, position, phase, steps, seq=seq, number=number)
+    return _insert_steps(database, names, position, phase, steps, seq=seq)
 
 
 def collect_task(

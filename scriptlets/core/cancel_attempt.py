@@ -8,27 +8,21 @@ from pathlib import Path
 if not __package__:
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from orchestrator import BaseScriptlet, Context
+from orchestrator import Context
 from orchestrator.operators.assignments import find_assignment
 from orchestrator.operators.by_hand import cancel_by_hand
 from orchestrator.scriptlet import Outputs, Params
 from orchestrator.store.attempts import note_cancel_asked
 from orchestrator.store.database import opened
-from orchestrator.store.leases import refuse_if_driven
+from orchestrator.store.run_scriptlet import RunScriptlet
 
 
-class CancelAttempt(BaseScriptlet):
+class CancelAttempt(RunScriptlet):
     """Ask that an attempt ends; that it has is seen when it is polled.
 
     Params: ``run_root``, ``task_id`` and ``attempt_id``; optional ``fault``, what the attempt is told of as ended by,
     and ``is_passed_on``, true where somebody else asks the operator.
     """
-
-    own_keys = True
-
-    def validate(self, ctx: Context, params: Params) -> None:
-        """Refuse to end what a runner waits for."""
-        refuse_if_driven(opened(params["run_root"]))
 
     def work(self, ctx: Context, params: Params) -> Outputs:
         """Record the wish before anything is done, so that it is carried out after a crash too."""

@@ -8,16 +8,16 @@ from pathlib import Path
 if not __package__:
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from orchestrator import BaseScriptlet, Context
+from orchestrator import Context
 from orchestrator.context import Change
 from orchestrator.scriptlet import Outputs, Params
 from orchestrator.states import AttemptState, TaskState
 from orchestrator.store.attempts import AttemptResult, close_attempt
 from orchestrator.store.database import opened
-from orchestrator.store.leases import refuse_if_driven
+from orchestrator.store.run_scriptlet import RunScriptlet
 
 
-class CloseAttempt(BaseScriptlet):
+class CloseAttempt(RunScriptlet):
     """Close an attempt.
 
     Params: ``run_root``, ``task_id``, ``attempt_id``, ``status`` (of the attempt), ``task_status`` (where it leaves the
@@ -25,12 +25,6 @@ class CloseAttempt(BaseScriptlet):
     (triples of key, value as JSON text or null, author), ``duration_sec``, ``cpu_sec``, ``max_rss_mb``,
     ``operator_data``.
     """
-
-    own_keys = True
-
-    def validate(self, ctx: Context, params: Params) -> None:
-        """Refuse to write where a runner writes."""
-        refuse_if_driven(opened(params["run_root"]))
 
     def work(self, ctx: Context, params: Params) -> Outputs:
         """Write everything in one transaction."""

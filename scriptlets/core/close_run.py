@@ -8,31 +8,25 @@ from pathlib import Path
 if not __package__:
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from orchestrator import BaseScriptlet, Context
+from orchestrator import Context
 from orchestrator.files import replace_file
 from orchestrator.scriptlet import Outputs, Params
 from orchestrator.states import ENDED_TASKS, AttemptState, RunState, TaskState
 from orchestrator.store.attempts import AttemptResult, close_attempt
 from orchestrator.store.contexts import context_json
 from orchestrator.store.database import Database, opened
-from orchestrator.store.leases import refuse_if_driven
 from orchestrator.store.queries import read_open_attempts, read_tasks
+from orchestrator.store.run_scriptlet import RunScriptlet
 from orchestrator.store.runs import put_outputs, set_run_state, set_task_states
 
 
-class CloseRun(BaseScriptlet):
+class CloseRun(RunScriptlet):
     """Settle a run.
 
     Params: ``run_root``, ``status`` (COMPLETED, FAILED, CANCELLED, or, for one that goes on later, PENDING or PAUSED)
     and, optional, ``reason`` and ``outputs``, the results that the recipe declares, by name. What has not ended in a
     run that is cancelled ends as cancelled too.
     """
-
-    own_keys = True
-
-    def validate(self, ctx: Context, params: Params) -> None:
-        """Refuse to write where a runner writes."""
-        refuse_if_driven(opened(params["run_root"]))
 
     def work(self, ctx: Context, params: Params) -> Outputs:
         """Write context.json before the state is durable: a settled run always has it."""

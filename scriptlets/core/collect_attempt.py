@@ -8,29 +8,23 @@ from pathlib import Path
 if not __package__:
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from orchestrator import BaseScriptlet, Context
+from orchestrator import Context
 from orchestrator.errors import UsageError
 from orchestrator.operators.assignments import find_assignment
 from orchestrator.operators.by_hand import look_by_hand
 from orchestrator.scriptlet import Outputs, Params
 from orchestrator.store.attempts import note_collected
 from orchestrator.store.database import Database, opened
-from orchestrator.store.leases import refuse_if_driven
 from orchestrator.store.queries import read_attempts
+from orchestrator.store.run_scriptlet import RunScriptlet
 
 
-class CollectAttempt(BaseScriptlet):
+class CollectAttempt(RunScriptlet):
     """Collect what an attempt left: regular files alone, each with its size and digest.
 
     Params: ``run_root``, ``task_id`` and ``attempt_id``; optional ``collected``, what was found where somebody has
     looked already. Of an attempt that has no directory of its own there is nothing to collect.
     """
-
-    own_keys = True
-
-    def validate(self, ctx: Context, params: Params) -> None:
-        """Refuse to write where a runner writes."""
-        refuse_if_driven(opened(params["run_root"]))
 
     def work(self, ctx: Context, params: Params) -> Outputs:
         """Look, unless somebody has, and record the files."""

@@ -8,17 +8,17 @@ from pathlib import Path
 if not __package__:
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from orchestrator import BaseScriptlet, Context
+from orchestrator import Context
 from orchestrator.errors import UsageError
 from orchestrator.files import replace_file
 from orchestrator.scriptlet import Outputs, Params
 from orchestrator.store.database import Database, opened
 from orchestrator.store.inheriting import inherit_run
-from orchestrator.store.leases import refuse_if_driven
 from orchestrator.store.queries import has_legacy_tables, has_recipe
+from orchestrator.store.run_scriptlet import RunScriptlet
 
 
-class InheritRun(BaseScriptlet):
+class InheritRun(RunScriptlet):
     """Record the recipe by which a run of MatterStack 0.2.x goes on, once.
 
     Params: ``run_root``, ``recipe_text``, ``inputs`` (an object of what the run is held to be started with),
@@ -26,12 +26,10 @@ class InheritRun(BaseScriptlet):
     ``allowed``, the tasks that may fail.
     """
 
-    own_keys = True
-
     def validate(self, ctx: Context, params: Params) -> None:
         """Refuse a run that has a recipe, and one where a runner writes."""
+        super().validate(ctx, params)
         database = opened(params["run_root"])
-        refuse_if_driven(database)
         if has_recipe(database) or not has_legacy_tables(database):
             name = database.run_root.name
             raise UsageError(f"run {name} has its recipe", hint=f"go on with: matterstack resume {name}")

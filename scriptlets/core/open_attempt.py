@@ -8,25 +8,19 @@ from pathlib import Path
 if not __package__:
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from orchestrator import BaseScriptlet, Context
+from orchestrator import Context
 from orchestrator.scriptlet import Outputs, Params
 from orchestrator.store.attempts import open_attempt
 from orchestrator.store.database import opened
-from orchestrator.store.leases import refuse_if_driven
+from orchestrator.store.run_scriptlet import RunScriptlet
 
 
-class OpenAttempt(BaseScriptlet):
+class OpenAttempt(RunScriptlet):
     """Open the next attempt at a task.
 
     Params: ``run_root``, ``task_id``, ``params`` (the step's arguments as resolved) and ``operator_key``; optional
     ``work``, what an operator beside the runner is to do in a directory of the attempt's own.
     """
-
-    own_keys = True
-
-    def validate(self, ctx: Context, params: Params) -> None:
-        """Refuse to write where a runner writes."""
-        refuse_if_driven(opened(params["run_root"]))
 
     def work(self, ctx: Context, params: Params) -> Outputs:
         """Write the attempt and mark its task as running, in one transaction."""

@@ -9,31 +9,25 @@ from typing import Any
 if not __package__:
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from orchestrator import BaseScriptlet, Context
+from orchestrator import Context
 from orchestrator.operators.assignments import assignment_of
 from orchestrator.operators.by_hand import look_by_hand
 from orchestrator.scriptlet import Outputs, Params
 from orchestrator.states import AttemptState
 from orchestrator.store.attempts import move_attempt
 from orchestrator.store.database import Database, opened
-from orchestrator.store.leases import refuse_if_driven
 from orchestrator.store.queries import AttemptRow, read_open_attempts
+from orchestrator.store.run_scriptlet import RunScriptlet
 
 ENDED = "ended"
 
 
-class PollAttempts(BaseScriptlet):
+class PollAttempts(RunScriptlet):
     """Ask operators where attempts stand, and record what is different from before.
 
     Params: ``run_root``; optional ``task_id`` and ``attempt_id``, one attempt instead of all that operators have, with
     ``sighting``, what its operator has said where it was asked already. One that has ended is left to be collected.
     """
-
-    own_keys = True
-
-    def validate(self, ctx: Context, params: Params) -> None:
-        """Refuse to write where a runner writes."""
-        refuse_if_driven(opened(params["run_root"]))
 
     def work(self, ctx: Context, params: Params) -> Outputs:
         """Record the states."""

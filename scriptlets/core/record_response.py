@@ -30,6 +30,9 @@ class RecordResponse(BaseScriptlet):
         """Write the answer where the operator looks for it; the file appears whole."""
         with reading(Path(params["run_root"])) as database:
             question = open_question(database, params["task_id"])
+        if not question.folder.is_dir():
+            hint = f"put it back with: matterstack resume {question.run_id}"
+            raise UsageError(f"the directory of {question.task_id} was removed", hint=hint)
         try:
             check_response(question, params["response"], current_user())
         except NotYetError as error:

@@ -8,7 +8,7 @@ from pathlib import Path
 if not __package__:
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from orchestrator import BaseScriptlet, Context
+from orchestrator import Context
 from orchestrator.errors import UsageError
 from orchestrator.operators.assignments import find_assignment
 from orchestrator.operators.by_hand import submit_by_hand
@@ -16,21 +16,15 @@ from orchestrator.scriptlet import Outputs, Params
 from orchestrator.states import AttemptState
 from orchestrator.store.attempts import note_submitted
 from orchestrator.store.database import Database, opened
-from orchestrator.store.leases import refuse_if_driven
 from orchestrator.store.queries import read_attempts
+from orchestrator.store.run_scriptlet import RunScriptlet
 
 
-class RecoverAttempt(BaseScriptlet):
+class RecoverAttempt(RunScriptlet):
     """Recover an attempt that is in the state SUBMITTING: its operator finds what was begun, or begins it.
 
     Params as of `SubmitAttempt`. An attempt that was submitted is left as it is.
     """
-
-    own_keys = True
-
-    def validate(self, ctx: Context, params: Params) -> None:
-        """Refuse to write where a runner writes."""
-        refuse_if_driven(opened(params["run_root"]))
 
     def work(self, ctx: Context, params: Params) -> Outputs:
         """Ask the operator, unless it was asked, and record where the attempt stands."""

@@ -9,7 +9,7 @@ from pathlib import Path
 if not __package__:
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from orchestrator import BaseScriptlet, Context
+from orchestrator import Context
 from orchestrator.errors import UsageError
 from orchestrator.files import replace_file
 from orchestrator.keys import did_you_mean
@@ -17,24 +17,18 @@ from orchestrator.scriptlet import Outputs, Params
 from orchestrator.states import ENDED_RUNS, RunState, TaskState
 from orchestrator.store.contexts import context_json
 from orchestrator.store.database import Database, opened
-from orchestrator.store.leases import refuse_if_driven
 from orchestrator.store.queries import TaskRow, read_open_attempts, read_run, read_tasks
 from orchestrator.store.reopening import give_up, run_again, with_all_below
+from orchestrator.store.run_scriptlet import RunScriptlet
 from orchestrator.store.runs import set_run_state
 
 
-class ResetTask(BaseScriptlet):
+class ResetTask(RunScriptlet):
     """Reset or delete a task.
 
     Params: ``run_root``, ``task_id``, ``action`` (``reset`` makes it pending, with what was blocked, and opens a run
     that has ended; ``delete`` ends it as cancelled; attempts are kept) and, optional, ``reason``.
     """
-
-    own_keys = True
-
-    def validate(self, ctx: Context, params: Params) -> None:
-        """Refuse to write where a runner writes."""
-        refuse_if_driven(opened(params["run_root"]))
 
     def work(self, ctx: Context, params: Params) -> Outputs:
         """Write everything in one transaction, and the copy of the context before it is durable."""

@@ -8,30 +8,24 @@ from pathlib import Path
 if not __package__:
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from orchestrator import BaseScriptlet, Context
+from orchestrator import Context
 from orchestrator.errors import UsageError
 from orchestrator.scriptlet import Outputs, Params
 from orchestrator.states import ENDED_RUNS, RunState, TaskState
 from orchestrator.store.database import opened
-from orchestrator.store.leases import refuse_if_driven
 from orchestrator.store.queries import read_run, read_tasks
 from orchestrator.store.reopening import run_again
+from orchestrator.store.run_scriptlet import RunScriptlet
 from orchestrator.store.runs import set_run_state
 
 _AGAIN = frozenset({TaskState.FAILED, TaskState.BLOCKED, TaskState.CANCELLED})
 
 
-class ReviveRun(BaseScriptlet):
+class ReviveRun(RunScriptlet):
     """Make an ended run pending, with its tasks that failed, were blocked or were cancelled.
 
     Params: ``run_root`` and, optional, ``reason``.
     """
-
-    own_keys = True
-
-    def validate(self, ctx: Context, params: Params) -> None:
-        """Refuse to write where a runner writes."""
-        refuse_if_driven(opened(params["run_root"]))
 
     def work(self, ctx: Context, params: Params) -> Outputs:
         """Write everything in one transaction."""

@@ -8,27 +8,21 @@ from pathlib import Path
 if not __package__:
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from orchestrator import BaseScriptlet, Context
+from orchestrator import Context
 from orchestrator.operators.assignments import find_assignment
 from orchestrator.operators.by_hand import submit_by_hand
 from orchestrator.scriptlet import Outputs, Params
 from orchestrator.store.attempts import note_submitted
 from orchestrator.store.database import opened
-from orchestrator.store.leases import refuse_if_driven
+from orchestrator.store.run_scriptlet import RunScriptlet
 
 
-class SubmitAttempt(BaseScriptlet):
+class SubmitAttempt(RunScriptlet):
     """Submit an attempt that is open.
 
     Params: ``run_root``, ``task_id`` and ``attempt_id``; optional ``sighting``, what the operator has answered where it
     was asked already: ``state``, ``external_id`` and ``operator_data``.
     """
-
-    own_keys = True
-
-    def validate(self, ctx: Context, params: Params) -> None:
-        """Refuse to write where a runner writes."""
-        refuse_if_driven(opened(params["run_root"]))
 
     def work(self, ctx: Context, params: Params) -> Outputs:
         """Ask the operator, unless it was asked, and record its answer."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from tests.acceptance.kills import Survival
+from tests.acceptance.moments import Score
 from tests.acceptance.program import Project, make_project
 
 
@@ -13,6 +16,17 @@ from tests.acceptance.program import Project, make_project
 def _project(tmp_path: Path) -> Project:
     """Make an empty project."""
     return make_project(tmp_path / "project")
+
+
+@pytest.fixture(name="score")
+def _score(record_property: Callable[[str, object], None]) -> Score:
+    """Give a function that records how many of the points at which a command was killed it survived."""
+
+    def record(survivals: list[Survival]) -> None:
+        hits = [survival for survival in survivals if survival.hit]
+        record_property("points", (sum(not survival.faults for survival in hits), len(hits)))
+
+    return record
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

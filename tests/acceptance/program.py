@@ -102,10 +102,16 @@ class Project:
     def run_folders(self) -> list[Path]:
         """Give the run directories of all workspaces, oldest first."""
         found = (path.parent for path in self.folder.glob("workspaces/**/runs/[0-9]*/state.sqlite"))
-        return sorted(found, key=lambda run: (run.name[:15], (run / "recipe.yaml").stat().st_mtime_ns))
+        return sorted(found, key=_began)
 
     def _environment(self, changes: Mapping[str, str] | None) -> dict[str, str]:
         return environment({_MARK: str(self.folder), **(changes or {})})
+
+
+def _began(run: Path) -> tuple[str, int]:
+    """Order runs of one second by the time of their recipe, which a run of MatterStack 0.2.x may have none of."""
+    recipe = run / "recipe.yaml"
+    return (run.name[:15], recipe.stat().st_mtime_ns if recipe.exists() else 0)
 
 
 def make_project(folder: Path) -> Project:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.acceptance.kills import CALLS, INIT, Point, Survival, kill, prepare, spread, sweep, sweep_init, trace
+from tests.acceptance.kills import CALLS, INIT, Point, kill, prepare, spread, sweep, sweep_init, trace
+from tests.acceptance.moments import Score
 
 pytestmark = pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
 
@@ -18,8 +18,6 @@ SAMPLE_OF_INIT = 24
 
 extents = pytest.mark.parametrize("every", [False, pytest.param(True, marks=pytest.mark.crash)], ids=["some", "every"])
 
-Score = Callable[[list[Survival]], None]
-
 
 @pytest.fixture(name="points", scope="module")
 def _points(tmp_path_factory: pytest.TempPathFactory) -> list[Point]:
@@ -27,17 +25,6 @@ def _points(tmp_path_factory: pytest.TempPathFactory) -> list[Point]:
     folder = tmp_path_factory.mktemp("traced")
     trace(prepare(folder / "warm"))
     return trace(prepare(folder / "counted"))
-
-
-@pytest.fixture(name="score")
-def _score(record_property: Callable[[str, object], None]) -> Score:
-    """Give a function that records how many of the points at which a run was killed it survived."""
-
-    def record(survivals: list[Survival]) -> None:
-        hits = [survival for survival in survivals if survival.hit]
-        record_property("points", (sum(not survival.faults for survival in hits), len(hits)))
-
-    return record
 
 
 @extents

@@ -7,8 +7,7 @@ import random
 import shutil
 import signal
 import time
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,7 +16,8 @@ import pytest
 
 from orchestrator.files import TEMPORARY
 from orchestrator.states import AttemptState, RunState
-from tests.acceptance.kills import Point, Survival, kill, spread, trace
+from tests.acceptance.kills import Point, Survival, kill, spread
+from tests.acceptance.moments import Score, check, copied, points_of, sweep
 from tests.acceptance.program import Project, finish
 from tests.acceptance.remains import Remains, see
 
@@ -34,8 +34,6 @@ WAITING, ALREADY_ANSWERED = 5, 2
 SAMPLE_OF_SUBMITS, SAMPLE_OF_ANSWERS, SAMPLE_OF_COLLECTS, KILLS = 18, 8, 14, 4
 PATIENCE_SEC = 30.0
 
-Score = Callable[[list[Survival]], None]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Moments:
@@ -44,12 +42,6 @@ class Moments:
     opened: Project
     waiting: Project
     ended: Project
-
-
-def copied(project: Project, folder: Path) -> Project:
-    """Give a copy of a project with its run."""
-    shutil.copytree(project.folder, folder, symlinks=True)
-    return Project(folder=folder)
 
 
 def attempt_folders(project: Project, task: str) -> list[Path]:
@@ -87,33 +79,6 @@ def _moments(tmp_path_factory: pytest.TempPathFactory) -> Moments:
     waiting = copied(project, folder / "waiting")
     assert project.call(*APPROVE).status == 0
     return Moments(opened=opened, waiting=waiting, ended=project)
-
-
-@pytest.fixture(name="score")
-def _score(record_property: Callable[[str, object], None]) -> Score:
-    """Give a function that records how many of the points at which a command was killed it survived."""
-
-    def record(survivals: list[Survival]) -> None:
-        hits = [survival for survival in survivals if survival.hit]
-        record_property("points", (sum(not survival.faults for survival in hits), len(hits)))
-
-    return record
-
-
-def points_of(project: Project, folder: Path, words: tuple[str, ...], *ends: int) -> list[Point]:
-    """Give the calls by which a command changes anything; the first time, it may still compile modules."""
-    warm, counted = (copied(project, folder / name) for name in ("warm", "counted"))
-    trace(warm, words, ends=ends)
-    points = trace(counted, words, ends=ends)
-    for each in (warm, counted):
-        (each.folder / "go").touch()
-    return [point for point in points if point.family != "wait"]
-
-
-def sweep(survive: Callable[[Point], Survival], points: Iterable[Point]) -> list[Survival]:
-    """Do it at each point in turn, two at a time."""
-    with ThreadPoolExecutor(2) as pool:
-        return list(pool.map(survive, points))
 
 
 def survive(
@@ -193,13 +158,6 @@ def answer(project: Project) -> Iterator[str]:
     found = [path.name for path in folder.glob("*response*")]
     if found != ["response.json"]:
         yield f"the decisions are {found}"
-
-
-def check(survivals: list[Survival]) -> None:
-    """Nothing is wrong after any of the kills, and most of the chosen calls were reached."""
-    assert [survival for survival in survivals if survival.faults] == []
-    # How often an ended command is looked for depends on how fast it is, so a point may not be reached again.
-    assert sum(survival.hit for survival in survivals) > len(survivals) / 2
 
 
 @needs_strace

@@ -241,13 +241,13 @@ def test_the_closed_loop_comes_near_the_optimum_in_few_depositions(shipped: Proj
 def test_a_person_says_what_is_refined(answer: tuple[str, ...], refined: list[str], shipped: Project) -> None:
     """The campaign waits for the answer without a runner, and comes to a good end also where it is no."""
     run_id = init(shipped, "demos/catalyst_human_in_loop")
-    waiting = step_on(shipped, run_id, until="approve@2")
+    waiting = step_on(shipped, run_id, until="approve")
 
-    assert waiting.answer["reason"] == "waiting for approve@2"
-    assert "approve@2 waits for an answer" in shipped.call("explain", run_id).stdout
-    assert shipped.call("respond", run_id, "approve@2", *answer).status == 0
+    assert waiting.answer["reason"] == "waiting for approve"
+    assert "approve waits for an answer" in shipped.call("explain", run_id).stdout
+    assert shipped.call("respond", run_id, "approve", *answer).status == 0
     assert shipped.call("loop", run_id).status == 0
 
     assert sorted(state(shipped, run_id)["refined"]) == sorted(refined)
-    assert recorded_keys(shipped, run_id)["approve@2"] == "human.default"
-    assert bundle_of(shipped, run_id)["data"]["tasks"]["approve@2"]["attempts"]
+    assert recorded_keys(shipped, run_id)["approve"] == "human.default"
+    assert bundle_of(shipped, run_id)["data"]["tasks"]["approve"]["attempts"]

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.files import replace_file
-from orchestrator.operators.instruments.measurement import ABORT, REQUEST, RESULT, Instrument, Request
+from orchestrator.layout import ABORT, REQUEST, RESULT
+from orchestrator.operators.instruments.measurement import Instrument, Request
 from orchestrator.operators.instruments.registry import ExperimentBackend, instrument_for
 from orchestrator.testing.furnace import SPECTRUM, Furnace
 from orchestrator.testing.http_instrument import HttpInstrument

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from orchestrator.operators.instruments.measurement import RESULT, Request
+from orchestrator.layout import RESULT
+from orchestrator.operators.instruments.measurement import Request
 from orchestrator.operators.instruments.registry import ExperimentBackend
 from orchestrator.wiring.model import CommandBackend, FilesBackend, HttpBackend
 

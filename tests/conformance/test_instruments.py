@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from orchestrator.errors import InstrumentAwayError
-from orchestrator.operators.instruments.measurement import REQUEST, STARTED, Instrument, Reading, Request
+from orchestrator.layout import REQUEST, STARTED
+from orchestrator.operators.instruments.measurement import Instrument, Reading, Request
 from orchestrator.operators.instruments.registry import instrument_for
 from orchestrator.testing.furnace import SPECTRUM
 from orchestrator.testing.oxidation import measure

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -10,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.clock import utc_now
 from orchestrator.operators.assignments import Assignment, Operator, Sighting
 from orchestrator.operators.instruments.registry import instrument_for
 from orchestrator.operators.laboratory import Laboratory
@@ -26,6 +29,7 @@ KINDS: dict[str, Callable[[], Operator]] = {
     "experiment": lambda: Laboratory(instrument_for("experiment.x", FilesBackend(type="files"), at_once=None)),
 }
 REHEARSED = {**KINDS, "rehearsed": Rehearsal}
+OWN_FILES, PIDFD = Path("/proc/self/fd"), Path("anon_inode:[pidfd]")
 BUSY = ["sh", "-c", "echo begun >> ../begun.txt; exec sleep 60"]
 
 
@@ -50,7 +54,7 @@ class Site:
             relative_path=attempt_id,
             params={"instructions": "so?"},
             work=asked,
-            asked_at="2026-01-01T00:00:00.000000Z",
+            asked_at=utc_now(),
         )
 
     def ended(self) -> list[Sighting]:
@@ -69,6 +73,12 @@ def _site(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Site]:
 
 @pytest.fixture(name="any_site", params=REHEARSED)
 def _any_site(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Site]:
+    yield from _opened(request.param, tmp_path)
+
+
+@pytest.fixture(name="asking", params=["human", "experiment"])
+def _asking(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Site]:
+    """Give an operator that tells others by files what to do."""
     yield from _opened(request.param, tmp_path)
 
 
@@ -142,6 +152,35 @@ def test_what_is_taken_over_can_be_ended(site: Site) -> None:
     assert [one.attempt_id for one in site.ended()] == ["a2"]
 
 
+def test_a_directory_that_was_removed_is_made_again(asking: Site) -> None:
+    """People and instruments find what they were told, and the attempt goes on."""
+    list(asking.operator.submit([asking.assignment("a1", files={"x.txt": {"text": "x"}})]))
+    list(asking.operator.look())
+    before = sorted(path.name for path in (asking.root / "a1").iterdir())
+    shutil.rmtree(asking.root / "a1")
+
+    told = list(asking.operator.look())
+
+    assert [one.done for one in told if one.done] == []
+    assert sorted(path.name for path in (asking.root / "a1").iterdir()) == before
+
+
+def test_a_directory_that_cannot_be_made_as_it_was_ends_its_attempt_alone(asking: Site) -> None:
+    """A file that belongs into it is another one by now."""
+    (asking.root / "x.txt").write_text("old")
+    files = {"x.txt": {"source": "x.txt", "sha256": hashlib.sha256(b"old").hexdigest()}}
+    list(asking.operator.submit([asking.assignment("a1", files=files), asking.assignment("a2")]))
+    list(asking.operator.look())
+    (asking.root / "x.txt").write_text("new")
+    shutil.rmtree(asking.root / "a1")
+
+    (told,) = asking.operator.look()
+
+    assert told.done is not None
+    assert "its directory was removed and cannot be made again: x.txt changed" in told.done.stdout
+    assert list(asking.operator.look()) == []
+
+
 def test_a_process_of_another_program_is_not_watched(here: Site) -> None:
     """Its number was that of an attempt before the machine was started anew."""
     (here.root / "a1" / ".ms").mkdir(parents=True)
@@ -152,6 +191,20 @@ def test_a_process_of_another_program_is_not_watched(here: Site) -> None:
     (told,) = here.operator.look()
     assert told.done is not None
     assert told.done.fault == "lost: its process is gone and left no exit code"
+
+
+@pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="this system does not tell of the end of a process")
+def test_an_end_is_told_once_also_while_others_have_its_descriptor(here: Site) -> None:
+    """A process that is just being started has those of the one that starts it, for a moment."""
+    list(here.operator.submit([here.assignment("a1", argv=["true"])]))
+    copies = [os.dup(int(path.name)) for path in OWN_FILES.iterdir() if path.is_symlink() and path.readlink() == PIDFD]
+
+    ended = here.ended()
+
+    assert [one.attempt_id for one in ended] == ["a1"]
+    assert list(here.operator.look()) == []
+    for copy in copies:
+        os.close(copy)
 
 
 def until(condition: Callable[[], object]) -> None:

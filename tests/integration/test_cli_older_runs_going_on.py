@@ -14,7 +14,7 @@ from orchestrator.store.audit import history_fault
 from orchestrator.store.database import reading
 from orchestrator.store.events import iterate_events
 from tests.acceptance.program import Ended, Project, finish
-from tests.legacy import change, looking, put_run
+from tests.legacy import ATTEMPTS, change, looking, put_run
 
 versions = pytest.mark.parametrize("version", [1, 2, 3, 4])
 first_and_third = pytest.mark.parametrize("version", [1, 3])
@@ -24,8 +24,7 @@ operators:
   hpc.default: { kind: hpc, backend: { type: local } }
   human.default: { kind: human }
 """
-# What the tables of versions 1 and 3 call the attempts, and how one of them is set to not having ended.
-ATTEMPTS = {1: "external_runs", 3: "task_attempts"}
+# How a run, and an attempt of it, is set to not having ended.
 LEFT = "UPDATE runs SET status = 'RUNNING'; UPDATE tasks SET status = 'PENDING' WHERE task_id = 'report';"
 NEVER_MADE = "DELETE FROM {attempts} WHERE task_id = 'report';"
 STILL_OPEN = (

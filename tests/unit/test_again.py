@@ -277,6 +277,21 @@ def test_a_rerun_goes_on_in_later_rounds(workshop: Workshop, task: str, counts: 
     again = Ran(outcome=rerun_task(ran.root, task, recursive=True))
 
     assert [row.attempt_count for row in again.tasks.values()] == counts
+    assert again.outcome.context["c.v_v1"] == 3
+
+
+def test_a_later_round_that_runs_again_waits_for_the_one_before(workshop: Workshop) -> None:
+    """As it did the first time, though it is known from the beginning now, and nothing says so in the recipe."""
+    steps = [
+        shell("h", OK, "depends_on: [], parallel: true, save: {h.v_v1: \"get(ctx, 'c.v_v1', 0) + 1\"}"),
+        shell("c", OK, "depends_on: [h], parallel: true, save: {c.v_v1: ctx.h.v_v1}"),
+    ]
+    ran = workshop.run(recipe(*steps, head="repeat: {until: ctx.c.v_v1 >= 3, max: 3}\n"), inline=False)
+
+    again = Ran(outcome=rerun_task(ran.root, "h", DriveOptions(jobs=4), recursive=True))
+
+    begun = [row.created_at for task in ("h", "c", "h@2", "c@2", "h@3", "c@3") for row in again.attempts(task)[1:]]
+    assert begun == sorted(begun)
 
 
 def test_a_run_that_failed_by_its_outputs_goes_on(workshop: Workshop) -> None:

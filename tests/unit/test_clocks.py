@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import itertools
+import json
+import sqlite3
 import time
 
 import pytest
 
+from orchestrator.clock import utc_after
 from orchestrator.store.database import reading
 from orchestrator.store.events import iterate_events
-from tests.unit.workshop import Workshop, recipe, shell
+from tests.unit.workshop import Ran, Workshop, recipe, shell
 
 HOUR = 3600.0
 TEN_YEARS = 10 * 365 * 24 * HOUR
@@ -36,3 +39,61 @@ def test_F44_a_clock_that_jumps_ends_nothing(  # noqa: N802  row of the fault ma
     with reading(ran.root) as database:
         numbers = [event.seq for event in iterate_events(database)]
     assert numbers == list(range(1, len(numbers) + 1))
+
+
+def begun_long_ago(workshop: Workshop, *, timeout: str, shift_sec: float, boot_id: str = "") -> Ran:
+    """Let a measurement wait, set its begin to another time of day as if the clock had been set since, and go on."""
+    asked = workshop.run(recipe(f"{{name: m, type: experiment, timeout: {timeout}}}"), once=True)
+    with sqlite3.connect(asked.root / "state.sqlite") as file:
+        file.execute("UPDATE task_attempts SET created_at = ?", (utc_after(shift_sec),))
+        if boot_id:
+            then = json.dumps({"uptime": {"boot_id": boot_id, "sec": 0.0}})
+            file.execute("UPDATE task_attempts SET operator_data_json = json_patch(operator_data_json, ?)", (then,))
+    file.close()
+    return asked
+
+
+def answered(ran: Ran) -> None:
+    """Give the result of the measurement."""
+    folder = ran.root / str(ran.attempts("m")[0].relative_path)
+    (folder / "experiment_result.json").write_text(json.dumps({"status": "COMPLETED", "data": 1}))
+
+
+def test_F44_a_clock_set_forward_between_runners_ends_nothing(workshop: Workshop) -> None:  # noqa: N802  as above
+    """The time that a measurement has is counted as the machine runs."""
+    asked = begun_long_ago(workshop, timeout="1h", shift_sec=-TEN_YEARS)
+    answered(asked)
+
+    ran = workshop.resume(asked.root)
+
+    assert ran.states == ["COMPLETED"]
+    assert ran.attempts("m")[0].duration_sec < 60  # type: ignore[operator]
+
+
+def test_F44_a_clock_set_back_between_runners_gives_no_more_time(workshop: Workshop) -> None:  # noqa: N802  as above
+    """What the measurement has waited already counts."""
+    asked = begun_long_ago(workshop, timeout="1s", shift_sec=2 * HOUR)
+
+    began = time.monotonic()
+    ran = workshop.resume(asked.root)
+
+    assert [one.status for one in ran.attempts("m")] == ["TIMEOUT"]
+    assert time.monotonic() - began < 60
+
+
+def test_a_machine_that_was_started_anew_goes_by_the_time_of_day(workshop: Workshop) -> None:
+    """It has no other clock that went on meanwhile."""
+    asked = begun_long_ago(workshop, timeout="1h", shift_sec=-2 * HOUR, boot_id="another")
+
+    ran = workshop.resume(asked.root)
+
+    assert [one.status for one in ran.attempts("m")] == ["TIMEOUT"]
+
+
+def test_after_a_new_start_with_an_early_clock_no_time_has_passed(workshop: Workshop) -> None:
+    """A measurement has its own time at most once more."""
+    asked = begun_long_ago(workshop, timeout="1s", shift_sec=TEN_YEARS, boot_id="another")
+
+    ran = workshop.resume(asked.root)
+
+    assert [one.status for one in ran.attempts("m")] == ["TIMEOUT"]

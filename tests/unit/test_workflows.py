@@ -19,7 +19,8 @@ from orchestrator import (
 )
 from orchestrator.campaign_file import load_campaign
 from orchestrator.errors import ScriptletError
-from orchestrator.runner import RunRequest, run
+from orchestrator.frames import Parts
+from orchestrator.runner import RunRequest, rerun_task, run
 from orchestrator.session import DriveOptions
 from orchestrator.states import RunState
 from tests.unit.workshop import PowerCut, Ran, Workshop, recipe, shell
@@ -102,6 +103,17 @@ def test_what_cannot_be_run_fails_the_step(workshop: Workshop, tasks: list[objec
     assert (ran.states, reason in ran.reasons[1]) == (["COMPLETED", "FAILED"], True)
 
 
+def test_the_tasks_of_a_run_that_goes_on_are_planned_once(workshop: Workshop) -> None:
+    """However often its records are read for what they amount to."""
+    plan = workshop.plan(recipe(*planned()))
+    parts, work, begun = Parts(), plan.tasks[1], json.dumps({"tasks": [task("a", "true")]})
+
+    first, again = (parts.of(work, begun, plan.project) for _ in range(2))
+
+    assert [one.step for one in first.tasks] == ["a"]
+    assert again is first
+
+
 def test_texts_of_planned_tasks_are_taken_as_they_are(workshop: Workshop) -> None:
     """What a step gives is never looked through for expressions."""
     keys = {"operator_key": "local.default", "files": {"x.txt": {"content": "${{ 1 + 1 }} and ${{ inputs.x }}"}}}
@@ -177,6 +189,50 @@ def test_it_goes_on_in_a_later_round(workshop: Workshop) -> None:
     assert [row.status for row in ran.tasks.values() if row.step == "q"] == ["COMPLETED", "COMPLETED"]
 
 
+def in_rounds(workshop: Workshop, *rounds: list[dict[str, object]]) -> str:
+    """Give a recipe whose rounds plan these tasks, one list each."""
+    for number, tasks in enumerate(rounds, start=1):
+        workshop.write(f"plan{number}.json", json.dumps({"status": "ok", "outputs": {"p.tasks_v1": tasks}}))
+    plan = "{name: plan, type: shell, run: [sh, -c, 'cat plan$N.json'], env: {N: '${{ ctx._loop.index_v1 }}'}}"
+    return recipe(plan, planned()[1]) + f"repeat: {{ until: ctx._loop.index_v1 == {len(rounds)}, max: 9 }}\n"
+
+
+def test_a_planned_task_keeps_its_name_where_no_earlier_one_has_it(workshop: Workshop) -> None:
+    """The round is told only of those that would be confused otherwise."""
+    text = in_rounds(workshop, [task("a", "true")], [task("b", "true")], [task("A", "true"), task("c", "true")])
+
+    ran = workshop.run(text)
+
+    assert [row.task_id for row in ran.tasks.values() if row.parent is not None] == ["a", "b", "A@3", "c"]
+
+
+def test_names_stay_what_they_are_when_a_run_goes_on(workshop: Workshop) -> None:
+    """Those of a later round too, whether they tell it or not."""
+    question: dict[str, object] = {**QUESTION, "depends_on": []}
+    text = in_rounds(workshop, [question], [{**question, "name": "other"}, question], [task("z", "true")])
+    first = workshop.run(text, once=True)
+    approve(first, "q")
+    second = workshop.resume(first.root, once=True)
+    approve(second, "other")
+    approve(second, "q@2")
+
+    ran = workshop.resume(first.root)
+
+    assert [row.task_id for row in ran.tasks.values() if row.parent is not None] == ["q", "other", "q@2", "z"]
+    assert set(ran.states) == {"COMPLETED"}
+
+
+def test_a_planned_task_without_its_round_in_its_name_is_run_again_alone(workshop: Workshop) -> None:
+    """Those planned beside it, whose names tell their round, do not come after it."""
+    second = [task("a", "true"), task("c", "true"), task("d", "true", depends_on=["c"])]
+    first = workshop.run(in_rounds(workshop, [task("a", "true")], second))
+
+    ran = Ran(outcome=rerun_task(first.root, "c", recursive=True))
+
+    counts = {name: ran.tasks[name].attempt_count for name in ("a", "a@2", "c", "d")}
+    assert counts == {"a": 1, "a@2": 1, "c": 2, "d": 2}
+
+
 def run_campaign(workshop: Workshop, text: str) -> Ran:
     """Run the campaign of a workspace."""
     workshop.write("workspaces/demo/main.py", text)
@@ -196,6 +252,18 @@ def test_a_campaign_goes_round_until_it_plans_nothing(workshop: Workshop) -> Non
     assert ran.outcome.context["campaign.state_v1"] == {"n": 2, "seen": [3, 4]}
     assert [name for name in ran.tasks if name.startswith(("relax", "sum"))] == ["relax", "sum", "relax@2", "sum@2"]
     assert [entry.value_json for entry in ran.history("campaign.state_v1")][-1] == '{"n":2,"seen":[3,4]}'
+
+
+def test_a_campaign_goes_round_again(workshop: Workshop) -> None:
+    """Each analysis sees what came of its own round, though there are later ones."""
+    first = run_campaign(workshop, MAIN)
+
+    ran = Ran(outcome=rerun_task(first.root, "relax", DriveOptions(inline=True), recursive=True))
+
+    assert (ran.outcome.status, ran.outcome.context["campaign.state_v1"]) == (
+        RunState.COMPLETED,
+        {"n": 2, "seen": [3, 4]},
+    )
 
 
 def test_texts_of_a_campaign_are_taken_as_they_are(workshop: Workshop) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from orchestrator.cli.frontier import asked, asks_people, finding, reasons, way_on
+from orchestrator.cli.frontier import asked, asks_people, finding, reasons, removal, way_on
 from orchestrator.clock import monotonic
 from orchestrator.errors import MatterStackError, StoreError
 from orchestrator.operators.human import Question, given
@@ -272,7 +272,8 @@ def _findings(database: Database, status: RunState) -> Iterator[str]:
     yield from asked(database)
     for state in (TaskState.WAITING_EXTERNAL, TaskState.FAILED):
         for line in read_loud_lines(database, states=(state,), limit=FINDINGS):
-            yield _asked_of_people(database, line) if asks_people(line) else finding(line, database.run_root.name)
+            is_asked = asks_people(line) and not removal(line, database.run_root)
+            yield _asked_of_people(database, line) if is_asked else finding(line, database.run_root)
     yield from reasons(database, limit=FINDINGS)
     if not is_driven(database.run_root):
         yield f"= {way_on(status, database)}"

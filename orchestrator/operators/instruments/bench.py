@@ -8,13 +8,12 @@ from dataclasses import replace
 
 from orchestrator.clock import utc_now
 from orchestrator.files import make_directory, replace_file, sweep_temporaries
+from orchestrator.layout import REQUEST, STARTED
 from orchestrator.operators.answers import NotYetError
 from orchestrator.operators.instruments.measurement import (
     BUSY,
     ENDED,
     FAILED,
-    REQUEST,
-    STARTED,
     UNKNOWN,
     WAITING,
     Link,

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 
 from orchestrator.files import replace_file
+from orchestrator.layout import ABORT, RESULT
 from orchestrator.operators.answers import NotYetError, read_written
-from orchestrator.operators.instruments.measurement import ABORT, RESULT, WAITING, Reading, Request, json_bytes
+from orchestrator.operators.instruments.measurement import WAITING, Reading, Request, json_bytes
 from orchestrator.operators.instruments.results import CAP_BYTES, checked, read_result
 
 

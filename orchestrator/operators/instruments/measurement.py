@@ -10,11 +10,6 @@ from typing import Protocol
 
 from orchestrator.jsonsafe import JsonValue
 
-REQUEST = "experiment_request.json"
-STARTED = "experiment_started.json"
-RESULT = "experiment_result.json"
-ABORT = "experiment_abort.json"
-
 WAITING = "waiting"
 RUNNING = "running"
 ENDED = "ended"

@@ -9,17 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from orchestrator.layout import EXIT_CODE, MANIFEST, OF_MEASUREMENTS, STDERR, STDOUT
 from orchestrator.operators.answers import NotYetError, opened
 from orchestrator.operators.instruments.measurement import (
-    ABORT,
     BUSY,
     COMPLETED,
     ENDED,
     FAILED,
-    REQUEST,
-    RESULT,
     RUNNING,
-    STARTED,
     UNKNOWN,
     WAITING,
     Reading,
@@ -37,8 +34,8 @@ _PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.=+-]{0,99}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _MAX_PATH = 400
 _MAX_TEXT = 2000
-# What the program itself keeps in the directory of an attempt.
-_OWN = frozenset({REQUEST, STARTED, RESULT, ABORT, "manifest.json", "stdout.log", "stderr.log", "exit_code"})
+# What the program itself keeps in the directory of a measurement.
+_OWN = OF_MEASUREMENTS | {MANIFEST, STDOUT, STDERR, EXIT_CODE}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 
 import pytest
@@ -169,3 +170,30 @@ def test_what_was_asked_and_has_not_come_about_is_explained(call: Call, workshop
     lease.release()
     database.close()
     assert explained.stdout.splitlines()[1].endswith(" has asked: pause (lunch)")
+
+
+@pytest.mark.parametrize("step", ["type: human, instructions: so?", "type: experiment"])
+def test_what_waits_in_a_directory_that_was_removed_is_told_of(call: Call, workshop: Workshop, step: str) -> None:
+    """With the command that puts it back."""
+    root = workshop.run(recipe(f"{{name: q, {step}}}"), once=True).root
+    shutil.rmtree(root / "tasks")
+
+    status, explained = call("status"), call("explain", "@last")
+    workshop.resume(root, once=True)
+
+    note = f"its directory was removed; put it back with: matterstack resume {root.name}"
+    assert status.rows[1][4] == note
+    assert f"  q waits, but {note}\n" in explained.stdout
+    assert call("status").rows[1][4] == ""
+
+
+def test_no_answer_is_taken_to_a_question_whose_directory_was_removed(call: Call, workshop: Workshop) -> None:
+    """Nobody would find it."""
+    root = workshop.run(recipe("{name: q, type: human, instructions: so?}"), once=True).root
+    shutil.rmtree(root / "tasks")
+
+    answer = call("respond", "@last", "q", "--approve")
+
+    assert answer.status == 2
+    assert "the directory of q was removed" in answer.stderr
+    assert f"put it back with: matterstack resume {root.name}" in answer.stderr

@@ -68,7 +68,7 @@ def _answered(state: State, answer: TaskResult) -> State:
     said: dict[str, Any] = answer.data or {}
     if answer.status != "COMPLETED" or not said.get("approved"):
         return {**state, "stage": "done", "chosen": []}
-    wanted: list[str] = said.get("metals", state["chosen"])
+    wanted: Any = said.get("metals", state["chosen"])
     chosen = [metal for metal in wanted if metal in BINDING_EV]
     return {**state, "stage": "refine", "chosen": chosen}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
+from typing import Any
 
 from orchestrator import BaseScriptlet, Context
 from orchestrator.scriptlet import Outputs, Params
@@ -19,7 +20,7 @@ class RankCandidates(BaseScriptlet):
 
     def work(self, ctx: Context, params: Params) -> Outputs:
         """Sort by Wh/kg."""
-        found = ctx.require("battery.candidate_v1")
+        found: Any = ctx.require("battery.candidate_v1")
         rows = sorted(({"name": name, **one} for name, one in found.items()), key=lambda row: -row["wh_per_kg"])
         out = Path(params["out"])
         out.parent.mkdir(parents=True, exist_ok=True)

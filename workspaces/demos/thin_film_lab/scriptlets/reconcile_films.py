@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import Any
 
 from orchestrator import BaseScriptlet, Context
 from orchestrator.scriptlet import Outputs, Params
@@ -37,8 +38,9 @@ class ReconcileFilms(BaseScriptlet):
 
     def work(self, ctx: Context, params: Params) -> Outputs:
         """Compare, then fit."""
-        simulated = ctx.require("film.simulated_v1")
-        measured = {key: one["thickness_nm"] for key, one in ctx.require("measure.result_v1").items()}
+        simulated: Any = ctx.require("film.simulated_v1")
+        results: Any = ctx.require("measure.result_v1")
+        measured = {key: one["thickness_nm"] for key, one in results.items()}
         deviation = {key: round(measured[key] / one["thickness_nm"] - 1.0, 3) for key, one in simulated.items()}
         return {
             "film.deviation_v1": deviation,

@@ -6,69 +6,14 @@ it, and tells the board. Every step costs the same however long the run is.
 
 from __future__ import annotations
 
-import heapq
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import chain
 
+from orchestrator.engine.due import Due
+from orchestrator.engine.tree import Tree
+from orchestrator.engine.turns import Turns
 from orchestrator.nodes import Node, Phase
 from orchestrator.states import ENDED_TASKS, SATISFIED_TASKS, RunState, TaskState
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Due:
-    """What is to be done now, by position; ``wake_at`` is when the next retry is due, in the board's clock.
-
-    Groups among ``start`` are to be expanded, those in ``collect`` have no task left that could change them. Where the
-    ``round_is_over``, all steps have succeeded and somebody has to say whether there is another round of them; so with
-    those of the groups in ``rounds_below``.
-    """
-
-    start: tuple[int, ...] = ()
-    collect: tuple[int, ...] = ()
-    block: tuple[tuple[int, str], ...] = ()
-    skip: tuple[tuple[int, str], ...] = ()
-    round_is_over: bool = False
-    rounds_below: tuple[int, ...] = ()
-    settled: RunState | None = None
-    wake_at: float | None = None
-
-    @property
-    def is_idle(self) -> bool:
-        """Tell whether there is nothing to do that could make something else due."""
-        return not (self.start or self.collect or self.skip or self.round_is_over or self.rounds_below)
-
-
-class _Seats:
-    """How many tasks each operator may have at once, and under an empty key all of them; no lock has such a name."""
-
-    def __init__(self, limits: Mapping[str, int]) -> None:
-        self._limits = {f"\0{key}": limit for key, limit in limits.items()}
-        self._of: dict[int, tuple[str, ...]] = {}
-        self._taken = Counter[str]()
-
-    def wanted_by(self, node: Node) -> tuple[str, ...]:
-        """Name what a task needs one seat of; nothing for one that no operator carries out."""
-        if not node.operator_key or node.is_group or not self._limits:
-            return ()
-        return tuple(name for name in (f"\0{node.operator_key}", "\0") if name in self._limits)
-
-    def is_taken(self, name: str) -> bool:
-        """Tell whether all seats of a name are taken."""
-        return name in self._limits and self._taken[name] >= self._limits[name]
-
-    def take(self, position: int, node: Node) -> None:
-        """Give a task its seats."""
-        if names := self.wanted_by(node):
-            self._of[position] = names
-            self._taken.update(names)
-
-    def leave(self, position: int) -> tuple[str, ...]:
-        """Take its seats back from a task; return their names."""
-        names = self._of.pop(position, ())
-        self._taken.subtract(names)
-        return names
 
 
 class Board:
@@ -98,18 +43,14 @@ class Board:
         self._phase = Phase.STEPS
         self._dependents: dict[int, list[int]] = {}
         self._missing: dict[int, int] = {}
-        self._ready: list[int] = []
-        self._delayed: list[tuple[float, int]] = []
-        self._holders: dict[str, int] = {}
-        self._waiting: dict[str, list[int]] = {}
-        self._seats = _Seats(limits or {})
+        self._turns = Turns(self._nodes, limits or {})
+        self._tree = Tree(self._nodes)
         self._kept: dict[Phase, list[int]] = {Phase.ON_FAILURE: [], Phase.FINALLY: []}
         self._blocked: list[tuple[int, str]] = []
         self._collectable: list[int] = []
         self._closing: list[int] = []
         self._taken_up: set[int] = set()
         self._unended: dict[int, int] = {}
-        self._below: dict[int, list[range]] = {}
         self._open_steps: dict[int, int] = {}
         self._rounds_over: list[int] = []
         self._running: set[int] = set()
@@ -136,17 +77,16 @@ class Board:
 
     def due(self, now: float, *, slots: int) -> Due:
         """Say what is due at ``now``, starting at most ``slots`` tasks, in list order."""
-        while self._delayed and self._delayed[0][0] <= now:
-            heapq.heappush(self._ready, heapq.heappop(self._delayed)[1])
+        self._turns.come_due(now)
         if self._stops_steps and not self._running:
             self._give_up_steps()
         rounds_below = self._take_rounds()
         skip = self._enter_phases()
-        start = tuple(self._pick(slots))
+        start = tuple(self._turns.pick(slots, self._may_start))
         block, self._blocked = tuple(self._blocked), []
         collect, self._collectable = tuple(sorted(self._collectable)), []
         stops = self._stops_steps
-        wake_at = min((at for at, position in self._delayed if not stops or self._is_closing(position)), default=None)
+        wake_at = self._turns.next_at(lambda position: not stops or self._is_closing(position))
         is_busy = bool(start or collect or skip or rounds_below or self._running)
         is_over = not is_busy and self._awaits_round()
         settled = None if is_busy or is_over else self._settled()
@@ -163,7 +103,7 @@ class Board:
 
     def counts_below(self, position: int) -> Counter[TaskState]:
         """Count the tasks of a group by their states."""
-        return Counter(self._states[child] for child in self._children(position))
+        return Counter(self._states[child] for child in self._tree.children(position))
 
     def stop_steps(self, reason: str) -> None:
         """Give up every step that has not begun, for a reason that is no step's failure, and go on to what follows."""
@@ -171,7 +111,7 @@ class Board:
 
     def stop_below(self, group: int, reason: str) -> None:
         """Give up every step of a used recipe that has not begun, and go on to what that recipe does last."""
-        for position in self._children(group):
+        for position in self._tree.children(group):
             if self._nodes[position].part is not Phase.STEPS:
                 continue
             if self._states[position] is TaskState.PENDING:
@@ -185,15 +125,12 @@ class Board:
         return sum(
             self._states[child] is TaskState.BLOCKED
             or (self._states[child] is TaskState.FAILED and not self._nodes[child].allow_failure)
-            for child in self._of_parts(group, before)
+            for child in self._tree.of_parts(group, before)
         )
 
     def has_open_steps(self, group: int) -> bool:
         """Tell whether a step of a used recipe, other than what it does last, has not ended."""
-        return any(self._states[child] not in ENDED_TASKS for child in self._of_parts(group, Phase.ON_FAILURE))
-
-    def _of_parts(self, group: int, before: Phase | None) -> Iterator[int]:
-        return (child for child in self._children(group) if before is None or self._nodes[child].part < before)
+        return any(self._states[child] not in ENDED_TASKS for child in self._tree.of_parts(group, Phase.ON_FAILURE))
 
     def halt(self) -> None:
         """Start no further step; when those that run have ended, the last phase is due."""
@@ -206,13 +143,13 @@ class Board:
 
     def adopted(self, position: int) -> None:
         """Note that an attempt goes on that an earlier runner began."""
-        self._hold(position)
+        self._turns.hold(position)
         self.started(position)
 
     def set_aside(self, position: int) -> None:
         """Note that an attempt goes on without this runner: its task is neither due nor waited for."""
         self._running.discard(position)
-        self._let_go(position)
+        self._turns.let_go(position)
 
     @property
     def is_stopping(self) -> bool:
@@ -227,7 +164,7 @@ class Board:
         count = len(self._nodes) - first
         self._states.extend([TaskState.PENDING] * count)
         self._unended[position] = count
-        self._below[position] = []
+        self._tree.begin(position)
         self._open[self._nodes[position].phase] += count
         self._join(position, range(first, first + count))
         self._begin_rounds(position)
@@ -261,7 +198,7 @@ class Board:
             self._in_rounds = False
             return
         del self._open_steps[group]
-        for child in self._children(group):
+        for child in self._tree.children(group):
             if self._nodes[child].part is not Phase.STEPS:
                 self._count_down(child)
         self._count_ended_below(group)
@@ -274,12 +211,12 @@ class Board:
         self._open_steps[group] = sum(self._states[child] not in ENDED_TASKS for child in self._steps_of(group))
         if not self._open_steps[group]:
             self._rounds_over.append(group)
-        for child in self._children(group):
+        for child in self._tree.children(group):
             if self._nodes[child].part is not Phase.STEPS:
                 self._missing[child] = self._missing.get(child, 0) + 1
 
     def _steps_of(self, group: int) -> Iterator[int]:
-        return self._of_parts(group, Phase.ON_FAILURE)
+        return self._tree.of_parts(group, Phase.ON_FAILURE)
 
     def _take_rounds(self) -> tuple[int, ...]:
         """Give the groups of which a round is over, but for those that have no further one since a step failed."""
@@ -292,19 +229,16 @@ class Board:
                 self.end_rounds(group)
         return going_on
 
-    def _children(self, group: int) -> Iterator[int]:
-        return chain.from_iterable(self._below.get(group, ()))
-
     def _join(self, group: int, children: range) -> None:
         """Note tasks of a group, which come next to one another."""
-        self._below.setdefault(group, []).append(children)
+        self._tree.add(group, children)
         for child in children:
             self._link(child)
 
     def ended(self, position: int, state: TaskState) -> None:
         """Note that a task ended, and release or block those that wait for it."""
         self._running.discard(position)
-        self._let_go(position)
+        self._turns.let_go(position)
         was_open = self._states[position] not in ENDED_TASKS
         self._states[position] = state
         if was_open:
@@ -327,9 +261,9 @@ class Board:
     def again(self, position: int, at: float) -> None:
         """Note that a task goes back to pending and is due at a time."""
         self._running.discard(position)
-        self._let_go(position)
+        self._turns.let_go(position)
         self._states[position] = TaskState.PENDING
-        heapq.heappush(self._delayed, (at, position))
+        self._turns.add_later(position, at)
 
     def recall_failures(self, failures: Mapping[int, int]) -> None:
         """Take over how often tasks had failed when an earlier runner drove the run."""
@@ -348,7 +282,7 @@ class Board:
             self._open[node.phase] += is_open
             if node.parent is not None:
                 self._unended[node.parent] = self._unended.get(node.parent, 0) + is_open
-                self._note_below(node.parent, position)
+                self._tree.add(node.parent, range(position, position + 1))
             self._link(position)
         for position, state in enumerate(self._states):
             if state is TaskState.RUNNING:
@@ -359,13 +293,6 @@ class Board:
         self._is_folded = True
         for position, state in enumerate(self._states):
             self._take_up(position, state)
-
-    def _note_below(self, group: int, child: int) -> None:
-        ranges = self._below.setdefault(group, [])
-        if ranges and ranges[-1].stop == child:
-            ranges[-1] = range(ranges[-1].start, child + 1)
-        else:
-            ranges.append(range(child, child + 1))
 
     def _link(self, position: int) -> None:
         node = self._nodes[position]
@@ -390,14 +317,11 @@ class Board:
 
     def _is_held(self, position: int) -> bool:
         """Tell whether the group that a task belongs to still waits, as one does that is to be run again."""
-        parent = self._nodes[position].parent
-        while parent is not None and not self._missing.get(parent):
-            parent = self._nodes[parent].parent
-        return parent is not None
+        return any(self._missing.get(group) for group in self._tree.above(position))
 
     def _let_in(self, group: int) -> None:
         """Make ready what belongs to a group that waited and was expanded before."""
-        for child in self._children(group):
+        for child in self._tree.children(group):
             if not self._missing.get(child):
                 self._admit(child)
 
@@ -412,7 +336,10 @@ class Board:
         phase = self._nodes[position].phase
         if self._is_closing(position):
             self._taken_up.add(position)
-        heapq.heappush(self._ready if phase <= self._phase else self._kept[phase], position)
+        if phase <= self._phase:
+            self._turns.add(position)
+        else:
+            self._kept[phase].append(position)
 
     def _enter_phases(self) -> tuple[tuple[int, str], ...]:
         """Go on to the next phase when all of the present one has ended; give what is left out of it."""
@@ -421,7 +348,8 @@ class Board:
                 break
             self._phase = Phase(self._phase + 1)
             if self._phase is Phase.FINALLY or self._is_failing():
-                self._ready = [] if self._halted and self._phase is Phase.ON_FAILURE else self._kept[self._phase]
+                is_left_out = self._halted and self._phase is Phase.ON_FAILURE
+                self._turns.replace([] if is_left_out else self._kept[self._phase])
             elif not self._halted and (left_out := self._pending_in(self._phase)):
                 return tuple((position, "nothing failed") for position in left_out)
         return ()
@@ -434,46 +362,10 @@ class Board:
         pairs = enumerate(zip(self._nodes, self._states, strict=True))
         return [position for position, (node, state) in pairs if node.phase is phase and state is TaskState.PENDING]
 
-    def _pick(self, slots: int) -> Iterable[int]:
-        """Take what is ready in list order, as far as there are slots and what it needs to hold is free."""
-        while self._ready and (slots > 0 or self._takes_no_slot(self._ready[0])):
-            position = heapq.heappop(self._ready)
-            node = self._nodes[position]
-            if node.phase < self._phase or (self._stops_steps and not self._is_closing(position)):
-                continue  # the run was halted before its turn came, or another step failed
-            names = (*node.locks, *self._seats.wanted_by(node))
-            taken = next((name for name in names if self._is_taken(name)), None)
-            if taken is not None:
-                heapq.heappush(self._waiting.setdefault(taken, []), position)
-                self._wake(name for name in names if not self._is_taken(name))
-                continue
-            self._hold(position)
-            slots -= not self._takes_no_slot(position)
-            yield position
-
-    def _is_taken(self, name: str) -> bool:
-        return name in self._holders or self._seats.is_taken(name)
-
-    def _hold(self, position: int) -> None:
-        node = self._nodes[position]
-        self._holders.update(dict.fromkeys(node.locks, position))
-        self._seats.take(position, node)
-
-    def _takes_no_slot(self, position: int) -> bool:
-        node = self._nodes[position]
-        return node.is_group or bool(node.operator_key)
-
-    def _let_go(self, position: int) -> None:
-        held = [lock for lock in self._nodes[position].locks if self._holders.get(lock) == position]
-        for lock in held:
-            del self._holders[lock]
-        self._wake((*held, *self._seats.leave(position)))
-
-    def _wake(self, locks: Iterable[str]) -> None:
-        """Let the first that waits for each free lock, or for a seat, try again."""
-        for lock in locks:
-            if waiting := self._waiting.get(lock):
-                heapq.heappush(self._ready, heapq.heappop(waiting))
+    def _may_start(self, position: int) -> bool:
+        """Tell whether a task may start whose turn has come: not where the run was halted or a step failed before."""
+        is_late = self._nodes[position].phase < self._phase
+        return not is_late and (not self._stops_steps or self._is_closing(position))
 
     def _release(self, position: int) -> None:
         for dependent in self._dependents.get(position, ()):
@@ -485,18 +377,9 @@ class Board:
             self._admit(position)
 
     def _fail(self, position: int, state: TaskState) -> None:
-        if state is TaskState.FAILED and not self._is_allowed_above(position):
+        if state is TaskState.FAILED and not self._tree.is_allowed_above(position):
             self._failed.append(position)
         self._pass_on(position)
-
-    def _is_allowed_above(self, position: int) -> bool:
-        """Tell whether the failure of a step is one of a used recipe that may fail: it counts there alone."""
-        parent = self._nodes[position].parent
-        while parent is not None:
-            if self._nodes[parent].allow_failure and not self._nodes[position].allow_failure:
-                return True
-            position, parent = parent, self._nodes[parent].parent
-        return False
 
     def _pass_on(self, first: int) -> None:
         """Give up what needs a task that has not succeeded, and release what waits for its end alone."""
@@ -535,7 +418,7 @@ class Board:
 
     def _give_up_steps(self) -> None:
         """Block every step that has not begun; one that was halted stays pending, since the run goes on later."""
-        self._keep_closing()
+        self._turns.keep(self._is_closing)
         if self._halted:
             self._close_down()
             return
@@ -546,19 +429,10 @@ class Board:
         for position in given_up:
             self._pass_on(position)
 
-    def _keep_closing(self) -> None:
-        """Forget what was to go next but for that which used recipes do last."""
-        self._ready = [position for position in self._ready if self._is_closing(position)]
-        self._delayed = [(at, position) for at, position in self._delayed if self._is_closing(position)]
-        waiting = {lock: list(filter(self._is_closing, positions)) for lock, positions in self._waiting.items()}
-        self._waiting = {lock: positions for lock, positions in waiting.items() if positions}
-        for heap in (self._ready, self._delayed, *self._waiting.values()):
-            heapq.heapify(heap)  # type: ignore[arg-type]
-
     def _close_down(self) -> None:
         """Let halted recipes that were used do what they do last, innermost first, though steps of theirs are left."""
         left = self._left_to_close()
-        depths = {position: self._depth(position) for position in left}
+        depths = {position: self._tree.depth(position) for position in left}
         deepest = max(depths.values(), default=0)
         for position in left:
             node = self._nodes[position]
@@ -583,12 +457,6 @@ class Board:
     def _parent(self, position: int) -> int:
         parent = self._nodes[position].parent
         return position if parent is None else parent
-
-    def _depth(self, position: int) -> int:
-        depth, parent = 0, self._nodes[position].parent
-        while parent is not None:
-            depth, parent = depth + 1, self._nodes[parent].parent
-        return depth
 
     def _is_closing(self, position: int) -> bool:
         return self._nodes[position].closes is not Phase.STEPS

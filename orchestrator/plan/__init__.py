@@ -1,0 +1,41 @@
+"""Plan a run: turn a recipe, the given inputs and a selection into the tasks to run, or into all that is wrong.
+
+Nothing is written, imported or started here.
+"""
+
+from __future__ import annotations
+
+from orchestrator.plan.making import (
+    STDIN_NAME,
+    CheckedRecipe,
+    check_recipe,
+    make_plan,
+    plainly,
+    plan_recipe,
+    plan_source,
+    plan_workflow,
+    recipes_of,
+    settle_vars,
+)
+from orchestrator.plan.model import LANE, Away, Plan, PlannedTask, SubRecipe, usable_processors
+from orchestrator.plan.selection import Selection
+
+__all__ = [
+    "LANE",
+    "STDIN_NAME",
+    "Away",
+    "CheckedRecipe",
+    "Plan",
+    "PlannedTask",
+    "Selection",
+    "SubRecipe",
+    "check_recipe",
+    "make_plan",
+    "plainly",
+    "plan_recipe",
+    "plan_source",
+    "plan_workflow",
+    "recipes_of",
+    "settle_vars",
+    "usable_processors",
+]
