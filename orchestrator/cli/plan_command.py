@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from orchestrator.cli.options import json_option, read_selection, selection_options, workspaces_option
+from orchestrator.cli.options import json_option, read_selection, recipe_file, selection_options, workspaces_option
 from orchestrator.cli.output import print_json, print_table
 from orchestrator.inputs import read_settings
 from orchestrator.paths import workspaces_root
@@ -36,7 +36,7 @@ def command(
     **selecting: Any,  # noqa: ANN401  click's own types
 ) -> None:
     """Show the steps of RECIPE in the order in which they would run; nothing is run or written."""
-    plan = plan_recipe(recipe, read_settings(settings), read_selection(selecting))
+    plan = plan_recipe(recipe_file(recipe, workspaces_dir), read_settings(settings), read_selection(selecting))
     if explain:
         _explain(plan, workspaces_root(workspaces_dir), as_json=as_json)
     elif as_json:
