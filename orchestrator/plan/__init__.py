@@ -10,15 +10,14 @@ from orchestrator.plan.making import (
     CheckedRecipe,
     check_recipe,
     make_plan,
-    plainly,
     plan_recipe,
     plan_source,
-    plan_workflow,
     recipes_of,
     settle_vars,
 )
 from orchestrator.plan.model import LANE, Away, Plan, PlannedTask, SubRecipe, usable_processors
 from orchestrator.plan.selection import Selection
+from orchestrator.plan.workflow import at_task, plainly, plan_workflow
 
 __all__ = [
     "LANE",
@@ -29,6 +28,7 @@ __all__ = [
     "PlannedTask",
     "Selection",
     "SubRecipe",
+    "at_task",
     "check_recipe",
     "make_plan",
     "plainly",

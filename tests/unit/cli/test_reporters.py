@@ -373,9 +373,16 @@ def test_a_run_that_can_go_on_says_how(lines: Callable[..., list[str]], status: 
 
 def test_what_is_done_last_and_waits_is_told_of(lines: Callable[..., list[str]]) -> None:
     """Whoever interrupted the run may have counted on it."""
-    ended = {"status": RunState.PENDING, "reason": "interrupted by SIGINT", "goes_on": ("measure",)}
+    settled = RunSettled(
+        run_id="r1",
+        run_root=Path("/r1"),
+        status=RunState.PENDING,
+        reason="interrupted by SIGINT",
+        goes_on=("measure",),
+        has_last_to_do=True,
+    )
 
-    told = lines(RunSettled(run_id="r1", run_root=Path("/r1"), has_last_to_do=True, **ended))
+    told = lines(settled)
 
     assert told[-3:-1] == [
         "  = without this runner go on:  measure",
