@@ -7,11 +7,12 @@ ARGS =
 BIN = .venv/bin
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help demo test check format lint types imports fix schema crash-sweep two-runners bench clean
+.PHONY: help demo test test-slurm check format lint types imports fix schema crash-sweep two-runners bench clean
 
 help:
 	@echo "make demo          run recipes/speed_of_light.yaml and show its results"
 	@echo "make test          run the tests; some of them: make test ARGS='tests/unit -k recipe'"
+	@echo "make test-slurm    install a small cluster on this machine, as root on Debian, and run the tests that need it"
 	@echo "make check         all gates: format, lint, types, imports, test (each is a target of its own)"
 	@echo "make fix           format the code and repair what the linter can"
 	@echo "make schema        write the JSON Schema of recipes anew from the model"
@@ -26,6 +27,11 @@ demo: .venv/.stamp
 
 test: .venv/.stamp-dev
 	@$(BIN)/python -m pytest $(ARGS)
+
+test-slurm: .venv/.stamp-dev
+	@test "$$(id -u)" = 0 || { echo "the cluster starts daemons of several users: run 'make test-slurm' as root" >&2; exit 1; }
+	@tests/hpc/centre/install
+	@$(BIN)/python -m pytest -m slurm $(ARGS)
 
 check: format lint types imports test
 

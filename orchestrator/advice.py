@@ -54,6 +54,11 @@ ADVICE = {
         "back what [it recorded](operators.md#what-a-run-keeps)."
     ),
     "MS212": "Mend it at the place shown; 'matterstack stub record' writes such files.",
+    "MS217": (
+        "Raise [`budget.core_hours`](recipe.md#budget), or let the steps ask for fewer cores, less time or fewer "
+        "items; `matterstack plan` shows what each asks for."
+    ),
+    "MS218": "Add `resources: {time_limit: 1h}` to the step, or to `defaults`, or leave `budget` out.",
     "MS301": (
         "Look at the reason and the last lines of standard error; `matterstack attempts RUN TASK "
         "--stderr` has all of them."
@@ -66,6 +71,10 @@ ADVICE = {
     "MS307": "Resume with `--accept-recipe-change`, or begin a new run with `run --new`.",
     "MS308": "Let one depend on the other, write two keys, or set `on_conflict: last_write_wins`.",
     "MS309": "Raise `repeat.max`, or see why `repeat.until` stays false.",
+    "MS310": (
+        "Raise `budget.core_hours` in the recipe, then `matterstack retry RUN --accept-recipe-change`: "
+        "what succeeded is kept."
+    ),
     "MS401": ("Name keys like `area.name_v1`: letters, digits, `_` and `-` between dots, no `_` at the beginning."),
     "MS402": (
         "Write strings, numbers, booleans, null, lists and dicts with text keys; the message names the "
@@ -101,6 +110,28 @@ ADVICE = {
     "MS706": "Advice: list the file under `cache.files`, so that a change of it is seen.",
     "MS707": "Advice: let one step depend on the other, write two keys, or set `on_conflict: last_write_wins`.",
     "MS708": "Advice: declare it under [`secrets`](recipe.md#secrets).",
+    "MS801": "See the reason: a site that is away is asked again by itself, nothing was begun there.",
+    "MS802": (
+        "Nothing: what was asked for is looked up when the site answers again, and done again only where it "
+        "was not done."
+    ),
+    "MS803": "Nothing, as after `MS802`. Where it happens often, the site is overloaded: ask it less often.",
+    "MS804": (
+        "See that the user, the key and the permissions of its file are right: log in by hand with `ssh`. It "
+        "is not tried again until you go on with `matterstack resume`."
+    ),
+    "MS805": ("Log in on a terminal, or add the key to an agent with `ssh-add`, then go on with `matterstack resume`."),
+    "MS806": (
+        "Compare the fingerprint with the one that the site publishes, then trust it with the command that "
+        "the hint shows."
+    ),
+    "MS807": (
+        "Ask the site whether its key was replaced. If it was, remove the old one as the hint shows, trust "
+        "the new one, and go on with `matterstack resume`; if not, somebody may be listening."
+    ),
+    "MS808": (
+        "See the reason: space, permissions or a name at the site. Nothing half-sent stays under its final name."
+    ),
 }
 
 _LINK = re.compile(r"\[([^\]]*)\]\([^)]*\)")

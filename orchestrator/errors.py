@@ -15,7 +15,15 @@ MatterStackError                 70  something of ours is broken
 │   ├── StoreError                6  the state file cannot be trusted or used
 │   │   └── FencedError           6  another runner took the run over
 │   ├── RunLockedError            6  another runner drives the run
-│   └── InstrumentAwayError       6  an instrument cannot be reached at the moment
+│   ├── InstrumentAwayError       6  an instrument cannot be reached at the moment
+│   └── SiteError                 6  a site did not do what it was asked for
+│       ├── SiteAwayError         6  it cannot be reached: nothing was asked
+│       │   ├── LoginRefusedError 6  it does not let the user in
+│       │   ├── LoginNeededError  6  somebody has to log in by hand
+│       │   └── HostKeyError      6  its host key is not known, or not the one that is known
+│       ├── AnswerLostError       6  it was asked, and what became of it is not known
+│       │   └── AnswerLateError   6  the same, since it took too long
+│       └── TransferError         6  files did not arrive
 ├── RunTimedOutError            124  the run exceeded its time
 └── InterruptedRunError         130  the user or the system asked to stop
 """
@@ -57,6 +65,8 @@ CODES = {
     "MS214": "operator key or wiring is not allowed",
     "MS215": "wiring is not the one that the run began with",
     "MS216": "key is for steps that an operator carries out",
+    "MS217": "the steps ask for more than the budget",
+    "MS218": "a step under a budget has no time limit",
     "MS301": "step failed",
     "MS302": "success condition does not hold",
     "MS303": "answer is not one JSON line",
@@ -66,6 +76,7 @@ CODES = {
     "MS307": "recipe or scriptlet changed since the run began",
     "MS308": "two steps side by side wrote one context key",
     "MS309": "the steps were repeated as often as allowed",
+    "MS310": "the budget does not allow another attempt",
     "MS401": "context key is not allowed",
     "MS402": "value is not JSON-safe",
     "MS501": "state file is damaged or empty",
@@ -86,6 +97,14 @@ CODES = {
     "MS706": "a kept result does not depend on a file that the step reads",
     "MS707": "two steps side by side write one context key",
     "MS708": "a secret is written in the recipe",
+    "MS801": "a site cannot be reached",
+    "MS802": "the answer of a site was lost",
+    "MS803": "a site did not answer in time",
+    "MS804": "a site does not let the user in",
+    "MS805": "a site asks for something that a person must type",
+    "MS806": "the host key of a site is not known",
+    "MS807": "the host key of a site has changed",
+    "MS808": "files did not arrive",
 }
 
 
@@ -278,6 +297,75 @@ class InstrumentAwayError(InfrastructureError):
     """An instrument cannot be reached at the moment, and what it measures is not known: ask again later."""
 
     code = "MS602"
+
+
+class SiteError(InfrastructureError):
+    """A site, such as a cluster, did not do what it was asked for."""
+
+    code = "MS801"
+
+
+class SiteAwayError(SiteError):
+    """A site cannot be reached. Nothing was asked, so it is safe to ask again, after ``again_sec`` where that is known.
+
+    One with ``is_final`` stays as it is until a person does something and a new session begins.
+    """
+
+    is_final = False
+
+    def __init__(self, message: str, *, hint: str = "", code: str = "", again_sec: Optional[float] = None) -> None:
+        super().__init__(message, hint=hint, code=code)
+        self.again_sec = again_sec
+
+
+class LoginRefusedError(SiteAwayError):
+    """A site does not let the user in; trying again by itself may lock the account."""
+
+    code = "MS804"
+    is_final = True
+
+
+class LoginNeededError(SiteAwayError):
+    """A site asks for something that a person must type, and nobody was there to be asked."""
+
+    code = "MS805"
+    is_final = True
+
+
+class HostKeyError(SiteAwayError):
+    """The host key of a site is not known (MS806), or is not the one that is known (MS807).
+
+    ``fingerprint`` is that of the key which the host showed, as ``SHA256:…``.
+    """
+
+    code = "MS806"
+
+    def __init__(self, message: str, *, fingerprint: str, hint: str, has_changed: bool) -> None:
+        super().__init__(message, hint=hint, code="MS807" if has_changed else "MS806")
+        self.fingerprint = fingerprint
+        self.is_final = has_changed
+
+
+class AnswerLostError(SiteError):
+    """A site was asked, and the connection was lost before it answered: whether it was done is not known."""
+
+    code = "MS802"
+
+
+class AnswerLateError(AnswerLostError):
+    """A site was asked, and did not answer in time: it may be doing it, or may have done it."""
+
+    code = "MS803"
+
+
+class TransferError(SiteError):
+    """Files did not arrive, and nothing of them is under its final name; ``is_hostile`` where they may do harm."""
+
+    code = "MS808"
+
+    def __init__(self, message: str, *, hint: str = "", code: str = "", is_hostile: bool = False) -> None:
+        super().__init__(message, hint=hint, code=code)
+        self.is_hostile = is_hostile
 
 
 class RunTimedOutError(MatterStackError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -46,6 +47,13 @@ def fan_out(fan: Fan, scope: Scope) -> Iterator[tuple[str, JsonValue]]:
             )
         seen[name] = item
         yield name, item
+
+
+def count_items(fan: Fan, scope: Scope) -> int:
+    """Count the items; raises `ExpressionError` where there is no list."""
+    if fan.matrix is None:
+        return len(_items("foreach", fan.foreach, scope))
+    return math.prod(len(_items(f"matrix.{axis}", values, scope)) for axis, values in fan.matrix.items())
 
 
 def item_id(item: JsonValue) -> str:

@@ -53,7 +53,16 @@ from orchestrator.paths import (
     workspace_slug,
     workspaces_root,
 )
-from orchestrator.plan import STDIN_NAME, Plan, Selection, make_plan, plan_recipe, plan_source
+from orchestrator.plan import (
+    STDIN_NAME,
+    Plan,
+    Selection,
+    demands,
+    make_plan,
+    plan_recipe,
+    plan_source,
+    refuse_over_budget,
+)
 from orchestrator.progress import Reporter, RunLeftBehind
 from orchestrator.session import Again, DriveOptions, Outcome, deliver_ended, drive_run, how_to_accept, keep_wiring
 from orchestrator.sources import Source, read_source
@@ -176,6 +185,7 @@ def _planned(request: RunRequest) -> _Beginning:
     if request.selection != Selection():
         selection = _with_failed(request.selection, workspaces / slug)
         plan = make_plan(plan.loaded, plan.project, request.inputs, selection)
+    _check_budget(plan)
     _check_breaks(plan, request.options)
     options = dataclasses.replace(
         request.options,
@@ -267,6 +277,7 @@ def _go_on(run_root: Path, options: DriveOptions, again: Again | None = None) ->
     plan = _plan_again(
         run_root, inputs, lambda: _resumed_source(run_root, inputs, accept_changes=options.accept_changes)
     )
+    _check_budget(plan)
     return _drive(run_root, plan, inputs, options, again)
 
 
@@ -285,6 +296,11 @@ def _wired(run_root: Path, inputs: Mapping[str, Any], options: DriveOptions) -> 
     """Settle the wiring in the directory of the command, where the paths that it was given begin."""
     wiring = _wiring(options.asked, run_root.parent.parent, run_root if "wiring" in inputs else None)
     return dataclasses.replace(options, wiring=wiring)
+
+
+def _check_budget(plan: Plan) -> None:
+    if plan.recipe.budget:
+        refuse_over_budget(plan.loaded, demands(plan))
 
 
 def _check_routing(plan: Plan, wiring: Mapping[str, Any] | None) -> None:
@@ -441,6 +457,7 @@ def _open_run(beginning: _Beginning) -> Path:
             "config_text": settings_of(beginning.workspace),
             "inputs": {
                 **beginning.started_with,
+                **plan.recorded,
                 "recipe_path": "-"
                 if request.recipe == "-"
                 else portable(recipe_path, place.root.parent, plan.project.root),

@@ -26,14 +26,12 @@ CODE = "MS208"
 
 ROUTED_CODE = "MS216"
 
-_RECIPE_KEYS = {
-    "budget": "leave it out",
-}
-_STEP_KEYS = {"on_walltime": "leave it out"}
+_USED_RECIPE_KEYS = {"budget": "leave it out of a recipe that another uses: the budget of that one counts"}
 _UNROUTED_KEYS = {
     "needs": "leave it out: a step that the runner runs itself sees the whole context",
     "files": "put the files where the step looks for them",
     "resources": "leave it out",
+    "on_walltime": "leave it out: only a job of a cluster has a time limit of which it can be told before",
     "fetch": "leave it out: a step that the runner runs itself works in the directory the run was started from",
 }
 _ROUTED_KEYS = {
@@ -53,12 +51,15 @@ def operator_key_of(step: PythonStep | ShellStep | HumanStep | ExperimentStep) -
     return canonical(str(named)) if named else ""
 
 
-def unsupported(loaded: LoadedRecipe) -> Iterator[Problem]:
-    """Give a problem, with its place, for every construct of a recipe that is not executed yet, or not where it is."""
+def unsupported(loaded: LoadedRecipe, *, is_used: bool = False) -> Iterator[Problem]:
+    """Give a problem, with its place, for every construct of a recipe that is not executed yet, or not where it is.
+
+    ``is_used`` tells that another recipe uses it.
+    """
     recipe = loaded.recipe
     of_recipe = partial(_place, loaded.source)
     of_defaults = partial(of_recipe, "defaults")
-    yield from _keys(recipe, of_recipe, _RECIPE_KEYS)
+    yield from _keys(recipe, of_recipe, _USED_RECIPE_KEYS if is_used else {})
     yield from _retries(recipe.defaults.retry, of_defaults)
     for step in recipe.every_step():
         of_step = partial(loaded.place, step.name)
@@ -71,7 +72,6 @@ def unsupported(loaded: LoadedRecipe) -> Iterator[Problem]:
 
 
 def _code_step(step: PythonStep | ShellStep, of_step: Callable[..., Place]) -> Iterator[Problem]:
-    yield from _keys(step, of_step, _STEP_KEYS)
     try:
         is_routed = bool(operator_key_of(step))
     except UsageError as error:

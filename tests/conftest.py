@@ -8,7 +8,7 @@ from importlib.util import find_spec
 
 import pytest
 
-pytest_plugins = ("pytester",)
+pytest_plugins = ("pytester", "tests.hpc.stack")
 
 # The recipe that shows secrets reads this one.
 os.environ.setdefault("LAB_TOKEN", "correct-horse-battery")

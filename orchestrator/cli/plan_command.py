@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from orchestrator.cli.asking import in_words, of_step, of_task, together
 from orchestrator.cli.options import json_option, read_selection, recipe_file, selection_options, workspaces_option
 from orchestrator.cli.output import print_json, print_table
 from orchestrator.inputs import read_settings
 from orchestrator.paths import workspaces_root
-from orchestrator.plan import Plan, PlannedTask, plan_recipe
+from orchestrator.plan import Demand, Plan, PlannedTask, demands, plan_recipe, refuse_over_budget
 
 if TYPE_CHECKING:
     from orchestrator.forecast import Forecast
 
 SHOWN_BESIDE = 4
-HEADERS = ["#", "step", "type", "runs", "after", "when", "note"]
+HEADERS = ["#", "step", "type", "runs", "after", "when", "note", "core-hours"]
 
 
 @click.command("plan")
@@ -37,20 +39,24 @@ def command(
 ) -> None:
     """Show the steps of RECIPE in the order in which they would run; nothing is run or written."""
     plan = plan_recipe(recipe_file(recipe, workspaces_dir), read_settings(settings), read_selection(selecting))
+    asked = demands(plan)
     if explain:
-        _explain(plan, workspaces_root(workspaces_dir), as_json=as_json)
+        _explain(plan, asked, workspaces_root(workspaces_dir), as_json=as_json)
     elif as_json:
-        print_json(_document(plan))
+        print_json(_document(plan, asked))
     else:
-        print_table((_row(plan, task) for task in plan.tasks), HEADERS)
+        print_table((_row(plan, task, one) for task, one in zip(plan.tasks, asked, strict=True)), HEADERS)
+        if summary := in_words(plan, asked):
+            click.echo(summary, err=True)
+    refuse_over_budget(plan.loaded, asked)
 
 
-def _explain(plan: Plan, workspaces: Path, *, as_json: bool) -> None:
+def _explain(plan: Plan, asked: Sequence[Demand], workspaces: Path, *, as_json: bool) -> None:
     from orchestrator.forecast import forecast, locks_of  # noqa: PLC0415  a plain plan does without it
 
     outlook = list(forecast(plan, workspaces))
     if as_json:
-        document = _document(plan)
+        document = _document(plan, asked)
         for entry, seen in zip(document["tasks"], outlook, strict=True):
             entry.update(outcome=seen.what, why=seen.why, beside=list(seen.beside), locks=list(locks_of(seen.task)))
         print_json(document)
@@ -75,9 +81,10 @@ def _beside(seen: Forecast) -> str:
     return f"{', '.join(seen.beside[:SHOWN_BESIDE])} and {len(seen.beside) - SHOWN_BESIDE} more"
 
 
-def _row(plan: Plan, task: PlannedTask) -> list[object]:
+def _row(plan: Plan, task: PlannedTask, asked: Demand) -> list[object]:
     note = f"skip: {task.left_out}" if task.left_out else ", ".join(_limits(task))
-    return [task.position + 1, task.task_id, task.kind, task.runs, ", ".join(_after(plan, task)), task.when, note]
+    after = ", ".join(_after(plan, task))
+    return [task.position + 1, task.task_id, task.kind, task.runs, after, task.when, note, of_step(asked)]
 
 
 def _limits(task: PlannedTask) -> list[str]:
@@ -90,11 +97,12 @@ def _after(plan: Plan, task: PlannedTask) -> list[str]:
     return [plan.tasks[position].task_id for position in task.node.waits_for]
 
 
-def _document(plan: Plan) -> dict[str, Any]:
+def _document(plan: Plan, asked: Sequence[Demand]) -> dict[str, Any]:
     return {
         "recipe": plan.source.name,
         "recipe_sha256": plan.source.sha256,
         "inputs": plan.inputs,
+        "core_hours": together(plan, asked),
         "tasks": [
             {
                 "task_id": task.task_id,
@@ -106,7 +114,8 @@ def _document(plan: Plan) -> dict[str, Any]:
                 "timeout_sec": task.timeout_sec,
                 "retries": task.node.retry.max,
                 "definition_sha256": task.definition_sha256,
+                **of_task(one),
             }
-            for task in plan.tasks
+            for task, one in zip(plan.tasks, asked, strict=True)
         ],
     }

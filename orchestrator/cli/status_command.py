@@ -24,6 +24,7 @@ from orchestrator.store.queries import (
     read_run,
     read_tasks,
 )
+from orchestrator.store.spending import read_spending
 
 _GOING_ON = {RunState.PAUSED: "resume", RunState.CANCELLED: "revive"}
 
@@ -65,7 +66,8 @@ def command(
         ["task", "status", "attempts", "duration", "reason"],
     )
     counts = ", ".join(f"{count} {state.lower()}" for state, count in count_tasks(database).items())
-    click.echo(f"{counts}   {database.run_root}", err=True)
+    spending = read_spending(database)
+    click.echo(f"{counts}{f', {spending}' if spending else ''}   {database.run_root}", err=True)
 
 
 def _removals(database: Database) -> dict[int, str]:
@@ -93,6 +95,7 @@ def _headline(database: Database, row: RunRow) -> str:
 
 
 def _document(database: Database, row: RunRow, tasks: tuple[TaskRow, ...]) -> dict[str, Any]:
+    spending = read_spending(database)
     return {
         "run_id": row.run_id,
         "run_root": str(database.run_root),
@@ -105,6 +108,7 @@ def _document(database: Database, row: RunRow, tasks: tuple[TaskRow, ...]) -> di
         "ended_at": row.ended_at,
         "driven": is_driven(database.run_root),
         "task_counts": count_tasks(database),
+        "core_hours": spending.to_json() if spending else None,
         "tasks": [
             {
                 "task_id": task.task_id,

@@ -2,7 +2,7 @@
 
 `Driver` holds the loop; what it works with is one job each: `Run` holds the tasks, `Starting` begins them, `Attempts`
 opens and closes their attempts, `Groups` and `Rounds` make further tasks of them, `Routed` follows what operators have,
-and `Limits` and `Stops` bring the run to an early end.
+`Budget` counts what they cost, and `Limits` and `Stops` bring the run to an early end.
 """
 
 from __future__ import annotations

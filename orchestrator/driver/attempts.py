@@ -11,6 +11,7 @@ from typing import Any
 from orchestrator.caching import CacheKey
 from orchestrator.clock import monotonic
 from orchestrator.context import Context
+from orchestrator.driver.budget import Budget
 from orchestrator.driver.conclusion import CACHED, Conclusion
 from orchestrator.driver.limits import Limits
 from orchestrator.driver.run import Run, Running
@@ -28,13 +29,16 @@ from orchestrator.workers.calls import Done
 
 OPERATOR_KEY = "local.default"
 STUB = "stub"
+# What stands for a refusal in the records, where no expression is at fault.
+_REFUSALS = {"budget": "budget"}
 
 
 class Attempts:
     """The attempts at the tasks of one run."""
 
-    def __init__(self, run: Run, errands: Errands, limits: Limits) -> None:
+    def __init__(self, run: Run, errands: Errands, limits: Limits, budget: Budget) -> None:
         self._run = run
+        self._budget = budget
         self._errands = errands
         self._limits = limits
         self._judge = Judge(run.means.masker)
@@ -59,6 +63,7 @@ class Attempts:
         opened = happen("task.ready", {"run_root": self._run_root, **asked})["_attempt.opened_v1"]
         attempt_id: str = opened["attempt_id"]
         index: int = opened["attempt_index"]
+        self._budget.charge(attempt_id, work)
         self._run.running[attempt_id] = Running(
             task=task,
             attempt_index=index,
@@ -75,8 +80,8 @@ class Attempts:
     def refuse(self, task: Task, error: MatterStackError, key: str, seen: Context) -> None:
         """Record an attempt that could not even be made: ``key`` has no value, or the scriptlet's file changed."""
         attempt_id = self.begin(task, {}, seen)
-        outcome = "scriptlet" if isinstance(error, ScriptletError) else "expression"
-        rule = key if outcome == "expression" else outcome
+        outcome = "scriptlet" if isinstance(error, ScriptletError) else _REFUSALS.get(key, "expression")
+        rule = outcome if outcome == "scriptlet" else key
         reason = str(error)
         if isinstance(error, InvalidFileError):
             reason = "; ".join(map(_in_one_line, error.problems))
@@ -170,6 +175,7 @@ class Attempts:
         """Record the end of an attempt and move its task on."""
         running = self._run.running.pop(conclusion.done.attempt_id)
         task = running.task
+        self._budget.settle(conclusion)
         happen("attempt.exited", {"run_root": self._run_root, **conclusion.to_record(running)})
         if conclusion.state is TaskState.PENDING:
             self._run.board.again(task.position, monotonic() if conclusion.at is None else conclusion.at)

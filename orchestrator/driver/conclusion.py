@@ -24,6 +24,7 @@ _PLACES = {
         key: (key,)
         for key in ("when", "args", "env", "foreach", "matrix", "save", "cache", "uses", "files", "fetch", "tasks")
     },
+    "budget": ("resources",),
     **{rule: ("success", rule) for rule in ("ctx_has_keys", "files_exist", "json_schema", "expect")},
 }
 

@@ -7,6 +7,7 @@ from functools import partial
 
 from orchestrator.clock import monotonic
 from orchestrator.driver.attempts import Attempts
+from orchestrator.driver.budget import Budget
 from orchestrator.driver.ending import Ending, ending_of
 from orchestrator.driver.groups import Groups
 from orchestrator.driver.limits import Limits
@@ -41,11 +42,12 @@ class Driver:
         self._errands = Errands(run.database, run.means.crew)
         self._limits = Limits(run)
         self._rounds = Rounds(run)
-        self._attempts = Attempts(run, self._errands, self._limits)
+        self._budget = Budget(run)
+        self._attempts = Attempts(run, self._errands, self._limits, self._budget)
         self._groups = Groups(run, self._attempts, self._limits, self._rounds)
         self._routed = Routed(run, self._errands, self._attempts)
         self._stops = Stops(run, self._errands, self._routed, self._limits, break_at=break_at)
-        self._starting = Starting(run, self._errands, self._attempts, self._groups, self._stops)
+        self._starting = Starting(run, self._errands, self._attempts, self._groups, self._stops, self._budget)
         self._ended: list[Done] = []
         self._wake_at: float | None = None
 
@@ -53,6 +55,7 @@ class Driver:
         """Tick until the run settles or is stopped."""
         self._rounds.begin()
         self._limits.begin()
+        self._budget.begin()
         self._routed.adopt()
         while True:
             settled = self._tick()

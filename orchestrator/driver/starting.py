@@ -10,18 +10,19 @@ from orchestrator.caching import CacheKey
 from orchestrator.catalog import check_unchanged
 from orchestrator.context import Change, Context
 from orchestrator.driver.attempts import OPERATOR_KEY, STUB, Attempts
+from orchestrator.driver.budget import Budget
 from orchestrator.driver.groups import Groups
 from orchestrator.driver.run import Run
 from orchestrator.driver.stops import Stops
 from orchestrator.errands import Errands
-from orchestrator.errors import ExpressionError, ScriptletError
+from orchestrator.errors import ExpressionError, ScriptletError, UsageError
 from orchestrator.expressions import Scope, evaluate_condition, resolve
 from orchestrator.frames import Task
 from orchestrator.jsonsafe import JsonValue
 from orchestrator.judging import environment_of, records_for
 from orchestrator.nodes import Phase
 from orchestrator.states import TaskState
-from orchestrator.store.queries import read_attempt
+from orchestrator.store.queries import bad_nodes, read_attempt
 from orchestrator.workers.calls import Call, CommandCall, Done, PythonCall
 
 if TYPE_CHECKING:
@@ -41,8 +42,11 @@ class _Given:
 class Starting:
     """Starts the tasks of one run."""
 
-    def __init__(self, run: Run, errands: Errands, attempts: Attempts, groups: Groups, stops: Stops) -> None:
+    def __init__(
+        self, run: Run, errands: Errands, attempts: Attempts, groups: Groups, stops: Stops, budget: Budget
+    ) -> None:
         self._run = run
+        self._budget = budget
         self._errands = errands
         self._attempts = attempts
         self._groups = groups
@@ -82,6 +86,11 @@ class Starting:
             self._answer_for(task, stub, given.params, seen)
             return None
         if given.key and self._attempts.take_over(task, given.params, seen, given.key):
+            return None
+        try:
+            self._budget.check(given.work)
+        except UsageError as error:
+            self._attempts.refuse(task, error, "budget", seen)
             return None
         operator_key = planned.away.operator_key if planned.away else OPERATOR_KEY
         attempt_id = self._attempts.begin(
@@ -139,6 +148,7 @@ class Starting:
             seen=seen,
             env=env,
             failures=self._run.board.failures(task.position),
+            bad_nodes=bad_nodes(self._run.database, task.position),
             is_secret=self._run.means.masker.finds,
         )
         return work_of(task.planned, away, self._run.means.operators[away.operator_key], around)

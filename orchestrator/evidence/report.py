@@ -9,6 +9,7 @@ from orchestrator.evidence.draft import Draft, FileState
 from orchestrator.store.events import last_event
 from orchestrator.store.pages import read_attempts_briefly
 from orchestrator.store.queries import read_tasks
+from orchestrator.store.spending import read_spending
 from orchestrator.wiring.keys import key_of_attempt
 
 NAME = "report.md"
@@ -47,6 +48,7 @@ def _facts(draft: Draft) -> dict[str, str]:
     run, last = draft.run, last_event(draft.database)
     counts = (f"{count} {state}" for state, count in task_counts(draft).items() if count and state != "total")
     reason = f": {run.status_reason}" if run.status_reason else ""
+    spending = read_spending(draft.database)
     return {
         "recipe": f"{run.recipe_name}, SHA-256 {recipe_sha256(draft) or 'not told'}",
         "workspace": run.workspace_slug,
@@ -55,6 +57,7 @@ def _facts(draft: Draft) -> dict[str, str]:
         "began": run.created_at,
         "ended": run.ended_at or "not yet",
         "tasks": ", ".join(counts),
+        **({"budget": str(spending)} if spending else {}),
         "events": f"{last.seq}, the last with the hash {last.hash}",
     }
 

@@ -285,7 +285,9 @@ def _fault(assignment: Assignment, exit_code: int | None, status: int | None) ->
 
 
 def _duration_sec(folder: Path) -> float:
-    """Give the seconds from the claim of the directory to the exit code."""
+    """Give the seconds from the claim of the directory to the exit code, or to now where a process was killed."""
     with contextlib.suppress(OSError):
-        return max(0.0, (folder / EXIT_CODE).stat().st_mtime - (folder / CLAIM).stat().st_mtime)
+        began_at = (folder / CLAIM).stat().st_mtime
+        ended = folder / EXIT_CODE
+        return max(0.0, (ended.stat().st_mtime if ended.exists() else time.time()) - began_at)
     return 0.0

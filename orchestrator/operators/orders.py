@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,8 @@ from orchestrator.workers.calls import CommandCall, ExperimentCall, HumanCall
 class Surroundings:
     """What a step sees when its attempt is opened.
 
-    ``failures`` counts its attempts that have failed, ``is_secret`` tells which texts are not to be recorded.
+    ``failures`` counts its attempts that have failed, ``bad_nodes`` names those of the cluster on which one was lost,
+    and ``is_secret`` tells which texts are not to be recorded.
     """
 
     run_root: Path
@@ -35,6 +36,7 @@ class Surroundings:
     seen: Context
     env: Mapping[str, str]
     failures: int
+    bad_nodes: Sequence[str]
     is_secret: Callable[[str], bool]
 
 
@@ -52,16 +54,19 @@ def work_of(planned: PlannedTask, away: Away, wired: Wired, around: Surroundings
         return {**common, **asked(target, wired.operator)}
     if isinstance(target, ExperimentCall):
         return {**common, "result_schema": dict(target.result_schema), "timeout_sec": planned.timeout_sec}
-    resources = _resources(away, around.failures)
-    limits = [sec for sec in (planned.timeout_sec, resources.pop("time_limit", None)) if sec is not None]
+    resources = away.resources_after(around.failures)
+    limit_sec = planned.limit_sec(resources)
+    resources.pop("time_limit", None)
     return {
         **common,
         **_program(planned, files, around),
         "needs": _needs(away, around.seen),
         "env": {name: None if around.is_secret(value) else value for name, value in around.env.items()},
         "resources": resources,
-        "limit_sec": min(limits, default=None),
+        "limit_sec": limit_sec,
         "fetch": {name: list(patterns) for name, patterns in away.fetch.items()},
+        **({"on_walltime": dict(away.on_walltime)} if away.on_walltime else {}),
+        **({"exclude": list(around.bad_nodes)} if around.bad_nodes else {}),
     }
 
 
@@ -82,10 +87,3 @@ def _needs(away: Away, seen: Context) -> dict[str, JsonValue]:
         if key not in seen:
             raise ExpressionError(f"needs: the context has no key {key!r}", hint=did_you_mean(key, seen))
     return {key: seen[key] for key in away.needs}
-
-
-def _resources(away: Away, failures: int) -> dict[str, float]:
-    """Give what is asked for: more of what grows with every failure."""
-    return {
-        name: type(amount)(amount * away.grow.get(name, 1.0) ** failures) for name, amount in away.resources.items()
-    }

@@ -12,10 +12,18 @@ from orchestrator.operators.laboratory import Laboratory
 from orchestrator.operators.local import LocalOperator
 from orchestrator.operators.people import People
 from orchestrator.operators.rehearsal import Rehearsal
+from orchestrator.operators.slurm.links import slurm_operator
 from orchestrator.plan import usable_processors
 from orchestrator.store.database import Database
 from orchestrator.store.wirings import read_kept
-from orchestrator.wiring.model import CommandBackend, FilesBackend, HttpBackend, HumanOperator, LocalBackend
+from orchestrator.wiring.model import (
+    CommandBackend,
+    FilesBackend,
+    HttpBackend,
+    HumanOperator,
+    LocalBackend,
+    SlurmBackend,
+)
 from orchestrator.wiring.reading import Wired, Wiring, built_in
 from orchestrator.wiring.resolution import resolved_from
 from orchestrator.workers.pool import step_environment
@@ -35,11 +43,17 @@ def _in_a_laboratory(wired: Wired, _: Environment) -> Operator:
     return Laboratory(instrument_for(wired.key, backend, at_once=_limit(wired)))
 
 
+def _on_a_cluster(wired: Wired, _: Environment) -> Operator:
+    backend: Any = wired.backend
+    return Rehearsal() if backend.dry_run else slurm_operator(backend)
+
+
 _BACKENDS: dict[type, Callable[[Wired, Environment], Operator]] = {
     LocalBackend: _on_this_machine,
     FilesBackend: _in_a_laboratory,
     CommandBackend: _in_a_laboratory,
     HttpBackend: _in_a_laboratory,
+    SlurmBackend: _on_a_cluster,
 }
 
 

@@ -5,6 +5,8 @@ Nothing is written, imported or started here.
 
 from __future__ import annotations
 
+from orchestrator.plan.constants import settle_vars
+from orchestrator.plan.demand import Demand, demands, refuse_over_budget
 from orchestrator.plan.making import (
     STDIN_NAME,
     CheckedRecipe,
@@ -13,7 +15,6 @@ from orchestrator.plan.making import (
     plan_recipe,
     plan_source,
     recipes_of,
-    settle_vars,
 )
 from orchestrator.plan.model import LANE, Away, Plan, PlannedTask, SubRecipe, usable_processors
 from orchestrator.plan.selection import Selection
@@ -24,18 +25,21 @@ __all__ = [
     "STDIN_NAME",
     "Away",
     "CheckedRecipe",
+    "Demand",
     "Plan",
     "PlannedTask",
     "Selection",
     "SubRecipe",
     "at_task",
     "check_recipe",
+    "demands",
     "make_plan",
     "plainly",
     "plan_recipe",
     "plan_source",
     "plan_workflow",
     "recipes_of",
+    "refuse_over_budget",
     "settle_vars",
     "usable_processors",
 ]

@@ -10,6 +10,7 @@ from orchestrator.catalog import Project, ScriptletFile, find_module, find_recip
 from orchestrator.declared import is_open, unfit
 from orchestrator.errors import InvalidFileError, Problem, ScriptletError
 from orchestrator.keys import did_you_mean
+from orchestrator.plan.demand import without_limit
 from orchestrator.plan.model import Found, SubRecipe
 from orchestrator.plan.tasks import tasks_of
 from orchestrator.recipe.load import LoadedRecipe, load_recipe
@@ -28,7 +29,7 @@ def check_files(loaded: LoadedRecipe, project: Project) -> Found:
 
 def look(loaded: LoadedRecipe, project: Project, using: tuple[Path, ...] = ()) -> tuple[Found, list[Problem]]:
     """Find what steps run, and all that is wrong with it; ``using`` are the recipes that led here."""
-    problems = [*unsupported(loaded)]
+    problems = [*unsupported(loaded, is_used=bool(using))]
     files = _find_files(loaded, project, problems)
     problems += unfit(loaded, files)
     subs: dict[str, SubRecipe] = {}
@@ -42,6 +43,8 @@ def look(loaded: LoadedRecipe, project: Project, using: tuple[Path, ...] = ()) -
                 problems.append(Problem(error.code, error.message, place, error.hint))
             except InvalidFileError as error:
                 problems += error.problems
+    if loaded.recipe.budget and not using:
+        problems += without_limit(loaded, subs)
     return Found(files=files, subs=subs), problems
 
 

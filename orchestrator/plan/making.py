@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -11,11 +10,12 @@ from pathlib import Path
 
 from orchestrator.campaign_source import entry_of, read_recipe
 from orchestrator.catalog import Project, find_recipe, read_project
-from orchestrator.errors import ExpressionError, InvalidFileError, Problem, UsageError
-from orchestrator.expressions import Scope, resolve
+from orchestrator.errors import UsageError
 from orchestrator.inputs import settle_inputs
 from orchestrator.jsonsafe import JsonValue
 from orchestrator.paths import project_root
+from orchestrator.plan.constants import settle_vars
+from orchestrator.plan.demand import demands_of, refuse_over_budget
 from orchestrator.plan.finding import check_files, look
 from orchestrator.plan.model import Found, Plan
 from orchestrator.plan.selection import Selection, left_out_by
@@ -48,8 +48,12 @@ def check_recipe(recipe: str) -> CheckedRecipe:
     """
     loaded, project = _loaded(*_read(recipe))
     found = check_files(loaded, project)
+    names: dict[str, JsonValue] = {}
     if not any(entry.required for entry in loaded.recipe.inputs.values()):
-        settle_vars(loaded, settle_inputs(loaded.recipe.inputs, {}, project))
+        inputs = settle_inputs(loaded.recipe.inputs, {}, project)
+        names = {"inputs": inputs, "vars": settle_vars(loaded, inputs)}
+    if loaded.recipe.budget:
+        refuse_over_budget(loaded, demands_of(loaded, tuple(tasks_of(loaded, found, {})), names))
     return CheckedRecipe(loaded=loaded, project=project, found=found)
 
 
@@ -74,14 +78,13 @@ def make_plan(
     with _told_of(loaded.source):
         inputs = settle_inputs(loaded.recipe.inputs, given, project)
         left_out = left_out_by(loaded.recipe.steps, selection)
-    tasks = tuple(tasks_of(loaded, found, left_out))
     return Plan(
         loaded=loaded,
         project=project,
         selection=selection,
         inputs=inputs,
         vars=settle_vars(loaded, inputs),
-        tasks=tasks,
+        tasks=tuple(tasks_of(loaded, found, left_out)),
     )
 
 
@@ -110,27 +113,6 @@ def recipes_of(source: Source, folder: Path) -> Iterator[Recipe]:
             if isinstance(step, RecipeStep) and str(path := find_recipe(project, step.uses)) not in seen:
                 seen.add(str(path))
                 waiting.append((read_source(path), read_project(path.parent, project.root)))
-
-
-def settle_vars(loaded: LoadedRecipe, inputs: dict[str, JsonValue]) -> dict[str, JsonValue]:
-    """Evaluate the expressions in ``vars``, which see the inputs and the environment, or raise with all that fail.
-
-    A variable that a secret comes from is no part of the environment: a constant may stand in arguments.
-    """
-    withheld = {secret.env for secret in loaded.recipe.secrets.values()}
-    env: dict[str, JsonValue] = {name: value for name, value in os.environ.items() if name not in withheld}
-    scope = Scope(names={"inputs": inputs, "env": env})
-    settled: dict[str, JsonValue] = {}
-    problems: list[Problem] = []
-    for name, value in loaded.recipe.vars.items():
-        try:
-            settled[name] = resolve(value, scope)
-        except ExpressionError as error:
-            place = loaded.source.place(("vars", name))
-            problems.append(Problem(error.code, f"{name}: {error.message}", place, error.hint))
-    if problems:
-        raise InvalidFileError(problems)
-    return settled
 
 
 @contextmanager

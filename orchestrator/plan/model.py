@@ -31,6 +31,7 @@ class Away:
     """What a step that an operator carries out takes with it, asks for, and brings back.
 
     ``grow`` says by what factor each of its resources grows with every retry; times are in seconds, memory in GB.
+    ``on_walltime`` says what happens near the end of its time: ``signal``, ``before`` and ``restart``.
     """
 
     operator_key: str
@@ -39,6 +40,13 @@ class Away:
     resources: Mapping[str, float] = field(default_factory=dict)
     grow: Mapping[str, float] = field(default_factory=dict)
     fetch: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    on_walltime: Mapping[str, JsonValue] = field(default_factory=dict)
+
+    def resources_after(self, failures: int) -> dict[str, float]:
+        """Give what an attempt asks for after so many failures: more of what grows with each."""
+        return {
+            name: type(amount)(amount * self.grow.get(name, 1.0) ** failures) for name, amount in self.resources.items()
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +87,16 @@ class PlannedTask:
     def is_expanded(self) -> bool:
         """Tell whether it becomes the steps of another recipe, or the tasks of a workflow, instead of being run."""
         return self.sub is not None or self.tasks_from is not None
+
+    @property
+    def is_charged(self) -> bool:
+        """Tell whether its attempts cost core-hours: an operator runs a program for it."""
+        return self.away is not None and isinstance(self.target, PythonCall | CommandCall)
+
+    def limit_sec(self, resources: Mapping[str, float]) -> float | None:
+        """Give how long an attempt may take that asks for some resources; None where nothing limits it."""
+        limits = (self.timeout_sec, resources.get("time_limit"))
+        return min((limit for limit in limits if limit is not None), default=None)
 
     @property
     def runs(self) -> str:
@@ -185,6 +203,12 @@ class Plan:
     def recipe(self) -> Recipe:
         """Give the recipe's model."""
         return self.loaded.recipe
+
+    @property
+    def recorded(self) -> dict[str, JsonValue]:
+        """Give what is recorded of its recipe with a run that goes by it."""
+        budget = self.recipe.budget
+        return {"recipe_sha256": self.source.sha256, "budget": budget.model_dump() if budget else None}
 
     @property
     def test_id(self) -> str:

@@ -210,6 +210,7 @@ def _away(recipe: Recipe, step: PythonStep | ShellStep, file: ScriptletFile | No
         resources=resources.model_dump(exclude_none=True) if resources else {},
         grow=retry.grow.model_dump(exclude_none=True) if retry else {},
         fetch={name: patterns for name, patterns in step.fetch.model_dump().items() if patterns},
+        on_walltime=step.on_walltime.model_dump() if step.on_walltime else {},
     )
 
 

@@ -59,6 +59,7 @@ def _facts(record: RunRecord) -> str:
         ("began", run.created_at),
         ("ended", run.ended_at or "not yet"),
         ("tasks", ", ".join(f"{count} {state.lower()}" for state, count in sorted(counts.items()))),
+        *([("budget", str(record.spending))] if record.spending else []),
         *([("reason", run.status_reason)] if run.status_reason else []),
         *([("stubs", "stubs answered for steps; this is no real result")] if record.inputs.get("stubs") else []),
         ("inputs", encode(record.inputs.get("inputs", {}))),

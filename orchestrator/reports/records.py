@@ -25,6 +25,7 @@ from orchestrator.store.queries import (
     read_run,
     read_tasks,
 )
+from orchestrator.store.spending import Spending, read_spending
 
 # What moves a terminal's cursor or colours it.
 _ANSI = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)|[@-Z\\-_])")
@@ -58,6 +59,7 @@ class RunRecord:
     tasks: tuple[TaskRecord, ...]
     context: Mapping[str, str]
     origins: tuple[Origin, ...]
+    spending: Spending | None = None
     waits: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
@@ -77,6 +79,7 @@ def read_record(database: Database, *, log_cap: int, log_budget: int) -> RunReco
         tasks=tasks,
         context={change.key: change.text or "" for change in read_context(database)},
         origins=read_origins(database),
+        spending=read_spending(database),
         waits=_waits(database.run_root / "recipe.yaml"),
     )
 

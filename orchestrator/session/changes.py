@@ -10,7 +10,7 @@ from orchestrator.files import replace_file
 from orchestrator.plan import Plan, PlannedTask
 from orchestrator.session.open_attempts import end_open
 from orchestrator.store.database import Database
-from orchestrator.store.queries import Items, TaskRow, read_open_attempts, read_tasks
+from orchestrator.store.queries import Items, TaskRow, read_inputs, read_open_attempts, read_tasks
 from orchestrator.store.runs import put_inputs, redefine_tasks, reset_tasks
 
 
@@ -26,9 +26,11 @@ def take_over_changes(database: Database, plan: Plan, *, accept_changes: bool) -
             hint=how_to_accept(database.run_root),
             code="MS307",
         )
-    if changed:
+    if (accept_changes and read_inputs(database).get("recipe_sha256") != plan.source.sha256) or changed:
         with database.transaction():
-            _redefine(database, plan, changed)
+            if changed:
+                _redefine(database, plan, changed)
+            put_inputs(database, plan.recorded)
         replace_file(database.run_root / "recipe.yaml", plan.source.text.encode(), mode=0o644)
 
 
@@ -56,7 +58,6 @@ def _redefine(database: Database, plan: Plan, changed: Mapping[str, PlannedTask]
     expanded = sorted({rows[row.parent].task_id for row in below if row.parent is not None})
     if expanded:
         reset_tasks(database, [row.task_id for row in below], expanded, "definition changed")
-    put_inputs(database, {"recipe_sha256": plan.source.sha256})
 
 
 def _refuse_other_parts(rows: tuple[TaskRow, ...], below: list[TaskRow], changed: Mapping[str, PlannedTask]) -> None:

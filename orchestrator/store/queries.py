@@ -171,6 +171,16 @@ def read_attempt(database: Database, position: int, attempt_index: int) -> Attem
     return row
 
 
+def bad_nodes(database: Database, position: int) -> tuple[str, ...]:
+    """Give the nodes of a cluster that failed under earlier attempts at a task."""
+    rows = database.all(
+        "SELECT DISTINCT json_extract(job.value, '$.failed_nodes') FROM task_attempts,"
+        " json_each(task_attempts.operator_data_json, '$.jobs') AS job WHERE task_position = ?",
+        (position,),
+    )
+    return tuple(row[0] for row in rows if row[0])
+
+
 def read_open_attempts(database: Database) -> tuple[AttemptRow, ...]:
     """Give the attempts that have not ended: after a crash, those whose fate must be settled."""
     return _attempts(database, "WHERE ended_at IS NULL ORDER BY task_position", ())

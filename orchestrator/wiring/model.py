@@ -279,4 +279,4 @@ BACKENDS: dict[str, dict[str, type[Backend]]] = {
 }
 PROFILES: dict[str, type[Backend]] = {"local": LocalBackend, "slurm": SlurmBackend, "dask": DaskBackend}
 # What may be wired and is not carried out yet.
-IDLE = (SlurmBackend, DaskBackend, HpcYamlBackend)
+IDLE = (DaskBackend, HpcYamlBackend)

@@ -33,6 +33,7 @@ class Site:
     env: Mapping[str, str]
     folder: Path
     is_real: bool
+    numbers: list[str] = field(default_factory=list)
     own: Callable[[Path], None] = field(default=lambda path: None)
 
     def run(self, script: str, **env: str) -> str:
@@ -59,7 +60,8 @@ class Site:
         """Submit a small job and give its number."""
         told = self.ask("sbatch", "--parsable", *options, f"--wrap={wrap}")
         assert told.exit_code == 0, told.stderr
-        return told.stdout.strip()
+        self.numbers.append(told.stdout.strip())
+        return self.numbers[-1]
 
     def queue(self, number: str) -> list[QueueRow]:
         """Give the rows of a job in the queue, tasks in the order of their numbers."""
@@ -138,7 +140,8 @@ def real_site(name: str) -> Iterator[Site]:
     try:
         yield site
     finally:
-        site.ask("scancel", "--me")
+        if site.numbers:
+            site.ask("scancel", *site.numbers)
         shutil.rmtree(folder, ignore_errors=True)
 
 

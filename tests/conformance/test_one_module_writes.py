@@ -16,6 +16,8 @@ ALLOWED = {
     "orchestrator/store/cache.py": "SQLite writes its own file; what is lost with it is run again",
     "orchestrator/store/database.py": "SQLite writes its own file, with a journal of its own",
     "orchestrator/store/leases.py": "a look at the lock opens it as a writer would, and writes nothing",
+    "orchestrator/remote/connection.py": "what is connected is a socket",
+    "orchestrator/remote/trees.py": "an archive that is read as a stream has a mode of its own",
     "orchestrator/workers/commands.py": "params too long for a command line pass through a temporary file",
     "orchestrator/operators/web.py": "what is connected is a socket",
     "orchestrator/testing/fake_slurm/__init__.py": "a cluster that is not there has programs of its own",

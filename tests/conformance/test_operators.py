@@ -93,6 +93,7 @@ def _opened(kind: str, root: Path) -> Iterator[Site]:
     yield site
     site.operator.close()
     for claim in root.glob(f"*/{CLAIM}"):
+        until(claim.read_text)
         subprocess.run(["kill", "-9", "--", f"-{claim.read_text().split()[0]}"], check=False, capture_output=True)
 
 

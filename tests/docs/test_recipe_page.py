@@ -16,12 +16,13 @@ from tests.docs.terminal import follow
 PAGE = REFERENCE / "recipe.md"
 EVERY_STEP = model.PythonStep.model_fields.keys() & model.ShellStep.model_fields.keys()
 PARTS: dict[str, tuple[type[BaseModel], dict[str, str]]] = {
-    "## The whole file": (model.Recipe, support._RECIPE_KEYS),
+    "## The whole file": (model.Recipe, {}),
     "### test_meta": (model.Metadata, {}),
     "### inputs": (model.Input, {}),
     "### secrets": (model.Secret, {}),
     "### defaults": (model.Defaults, {}),
     "### repeat": (model.Repeat, {}),
+    "### budget": (model.Budget, {}),
     "### success": (model.Success, {}),
     "### cache": (model.Cache, {}),
     "### retry": (model.Retry, {}),
@@ -49,7 +50,7 @@ def test_executed_keys_are_listed(heading: str) -> None:
 
 def test_keys_of_every_step_are_listed() -> None:
     """What Python and shell steps share stands in one table."""
-    assert sorted(executed("## Every step")) == sorted(EVERY_STEP - support._STEP_KEYS.keys())
+    assert sorted(executed("## Every step")) == sorted(EVERY_STEP)
 
 
 @pytest.mark.parametrize(
@@ -57,14 +58,13 @@ def test_keys_of_every_step_are_listed() -> None:
 )
 def test_keys_of_one_kind_of_step_are_listed(heading: str, kind: type[BaseModel]) -> None:
     """What only one kind of step has stands in a table of its own."""
-    assert sorted(executed(heading)) == sorted(keys_of(kind) - EVERY_STEP - support._STEP_KEYS.keys())
+    assert sorted(executed(heading)) == sorted(keys_of(kind) - EVERY_STEP)
 
 
 def test_refused_keys_are_listed_with_the_way_round() -> None:
     """The last table says what the program says when it refuses a key."""
     tables = {
-        "the whole file": support._RECIPE_KEYS,
-        "a step": support._STEP_KEYS,
+        "a recipe that another uses": support._USED_RECIPE_KEYS,
         "a step with an operator": support._ROUTED_KEYS,
     }
     refused = [[name.rstrip("_"), where, todo] for where, keys in tables.items() for name, todo in keys.items()]

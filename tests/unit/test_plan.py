@@ -323,12 +323,12 @@ def test_a_link_out_of_the_project_is_refused(workshop: Workshop, tmp_path: Path
 def test_what_cannot_run_yet_is_shown_with_what_is_missing(workshop: Workshop) -> None:
     """One round of mending is enough."""
     problems = workshop.problems(
-        recipe(python("a", "Gone"), python("b", keys="needs: [a.x_v1]"), head="budget: {core_hours: 1}\n")
+        recipe(shell("s", "x", "retry: {on: [oom]}"), python("a", "Gone"), python("b", keys="needs: [a.x_v1]"))
     )
 
     assert [problem.code for problem in problems] == ["MS208", "MS206", "MS216"]
-    with pytest.raises(InvalidFileError, match="'budget' is not executed yet"):
-        workshop.plan(recipe(python("a", "Gone"), head="budget: {core_hours: 1}\n"))
+    with pytest.raises(InvalidFileError, match="'oom' alone is not executed yet"):
+        workshop.plan(recipe(shell("s", "x", "retry: {on: [oom]}"), python("a", "Gone")))
 
 
 TAGGED = recipe(python("a", keys="tags: [x]"), python("b", keys="tags: [x, y]"), python("c"))

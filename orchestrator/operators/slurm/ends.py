@@ -85,7 +85,10 @@ _FIXES = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """What a job left as it ended by itself; ``signals`` are those that Slurm sent it, such as USR1."""
+    """What a job left as it ended by itself; ``signals`` are those that it was sent, such as USR1.
+
+    Of several that come at the same moment, not all need be there.
+    """
 
     job_id: str
     restart: int

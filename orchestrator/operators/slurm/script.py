@@ -25,7 +25,9 @@ job=${{SLURM_ARRAY_JOB_ID}}_$SLURM_ARRAY_TASK_ID
 folder=$(sed -n "$((SLURM_ARRAY_TASK_ID + 1))p" {FOLDERS})
 test -n "$folder" && cd -- "$folder" || exit 1
 """
-# Bash forgets in a subshell that a job in the background ignores some signals; other shells do not.
+_PASSED_ON = ("USR1", "USR2", "TERM", "INT", "HUP", "CONT")
+# A shell of its own waits for the step, as what `wait` tells is not sure where signals come close together. Bash gives
+# the step the signals that it ignores for what runs in the background; other shells do not.
 _SCRIPT = """\
 restart=${{SLURM_RESTART_COUNT:-0}}
 mine="$job $restart"
@@ -40,40 +42,40 @@ case $holder in
 "$job "*) echo "$mine" > "$draft" && mv -f "$draft" {claim} || exit 1 ;;
 *) rm -f "$draft"; exit {duplicate} ;;
 esac
-rm -f "$draft" {exit_code} {exit}
+rm -f "$draft" {exit_code} {exit} {own}/pid {own}/.exit_code
 test ! -s {stdout} || mv -f {stdout} "{own}/stdout.before.$job.$restart"
 
-child= told= again=
+told=
 tell() {{
-  told="$told $1" again=1
-  test -z "$child" || kill -s "$1" "$child" 2>/dev/null
+  told="$told $1"
+  test -s {own}/.exit_code || kill -s "$1" "$(cat {own}/pid)" 2>/dev/null
 }}
-for signal in USR1 USR2 TERM INT HUP CONT; do
+for signal in {signals}; do
   trap "tell $signal" "$signal"
 done
-(trap - INT QUIT; exec {shell} "$PWD/{payload}" "$PWD") 3> {stdout} >> {stderr} 2>&1 < /dev/null &
-child=$!
-rc= seen=
-while :; do
-  wait "$child"
-  code=$?
-  test "$code" = 127 && test -n "$seen" && break
-  rc=$code
-  test -n "$again" || break
-  again= seen=1
+(
+  trap - QUIT
+  trap : {signals}
+  {shell} "$PWD/{payload}" "$PWD" 3> {stdout} >> {stderr} 2>&1 < /dev/null
+  echo "$?" > {own}/.exit_code
+) 2>/dev/null &
+while test ! -s {own}/.exit_code && kill -0 "$!" 2>/dev/null; do
+  wait "$!" || sleep 0.1 2>/dev/null || sleep 1
 done
+read -r code < {own}/.exit_code || exit 1
 
-echo "$rc" > {own}/.exit_code && mv -f {own}/.exit_code {exit_code}
 printf '{{"job": "%s", "restart": %s, "signals": "%s", "exit_code": %s}}\\n' \\
-  "$job" "$restart" "$told" "$rc" > {own}/.exit
+  "$job" "$restart" "$told" "$code" > {own}/.exit
+mv -f {own}/.exit_code {exit_code}
 mv -f {own}/.exit {exit}
 test -n "$told" || rm -f {secrets}
-exit "$rc"
+exit "$code"
 """
 # Until the step itself begins, what is printed goes to stderr.
 _PAYLOAD = """\
 cd -- "$1" || exit 1
 set --
+echo "$$" > {own}/pid
 {setup}
 exec 1>&3 3>&-
 test ! -f {secrets} || . ./{secrets}
@@ -99,6 +101,7 @@ def job_script(demand: Demand, *, is_array: bool = False, needs_login: bool = Fa
         stderr=STDERR,
         payload=PAYLOAD,
         secrets=SECRETS,
+        signals=" ".join(_PASSED_ON),
         shell="bash -l" if needs_login else "sh",
     )
     return f"#!/bin/bash\n{options}{_OF_ARRAY if is_array else _ALONE}{body}"
@@ -110,7 +113,7 @@ def payload(argv: Sequence[str], env: Mapping[str, str], setup: str = "") -> str
     Raises `ScriptletError` for a variable or an argument that no program can get.
     """
     command = " ".join(_quoted(word, "run") for word in argv)
-    return _PAYLOAD.format(setup=setup, secrets=SECRETS, exports=exports(env), command=command)
+    return _PAYLOAD.format(own=OWN, setup=setup, secrets=SECRETS, exports=exports(env), command=command)
 
 
 def exports(env: Mapping[str, str]) -> str:

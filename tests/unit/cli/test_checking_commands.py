@@ -101,10 +101,68 @@ def test_a_plan_notes_what_limits_a_step(call: Call, workshop: Workshop) -> None
     workshop.write("r.yaml", recipe(*steps))
 
     assert call("plan", "r.yaml", "--skip", "c").rows == [
-        ["#", "step", "type", "runs", "after", "when", "note"],
-        ["1", "a", "shell", "sh -c true", "", "", "timeout 90s, 1 retry"],
-        ["2", "b", "shell", "sh -c true", "", "", "2 retries"],
-        ["3", "c", "python", "steps.py:Write", "a, b", "1 > 0", "skip: left out by --skip"],
+        ["#", "step", "type", "runs", "after", "when", "note", "core-hours"],
+        ["1", "a", "shell", "sh -c true", "", "", "timeout 90s, 1 retry", ""],
+        ["2", "b", "shell", "sh -c true", "", "", "2 retries", ""],
+        ["3", "c", "python", "steps.py:Write", "a, b", "1 > 0", "skip: left out by --skip", ""],
+    ]
+
+
+ROUTED = "operator_key: hpc.dev, resources: {cores: 2, time_limit: 30m}"
+ASKING = (
+    shell("here", "x"),
+    shell("known", "x", f"{ROUTED}, foreach: [1, 2], retry: {{max: 1, grow: {{cores: 2x}}}}"),
+    shell("later", "x", f"{ROUTED}, foreach: '${{{{ ctx.known.n_v1 }}}}'"),
+    "{name: part, type: recipe, uses: part.yaml}",
+    shell("free", "x", "operator_key: hpc.dev"),
+)
+PART = recipe(shell("s", "x", ROUTED), shell("t", "x", f"{ROUTED}, foreach: '${{{{ ctx.s.n_v1 }}}}'"))
+
+
+def test_a_plan_shows_the_core_hours_of_each_step_and_of_all(call: Call, workshop: Workshop) -> None:
+    """For one attempt at each item and at most; for one item where only the run knows them, and ? without a limit."""
+    workshop.write("part.yaml", PART)
+    workshop.write("r.yaml", recipe(*ASKING))
+
+    answer = call("plan", "r.yaml")
+
+    assert [row[-1] for row in answer.rows[1:]] == ["", "2 (at most 6)", "1 per item", "1 and more", "?"]
+    assert answer.stderr == "3 core-hours (at most 7), not counting later, part/t, free\n"
+
+
+def test_a_plan_tells_programs_of_core_hours(call: Call, workshop: Workshop) -> None:
+    """What is not known is null."""
+    workshop.write("part.yaml", PART)
+    workshop.write("r.yaml", recipe(*ASKING))
+
+    document = call("plan", "r.yaml", "--json").json
+
+    names = ("core_hours", "core_hours_at_most", "core_hours_per_item")
+    assert [tuple(task[name] for name in names) for task in document["tasks"]] == [
+        (0.0, 0.0, None),
+        (2.0, 6.0, None),
+        (None, None, 1.0),
+        (1.0, 1.0, None),
+        (None, None, None),
+    ]
+    assert document["core_hours"] == {
+        "total": 3.0,
+        "at_most": 7.0,
+        "without": ["later", "part/t", "free"],
+        "budget": None,
+    }
+
+
+def test_a_plan_beyond_the_budget_is_shown_and_refused(call: Call, workshop: Workshop) -> None:
+    """So that it is seen which step asks for so much."""
+    workshop.write("r.yaml", recipe(shell("a", "x", ROUTED), head="budget: {core_hours: 0.5}\n"))
+
+    answer = call("plan", "r.yaml")
+
+    assert (answer.status, answer.rows[1][-1]) == (3, "1")
+    assert answer.stderr.splitlines()[:2] == [
+        "1 core-hours; the budget is 0.5",
+        "r.yaml:1:22: error[MS217]: the steps ask for at least 1 core-hours, and the budget is 0.5",
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -56,7 +57,7 @@ def begin(
     if not script.exists() or script.read_text(encoding="utf-8") != text:  # others may be reading it
         script.write_text(text, encoding="utf-8")
     told = {"PATH": PATH, "HOME": str(folder), "SLURM_JOB_ID": "17", **env}
-    return subprocess.Popen([*shell, str(script)], cwd=folder, env=told)
+    return subprocess.Popen([*shell, str(script)], cwd=folder, env=told, start_new_session=True)
 
 
 def run(shell: tuple[str, ...], folder: Path, *, turn: int = 0, login: bool = False, **env: str) -> int:
@@ -164,6 +165,27 @@ def test_a_step_that_goes_on_after_the_signal_is_waited_for(shell: tuple[str, ..
     (tmp_path / "end").touch()
 
     assert job.wait(30) == 5
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_S11_a_job_that_slurm_ends_tells_its_exit_code(  # noqa: N802  a statement of the design
+    shell: tuple[str, ...], tmp_path: Path
+) -> None:
+    """Slurm sends two signals to all of its processes, one right behind the other."""
+    ends = "trap 'exit 6' TERM; touch began; while :; do sleep 0.05; done"
+    for times in range(5):
+        folder = lay(tmp_path / str(times), ["bash", "-c", ends])
+        job = begin(shell, folder)
+        while not (folder / "began").exists():
+            time.sleep(0.02)
+        for number in (signal.SIGCONT, signal.SIGTERM):
+            os.killpg(job.pid, number)
+
+        assert job.wait(30) == 6
+        left = record(folder)
+        assert left is not None
+        assert left.exit_code == 6
+        assert (folder / "exit_code").read_text() == "6\n"
 
 
 def test_a_step_can_be_interrupted(tmp_path: Path) -> None:

@@ -1,0 +1,88 @@
+"""Keep the attempts of a run within its budget of core-hours."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from orchestrator.core_hours import asked_by, core_seconds, cores_of, exceeds, told
+from orchestrator.driver.conclusion import Conclusion
+from orchestrator.driver.run import Run
+from orchestrator.errors import UsageError
+from orchestrator.plan.demand import UNLIMITED_CODE
+from orchestrator.states import AttemptState
+from orchestrator.store.queries import read_open_attempts
+from orchestrator.store.spending import read_core_seconds
+
+SPENT_CODE = "MS310"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Charge:
+    """What an attempt under way was charged with."""
+
+    cores: float
+    asked: float
+
+
+class Budget:
+    """What the attempts of one run have cost: those that ended what they used, those under way what they asked for.
+
+    It is summed up from the records of the run when that is taken over, and only where its recipe has a budget.
+    """
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        budget = run.plan.recipe.budget
+        self._allowed = None if budget is None else core_seconds(budget.core_hours)
+        self._spent = 0.0
+        self._charges: dict[str, _Charge] = {}
+
+    def begin(self) -> None:
+        """Sum up what was spent so far."""
+        if self._allowed is None:
+            return
+        self._spent = read_core_seconds(self._run.database)
+        for row in read_open_attempts(self._run.database):
+            if work := row.operator_data.get("work"):
+                self._charges[row.attempt_id] = _charge(work)
+
+    def check(self, work: Mapping[str, Any] | None) -> None:
+        """Raise `UsageError` where what an operator is to do may cost more than is left."""
+        if self._allowed is None or work is None:
+            return
+        asked = asked_by(work)
+        if asked is None:
+            message = "nothing limits its time, so that its core-hours are not known, and there is a budget"
+            raise UsageError(message, hint="add 'resources: {time_limit: 1h}' to it", code=UNLIMITED_CODE)
+        if asked and exceeds(self._spent + asked, self._allowed):
+            raise UsageError(self._refusal(asked, self._allowed), code=SPENT_CODE)
+
+    def charge(self, attempt_id: str, work: Mapping[str, Any] | None) -> None:
+        """Count what an attempt asks for that begins."""
+        if self._allowed is not None and work is not None:
+            charge = self._charges[attempt_id] = _charge(work)
+            self._spent += charge.asked
+
+    def settle(self, conclusion: Conclusion) -> None:
+        """Count what an attempt used that has ended; one lost from sight may have used all that it asked for."""
+        charge, duration_sec = self._charges.pop(conclusion.done.attempt_id, None), conclusion.done.duration_sec
+        if charge and (duration_sec or conclusion.status is not AttemptState.LOST):
+            self._spent += charge.cores * duration_sec - charge.asked
+
+    def _refusal(self, asked: float, allowed: float) -> str:
+        going_on = sum(charge.asked for charge in self._charges.values())
+        under_way = f", {told(going_on)} of them by attempts under way" if going_on else ""
+        recipe = shlex.quote(Path(self._run.plan.source.name).name)
+        return (
+            f"it asks for {told(asked)} core-hours, and {told(self._spent)} of the {told(allowed)} in the budget are"
+            f" spent{under_way}; raise budget.core_hours in {recipe}, then:"
+            f" matterstack retry {self._run.database.run_root.name} --accept-recipe-change"
+        )
+
+
+def _charge(work: Mapping[str, Any]) -> _Charge:
+    return _Charge(cores=cores_of(work["resources"]) if "resources" in work else 0.0, asked=asked_by(work) or 0.0)

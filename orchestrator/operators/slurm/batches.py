@@ -1,0 +1,117 @@
+"""Put attempts together into jobs: those that ask Slurm for the same become the tasks of one array."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from orchestrator.clock import utc_now
+from orchestrator.operators.assignments import Assignment
+from orchestrator.operators.slurm.asking import Submission
+from orchestrator.operators.slurm.directives import Demand
+from orchestrator.operators.slurm.ledger import Job
+from orchestrator.operators.slurm.names import job_name
+from orchestrator.operators.slurm.parcels import Parcel, Places
+from orchestrator.operators.slurm.script import job_script
+from orchestrator.operators.slurm.settling import Inquiry
+from orchestrator.wiring.model import SlurmBackend
+
+# What Slurm allows where it does not tell.
+_MOST_TASKS = 1000
+
+
+@dataclass(slots=True, kw_only=True)
+class Batch:
+    """A job that was not submitted for sure: what it needs, when it may be tried, and the searches for it."""
+
+    job: Job
+    assignments: tuple[Assignment, ...]
+    inquiry: Inquiry
+    not_before: float = 0.0
+    lost: str = ""
+    refusals: int = 0
+    note: str = ""
+    ids: set[str] = field(default_factory=set)
+
+
+def batches_of(assignments: Sequence[Assignment], backend: SlurmBackend, max_array_size: int | None) -> Iterator[Batch]:
+    """Give the jobs for some attempts of one run, as few as Slurm allows; raises `ScriptletError`."""
+    alike: dict[tuple[str, str], list[Assignment]] = defaultdict(list)
+    for assignment in assignments:
+        near_end = json.dumps(assignment.work.get("on_walltime"), sort_keys=True)
+        alike[_script(assignment, backend, is_array=True), near_end].append(assignment)
+    size = (max_array_size or _MOST_TASKS + 1) - 1 or 1
+    for group in alike.values():
+        for start in range(0, len(group), size):
+            yield new_batch(group[start : start + size], backend)
+
+
+def new_batch(assignments: Sequence[Assignment], backend: SlurmBackend, turn: int = 0) -> Batch:
+    """Give one job for attempts that ask for the same; ``turn`` counts how often they were continued."""
+    first, attempts = assignments[0], tuple(one.attempt_id for one in assignments)
+    key = job_name(
+        run_id=first.run_root.name,
+        task_id=first.task_id,
+        attempt_index=first.attempt_index,
+        attempts=attempts,
+        turn=turn,
+    )
+    script = _script(first, backend, is_array=len(attempts) > 1, turn=turn)
+    job = Job(
+        key=key,
+        operator_key=first.operator_key,
+        attempts=attempts,
+        script_sha256=hashlib.sha256(script.encode()).hexdigest(),
+        asked_at=utc_now(),
+        turn=turn,
+    )
+    return Batch(job=job, assignments=tuple(assignments), inquiry=Inquiry(backend.grace))
+
+
+def restored(job: Job, assignments: Sequence[Assignment], backend: SlurmBackend) -> Batch:
+    """Give a job again that was recorded, with those of its attempts that are still to be carried out."""
+    return Batch(job=job, assignments=tuple(assignments), inquiry=Inquiry(backend.grace))
+
+
+def parcel_of(batch: Batch, backend: SlurmBackend) -> Parcel:
+    """Give what the cluster needs for a job; raises `ScriptletError`."""
+    first = batch.assignments[0]
+    script = _script(first, backend, is_array=batch.job.is_array, turn=batch.job.turn)
+    return Parcel(job=batch.job, script=script, assignments=batch.assignments)
+
+
+def submission_of(batch: Batch, places: Places) -> Submission:
+    """Give how a job is submitted."""
+    job, first = batch.job, batch.assignments[0]
+    near_end = first.work.get("on_walltime") or {}
+    return Submission(
+        key=job.key,
+        folder=places.job(job, first),
+        tasks=len(job.attempts),
+        signal=near_end.get("signal"),
+        before_sec=math.ceil(near_end.get("before", 0)),
+        turn=job.turn,
+        lost=batch.lost,
+    )
+
+
+def may_continue(assignment: Assignment, turn: int) -> bool:
+    """Tell whether an attempt may go on in another job after its time was over."""
+    return turn < int((assignment.work.get("on_walltime") or {}).get("restart", 0))
+
+
+def _script(assignment: Assignment, backend: SlurmBackend, *, is_array: bool, turn: int = 0) -> str:
+    work: Mapping[str, Any] = assignment.work
+    demand = Demand(
+        slurm=backend.slurm,
+        resources=work.get("resources", {}),
+        limit_sec=work.get("limit_sec"),
+        exclude=tuple(work.get("exclude", ())),
+    )
+    needs_login = bool(backend.slurm.setup)
+    return job_script(demand, is_array=is_array, needs_login=needs_login, turn=turn)

@@ -1,0 +1,384 @@
+"""Carry attempts out as jobs of a Slurm cluster: each of them once, whatever is lost on the way."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import suppress
+
+from orchestrator.errors import ScriptletError
+from orchestrator.operators.assignments import Assignment, Sighting, not_begun
+from orchestrator.operators.payload import texts_of
+from orchestrator.operators.slurm.answers import AccountRow, QueueRow, Submitted, read_accounting, read_queue
+from orchestrator.operators.slurm.asking import QUEUE, accounting, cancelling
+from orchestrator.operators.slurm.batches import Batch, batches_of, may_continue, new_batch, restored
+from orchestrator.operators.slurm.endings import Ended, ended_of
+from orchestrator.operators.slurm.fetching import Fetcher
+from orchestrator.operators.slurm.holding import Held, Stage
+from orchestrator.operators.slurm.leavings import Place
+from orchestrator.operators.slurm.ledger import Job, enter, entered
+from orchestrator.operators.slurm.lookout import look_at_queue, uptime
+from orchestrator.operators.slurm.parcels import Places, payload_of
+from orchestrator.operators.slurm.refusals import Refusal, Verdict
+from orchestrator.operators.slurm.sites import AwayError, Site
+from orchestrator.operators.slurm.submitting import Submissions
+from orchestrator.operators.staging import stage
+from orchestrator.states import AttemptState
+from orchestrator.wiring.model import SlurmBackend
+from orchestrator.workers.calls import Done
+
+# Looks at the queue come less often while nothing changes, up to this; Slurm forgets ended jobs after five minutes.
+_LONGEST_SEC = 300.0
+_SLOWER = 1.5
+# A cancelled job that is still there is cancelled again after so long.
+_CANCEL_AGAIN_SEC = 60.0
+_AT_ONCE = 200
+# So soon a site that was away is tried again; how soon there is a new connection is for the way to it to say.
+_TRY_AGAIN_SEC = 10.0
+_SHORTEST_SEC = 0.05
+_SACCT_SEC = 20.0
+# An accounting that did not answer is left in peace for so long.
+_ACCOUNT_AGAIN_SEC = 300.0
+
+
+class SlurmOperator:
+    """Holds the attempts of one operator key; the site is shared with other keys.
+
+    A site that cannot be reached ends no attempt and begins none: what is to be done there waits.
+    """
+
+    def __init__(self, site: Site, backend: SlurmBackend) -> None:
+        self._site = site
+        self._backend = backend
+        self._held: dict[str, Held] = {}
+        self._jobs: dict[str, Job] = {}
+        self._fresh: list[Assignment] = []
+        self._submissions = Submissions(site, backend)
+        self._fetcher = Fetcher(site, backend.keep)
+        self._unwanted: dict[str, float] = {}
+        self._every_sec = backend.poll_every
+        self._poll_at = self._looked_at = self._account_at = self._away_until = 0.0
+        self._trouble = ""
+
+    @property
+    def looks_every_sec(self) -> float | None:
+        """Give the seconds until there is something to do."""
+        times = [self._poll_at, *self._submissions.times()]
+        return max(_SHORTEST_SEC, min(times) - uptime(), self._away_until - uptime())
+
+    def fileno(self) -> int | None:
+        """Give nothing: a cluster does not tell by itself."""
+        return None
+
+    def submit(self, assignments: Sequence[Assignment]) -> Iterator[Sighting]:
+        """Stage attempts and submit their jobs, as few as may be; those that may have jobs are looked for first."""
+        known = self._known_jobs(assignments)
+        for assignment in assignments:
+            if assignment.attempt_id in known:
+                yield from self._hold_again(assignment, known[assignment.attempt_id])
+            else:
+                yield from self._hold_new(assignment)
+        yield from self._reached(self._send)
+
+    def adopt(self, assignments: Sequence[Assignment]) -> Iterator[Sighting]:
+        """Take hold of attempts whose jobs were submitted, or may have been."""
+        known = self._known_jobs(assignments)
+        for assignment in assignments:
+            job = known.get(assignment.attempt_id)
+            if job is None:
+                note = "there is no record of its job: cancel the attempt, then retry"
+                yield Sighting(attempt_id=assignment.attempt_id, state=AttemptState.UNKNOWN, note=note)
+            else:
+                yield from self._hold_again(assignment, job)
+
+    def look(self) -> Iterator[Sighting]:
+        """Send what waits, look at the queue when it is time, and bring home what ended."""
+        if uptime() < self._away_until:
+            return
+        yield from self._reached(self._send)
+        if uptime() >= max(self._poll_at, self._away_until):
+            yield from self._reached(self._watch)
+
+    def cancel(self, attempts: Collection[str]) -> None:
+        """Cancel the jobs of attempts; those that have none yet get none, or are cancelled once they are found."""
+        for attempt_id in attempts:
+            if attempt_id in self._held:
+                self._held[attempt_id].is_unwanted = True
+                self._unwanted[attempt_id] = 0.0
+        self._look_soon()
+        with suppress(AwayError):
+            self._cancel_unwanted()
+
+    def close(self) -> None:
+        """Let go of the site; jobs go on."""
+        self._site.let_go()
+
+    def _known_jobs(self, assignments: Iterable[Assignment]) -> dict[str, Job]:
+        """Give the last job of each attempt that was recorded with one."""
+        known: dict[str, Job] = {}
+        for run_root in {assignment.run_root for assignment in assignments}:
+            for job in entered(run_root):
+                self._jobs[job.key] = job
+                for attempt_id in job.attempts:
+                    if attempt_id not in known or known[attempt_id].turn <= job.turn:
+                        known[attempt_id] = job
+        return known
+
+    def _hold_new(self, assignment: Assignment) -> Iterator[Sighting]:
+        try:
+            told = stage(assignment, texts_of(assignment))
+            payload_of(assignment, Places(root="/"), self._backend)
+            list(batches_of([assignment], self._backend, None))
+        except ScriptletError as error:
+            yield not_begun(assignment, error.explained())
+            return
+        self._held[assignment.attempt_id] = Held(assignment=assignment)
+        self._fresh.append(assignment)
+        yield Sighting(attempt_id=assignment.attempt_id, state=AttemptState.SUBMITTING, operator_data=told)
+
+    def _hold_again(self, assignment: Assignment, job: Job) -> Iterator[Sighting]:
+        held = Held(assignment=assignment, job=job, job_id=assignment.external_id, since=uptime())
+        self._held[assignment.attempt_id] = held
+        if assignment.cancel_asked:
+            held.is_unwanted = True
+            self._unwanted[assignment.attempt_id] = 0.0
+        if assignment.external_id and job.turn == 0:
+            held.stage = Stage.THERE
+            return
+        held.stage = Stage.UNKNOWN
+        batch = self._submissions.unknown.get(job.key)
+        others = batch.assignments if batch else ()
+        self._submissions.unknown[job.key] = restored(job, (*others, assignment), self._backend)
+        yield from self._news(held, AttemptState.UNKNOWN, "looks whether its job was submitted")
+
+    def _reached(self, deed: Callable[[], Iterator[Sighting]]) -> Iterator[Sighting]:
+        """Do what needs the site; where that cannot be reached, tell so of what waits for it."""
+        try:
+            yield from deed()
+            self._trouble = ""
+        except AwayError as error:
+            self._trouble = str(error)
+            self._away_until = uptime() + min(_TRY_AGAIN_SEC, self._backend.poll_every)
+            yield from self._told_of_trouble()
+
+    def _told_of_trouble(self) -> Iterator[Sighting]:
+        for held in self._held.values():
+            if held.stage in (Stage.FRESH, Stage.SENDING):
+                yield from self._news(held, AttemptState.SUBMITTING, self._trouble)
+            elif held.stage is Stage.UNKNOWN:
+                yield from self._news(held, AttemptState.UNKNOWN, self._trouble)
+            elif held.told is not None:
+                yield from self._news(held, held.told[0], self._trouble)
+
+    def _news(self, held: Held, state: AttemptState, note: str = "") -> Iterator[Sighting]:
+        if (news := held.news(state, note)) is not None:
+            yield news
+
+    # Sending.
+
+    def _places(self) -> Places:
+        return Places(root=self._site.facts().root)
+
+    def _send(self) -> Iterator[Sighting]:
+        yield from self._end_unsent()
+        if self._fresh:
+            self._put_together()
+        if self._submissions.waiting:
+            for batch, came in self._submissions.send(self._places()):
+                yield from self._submitted(batch, came)
+
+    def _put_together(self) -> None:
+        """Give fresh attempts their jobs, which are recorded before the site hears of them."""
+        size = self._site.facts().settings.max_array_size
+        fresh, self._fresh = self._fresh, []
+        for batch in batches_of(fresh, self._backend, size):
+            self._enter(batch)
+
+    def _enter(self, batch: Batch) -> None:
+        enter(batch.assignments[0].run_root, batch.job)
+        self._jobs[batch.job.key] = batch.job
+        self._submissions.waiting.append(batch)
+        for assignment in batch.assignments:
+            held = self._held[assignment.attempt_id]
+            held.job, held.stage = batch.job, Stage.SENDING
+
+    def _submitted(self, batch: Batch, came: Submitted | Refusal) -> Iterator[Sighting]:
+        for assignment in batch.assignments:
+            held = self._held.get(assignment.attempt_id)
+            if held is None:
+                continue
+            if isinstance(came, Submitted):
+                yield from self._is_there(held, came.job_id)
+            elif came.verdict is Verdict.REJECTED:
+                del self._held[assignment.attempt_id]
+                yield not_begun(assignment, f"{came.text}\n{came.hint}".strip())
+            elif came.verdict is Verdict.NOT_NOW:
+                yield from self._news(held, AttemptState.SUBMITTING, f"{came.text}: tried again later")
+            else:
+                held.stage = Stage.UNKNOWN
+                note = f"{came.text}: there may be a job, which is looked for"
+                yield from self._news(held, AttemptState.UNKNOWN, note)
+        if isinstance(came, Submitted):
+            self._look_soon()
+
+    def _is_there(self, held: Held, job_id: str) -> Iterator[Sighting]:
+        held.stage, held.since = Stage.THERE, uptime()
+        held.job_id = job_id if held.index is None else f"{job_id}_{held.index}"
+        held.absences, held.missing_since, held.ended_as = 0, None, None
+        yield from self._news(held, AttemptState.SUBMITTED)
+
+    def _end_unsent(self) -> Iterator[Sighting]:
+        """End the attempts that nobody wants any more and that were never sent."""
+        self._fresh = [one for one in self._fresh if one.attempt_id not in self._unwanted]
+        unsent = {one.attempt_id for batch in self._submissions.waiting for one in batch.assignments}
+        for attempt_id in list(self._unwanted):
+            held = self._held[attempt_id]
+            if held.stage is Stage.FRESH or attempt_id in unsent:
+                self._submissions.drop(attempt_id)
+                yield self._over(held, Done(attempt_id=attempt_id, exit_code=None))
+
+    # Watching.
+
+    def _watch(self) -> Iterator[Sighting]:
+        if not any(held.stage in (Stage.UNKNOWN, Stage.THERE) for held in self._held.values()):
+            self._poll_at = uptime() + self._backend.poll_every
+            return
+        places = self._places()
+        # Another runner's look will do where it is young enough, but never the own one before.
+        oldest = max(uptime() - self._backend.poll_every, self._looked_at + 0.001)
+        look = look_at_queue(self._site.identity, self._ask_queue, not_before=oldest)
+        self._looked_at = uptime()
+        rows = read_queue(look.text)
+        before = self._standing()
+        for batch, job_id in self._submissions.settle(rows, places):
+            for assignment in batch.assignments:
+                if (held := self._held.get(assignment.attempt_id)) is not None:
+                    yield from self._is_there(held, job_id)
+        yield from self._see(rows, look.at_sec)
+        self._cancel_unwanted()
+        yield from self._end(places)
+        is_still = self._standing() == before
+        self._every_sec = min(self._every_sec * _SLOWER, _LONGEST_SEC) if is_still else self._backend.poll_every
+        self._poll_at = self._looked_at + max(self._every_sec, self._backend.poll_every)
+
+    def _standing(self) -> list[object]:
+        return [held.told for held in self._held.values()]
+
+    def _look_soon(self) -> None:
+        """Look at the queue as soon as the site's patience allows."""
+        self._every_sec = self._backend.poll_every
+        self._poll_at = min(self._poll_at, max(uptime(), self._looked_at + self._every_sec))
+
+    def _ask_queue(self) -> str:
+        told = self._site.command(QUEUE)
+        if told is None or told.exit_code != 0:
+            said = "nothing" if told is None else told.stderr.strip() or f"exit code {told.exit_code}"
+            raise AwayError(f"squeue said {said}", may_have_arrived=False)
+        return told.stdout
+
+    def _see(self, rows: Sequence[QueueRow], at_sec: float) -> Iterator[Sighting]:
+        """Take what the queue shows of each job, by its name: an id may be another job's."""
+        shown: dict[tuple[str, int | None], list[QueueRow]] = defaultdict(list)
+        for row in rows:
+            shown[row.name, row.index].append(row)
+        for held in self._held.values():
+            if held.stage is not Stage.THERE or held.job is None:
+                continue
+            found = sorted(shown[held.job.key, held.index], key=lambda row: row.job_id != held.job_id)
+            held.saw(found, at_sec)
+            if found and held.ended_as is None:
+                yield from self._news(held, *held.standing(found[0], at_sec))
+
+    # Ending.
+
+    def _end(self, places: Places) -> Iterator[Sighting]:
+        over = [held for held in self._held.values() if held.stage is Stage.THERE and held.may_be_over]
+        for start in range(0, len(over), _AT_ONCE):
+            yield from self._end_some(over[start : start + _AT_ONCE], places)
+
+    def _end_some(self, over: Sequence[Held], places: Places) -> Iterator[Sighting]:
+        accounts = self._accounts([held for held in over if held.ended_as is None])
+        ended: list[Ended] = []
+        for held, left in zip(over, self._site.leavings([_place(held, places) for held in over]), strict=True):
+            if left is None:
+                continue
+            if left.holder and left.holder != held.job_id:
+                yield from self._follow(held, left.holder)
+                continue
+            account = accounts.get(held.job_id)
+            state = held.end_of(left.record, account)
+            if state is None and not self._is_lost(held):
+                yield from self._news(
+                    held, AttemptState.MISSING, "its job is neither in the queue nor in the accounting"
+                )
+                continue
+            end = ended_of(held, left, state, account)
+            if end.wants_more and not held.is_unwanted and may_continue(held.assignment, held.turn):
+                yield from self._continue(end)
+            else:
+                ended.append(end)
+        yield from self._bring(ended, places)
+
+    def _follow(self, held: Held, job_id: str) -> Iterator[Sighting]:
+        """Watch the job that carries the attempt out, where another one of its name has found that so."""
+        held.job_id, held.ended_as, held.absences = job_id, None, 0
+        yield from self._news(held, AttemptState.RUNNING, "carried out by another job of its name")
+
+    def _is_lost(self, held: Held) -> bool:
+        """Tell whether the job of an attempt was nowhere to be found for too long."""
+        held.missing_since = uptime() if held.missing_since is None else held.missing_since
+        return uptime() - held.missing_since >= self._backend.lost_after
+
+    def _accounts(self, missing: Sequence[Held]) -> dict[str, AccountRow]:
+        """Ask the accounting for jobs that the queue does not show any more; it may be down, or there may be none."""
+        if not missing or uptime() < self._account_at or not self._site.facts().settings.has_accounting:
+            return {}
+        names = {held.job_id: held.job.key for held in missing if held.job}
+        with suppress(AwayError):
+            told = self._site.command(accounting(ids=list(names)), deadline_sec=_SACCT_SEC)
+            if told is not None and told.exit_code == 0:
+                rows = read_accounting(told.stdout)
+                return {row.job_id: row for row in rows if names.get(row.job_id) == row.name}
+        self._account_at = uptime() + _ACCOUNT_AGAIN_SEC
+        return {}
+
+    def _continue(self, end: Ended) -> Iterator[Sighting]:
+        """Let an attempt go on in another job, in the same directory."""
+        held = end.held
+        held.earlier.append(end.told)
+        self._enter(new_batch([held.assignment], self._backend, held.turn + 1))
+        held.job_id, held.ended_as, held.absences = "", None, 0
+        most = held.assignment.work["on_walltime"]["restart"]
+        yield from self._news(held, AttemptState.QUEUED, f"its time was over: continued ({held.turn} of {most})")
+
+    def _bring(self, ended: Sequence[Ended], places: Places) -> Iterator[Sighting]:
+        by_attempt = {end.held.assignment.attempt_id: end for end in ended}
+        home = []
+        for shipment in self._fetcher.fetch([end.shipment for end in ended], places):
+            end = by_attempt[shipment.assignment.attempt_id]
+            yield self._over(end.held, end.done())
+            home.append(shipment)
+        if home:
+            self._fetcher.tidy(home, places)
+
+    def _over(self, held: Held, done: Done) -> Sighting:
+        del self._held[held.assignment.attempt_id]
+        self._unwanted.pop(held.assignment.attempt_id, None)
+        return Sighting(attempt_id=done.attempt_id, state=AttemptState.COLLECTING, external_id=held.job_id, done=done)
+
+    def _cancel_unwanted(self) -> None:
+        """Cancel jobs; whether they have ended is for the queue to say."""
+        again = uptime() - _CANCEL_AGAIN_SEC
+        there = [one for one in self._unwanted if self._held[one].stage is Stage.THERE]
+        due = [one for one in there if self._unwanted[one] <= again and self._held[one].ended_as is None]
+        if due:
+            self._site.command(cancelling([self._held[one].job_id for one in due]))
+            self._unwanted.update(dict.fromkeys(due, uptime()))
+
+
+def _place(held: Held, places: Places) -> Place:
+    job, assignment = held.job, held.assignment
+    if job is None:
+        raise AssertionError(f"attempt {assignment.attempt_id} has no job")
+    folder = places.attempt(assignment)
+    return Place(folder=folder, job_folder=places.job(job, assignment), turn=job.turn, index=held.index)

@@ -1,0 +1,135 @@
+"""Follow the job of one attempt: what was seen of it so far, and what that means. Nothing is asked here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import Enum, auto
+
+from orchestrator.jsonsafe import JsonValue
+from orchestrator.operators.assignments import Assignment, Sighting
+from orchestrator.operators.slurm.answers import AccountRow, QueueRow
+from orchestrator.operators.slurm.ends import Record, stuck
+from orchestrator.operators.slurm.ledger import Job
+from orchestrator.operators.slurm.states import Phase, State
+from orchestrator.states import AttemptState
+
+# So many looks in a row must not show a job before that means anything.
+ABSENCES = 2
+# A reason that nothing but somebody's act removes is told of after so long: a site may be about to remove it.
+STUCK_SEC = 600.0
+
+
+class Stage(Enum):
+    """How far an attempt is on its way to the cluster and back."""
+
+    FRESH = auto()
+    SENDING = auto()
+    UNKNOWN = auto()
+    THERE = auto()
+    OVER = auto()
+
+
+@dataclass(slots=True, kw_only=True)
+class Held:
+    """An attempt in the hands of the operator: its job, and what was last seen of that.
+
+    ``since`` is the second of the machine's uptime from which on looks at the queue must show the job. ``earlier``
+    tells of the jobs that this one continues.
+    """
+
+    assignment: Assignment
+    job: Job | None = None
+    stage: Stage = Stage.FRESH
+    job_id: str = ""
+    since: float = 0.0
+    absences: int = 0
+    missing_since: float | None = None
+    stuck_since: float | None = None
+    ended_as: State | None = None
+    reason: str = ""
+    nodes: str = ""
+    started: str = ""
+    ends: str = ""
+    is_unwanted: bool = False
+    earlier: list[JsonValue] = field(default_factory=list)
+    told: tuple[AttemptState, str, str] | None = None
+
+    @property
+    def index(self) -> int | None:
+        """Give the number of its task in the array; None where its job is no array."""
+        if self.job is None or not self.job.is_array:
+            return None
+        return self.job.attempts.index(self.assignment.attempt_id)
+
+    @property
+    def turn(self) -> int:
+        """Tell how often it was continued."""
+        return self.job.turn if self.job else 0
+
+    def saw(self, rows: Sequence[QueueRow], at_sec: float) -> None:
+        """Take what a look at the queue showed of its job: one row, or none."""
+        if at_sec < self.since:
+            return
+        if not rows:
+            self.absences += 1
+            return
+        row = rows[0]
+        self.absences, self.missing_since = 0, None
+        self.job_id, self.reason, self.nodes = row.job_id, row.reason, row.nodes
+        self.started, self.ends = row.started, row.ends
+        self.ended_as = row.state if row.state.phase is Phase.ENDED else None
+        is_stuck = row.state.phase is Phase.WAITING and stuck(row.reason, row.job_id) is not None
+        self.stuck_since = (self.stuck_since or at_sec) if is_stuck else None
+
+    @property
+    def may_be_over(self) -> bool:
+        """Tell whether the looks so far allow that its job has ended."""
+        return self.ended_as is not None or self.absences >= ABSENCES
+
+    def end_of(self, record: Record | None, account: AccountRow | None) -> State | None:
+        """Give the state in which its job ended; None where nothing says that it did.
+
+        The queue's and the accounting's word counts more than the record that the job left, and that more than silence.
+        """
+        if self.ended_as is not None:
+            return self.ended_as
+        if self.absences < ABSENCES:
+            return None
+        if account is not None and account.state.phase is Phase.ENDED:
+            return account.state
+        return State(word="COMPLETED", phase=Phase.ENDED) if record is not None else None
+
+    def news(self, state: AttemptState, note: str = "") -> Sighting | None:
+        """Say where it stands; None where that was told before."""
+        if self.told == (state, note, self.job_id):
+            return None
+        self.told = (state, note, self.job_id)
+        data: dict[str, JsonValue] = {"note": note}
+        if self.job:
+            data["job"] = self.job.key
+        if self.earlier:
+            data["jobs"] = list(self.earlier)
+        return Sighting(
+            attempt_id=self.assignment.attempt_id,
+            state=state,
+            external_id=self.job_id,
+            note=note,
+            operator_data=data,
+        )
+
+    def standing(self, row: QueueRow, at_sec: float) -> tuple[AttemptState, str]:
+        """Give the state of an attempt whose job the queue shows, and what people should know of it."""
+        if row.state.phase is Phase.WAITING:
+            return AttemptState.QUEUED, self._why_it_waits(row, at_sec)
+        if row.state.phase is Phase.ODD:
+            return AttemptState.RUNNING, f"Slurm says {row.state.word!r}, which is not known here: taken as going on"
+        note = "" if row.state.word == "RUNNING" else row.state.word.lower()
+        return AttemptState.RUNNING, note
+
+    def _why_it_waits(self, row: QueueRow, at_sec: float) -> str:
+        found = stuck(row.reason, row.job_id)
+        if found and self.stuck_since is not None and at_sec - self.stuck_since >= STUCK_SEC:
+            return f"{found.reason}: it will never start by itself; {found.fix}"
+        begins = f", expected to start at {row.started}" if row.started else ""
+        return f"{row.reason}{begins}" if row.reason else ""

@@ -1,0 +1,129 @@
+"""Ask a site what attempts left there: how each ended, the end of Slurm's own log, and its files; and remove it.
+
+Answers are read out of whatever else is printed: each part begins with a mark that nobody else prints.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from orchestrator.operators.slurm.ends import Record, read_record
+from orchestrator.operators.slurm.names import ARRAY_LOG, CLAIM, EXIT, LOG, of_turn
+
+# Of Slurm's log, only what it says at the end is of use.
+_LOG_BYTES = 2000
+_MOST_FILES = 20_000
+
+_LIST = """\
+{mark_is}
+tell() {{
+  printf '\\n%s attempt %s\\n' "$mark" "$1"
+  cd -- "$2" 2>/dev/null || {{ printf 'gone\\n'; return; }}
+  test ! -s "$3" || head -n 1 "$3"
+  printf '\\n%s record\\n' "$mark"
+  test ! -s "$4" || cat "$4"
+  printf '\\n%s log\\n' "$mark"
+  test ! -s "$5" || tail -c {log_bytes} "$5"
+  printf '\\n%s files\\n' "$mark"
+  find . -type f -printf '%s %P\\0' 2>/dev/null | head -z -n {most_files}
+  printf '\\n%s end\\n' "$mark"
+}}
+{calls}"""
+_REMOVE = """\
+cd -- {root} || exit 1
+for folder in {folders}; do
+  case $folder in
+  /*|*..*|"") exit 1 ;;
+  esac
+  rm -rf -- "./$folder"
+done
+"""
+# The day on which an attempt of these folders was fetched is that of the file.
+_MARK_KEPT = 'cd -- {root} && for folder in {folders}; do : > "./$folder/{kept}"; done\n'
+_SWEEP = """\
+cd -- {root} || exit 1
+find . -mindepth 4 -maxdepth 4 -path './*/*/{kept}' -mtime +{days} 2>/dev/null | while IFS= read -r found; do
+  rm -rf -- "${{found%/{kept}}}"
+done
+"""
+KEPT = ".ms/fetched"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where an attempt lies on the cluster, by which turn it ended, and its number where its job is an array."""
+
+    folder: str
+    job_folder: str
+    turn: int = 0
+    index: int | None = None
+
+    @property
+    def log(self) -> str:
+        """Give the file in which Slurm tells of the job."""
+        name = LOG if self.index is None else ARRAY_LOG.replace("%a", str(self.index))
+        return f"{self.job_folder}/{name}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Left:
+    """What an attempt left: its record where there is one, the end of Slurm's log, and its files with their sizes.
+
+    ``holder`` is the id of the job that carries it out, or did. ``is_gone`` where its directory is not there.
+    """
+
+    holder: str
+    record: Record | None
+    log: str
+    files: dict[str, int]
+    is_gone: bool = False
+
+
+def listing(places: Sequence[Place], mark: str) -> str:
+    """Give a script that tells what attempts left; `read_listing` reads what it prints."""
+    words = (
+        (str(number), place.folder, of_turn(CLAIM, place.turn), of_turn(EXIT, place.turn), place.log)
+        for number, place in enumerate(places)
+    )
+    calls = "".join(f"(tell {shlex.join(five)})\n" for five in words)
+    mark_is = f"LC_ALL=C; export LC_ALL; mark={shlex.quote(mark)}"
+    return _LIST.format(mark_is=mark_is, log_bytes=_LOG_BYTES, most_files=_MOST_FILES, calls=calls)
+
+
+def read_listing(printed: str, mark: str) -> dict[int, Left]:
+    """Give what attempts left, by their place in the question; one whose answer is not whole is left out."""
+    own = re.escape(mark)
+    whole = rf"(.*?)\n{own} record\n(.*?)\n{own} log\n(.*?)\n{own} files\n(.*?)\n{own} end\n"
+    part = re.compile(rf"\n{own} attempt (\d+)\n(?:(gone)\n|{whole})", re.DOTALL)
+    found: dict[int, Left] = {}
+    for told in part.finditer(printed):
+        number, gone, claim, record, log, files = told.groups()
+        found[int(number)] = (
+            Left(holder="", record=None, log="", files={}, is_gone=True)
+            if gone
+            else Left(holder=claim.partition(" ")[0], record=read_record(record), log=log, files=_sizes(files))
+        )
+    return found
+
+
+def removal(root: str, folders: Sequence[str]) -> str:
+    """Give a script that removes folders below the root."""
+    return _REMOVE.format(root=shlex.quote(root), folders=shlex.join(folders))
+
+
+def keeping(root: str, folders: Sequence[str]) -> str:
+    """Give a script that notes in folders below the root that they were fetched today."""
+    return _MARK_KEPT.format(root=shlex.quote(root), folders=shlex.join(folders), kept=KEPT)
+
+
+def sweeping(root: str, days: int) -> str:
+    """Give a script that removes what was fetched more than so many days ago."""
+    return _SWEEP.format(root=shlex.quote(root), days=days, kept=KEPT)
+
+
+def _sizes(text: str) -> dict[str, int]:
+    entries = (entry.partition(" ") for entry in text.split("\0") if entry)
+    return {name: int(size) for size, _, name in entries if size.isdecimal()}

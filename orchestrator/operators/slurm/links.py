@@ -1,0 +1,62 @@
+"""Make the operator of a Slurm backend; those that log in alike share one way to the site, and one connection."""
+
+from __future__ import annotations
+
+import os
+import threading
+
+from orchestrator.operators.slurm.cluster import SlurmOperator
+from orchestrator.operators.slurm.sites import Site
+from orchestrator.remote.local import LocalTransport
+from orchestrator.remote.login import Ask
+from orchestrator.remote.ssh_config import Login
+from orchestrator.remote.transport import Transport
+from orchestrator.wiring.model import SlurmBackend
+
+_HERE = "this machine"
+
+_lock = threading.Lock()
+_ways: dict[str, tuple[Transport, int]] = {}
+
+
+def slurm_operator(backend: SlurmBackend) -> SlurmOperator:
+    """Give the operator of a backend; nothing is asked of the site yet."""
+    return SlurmOperator(site_of(backend), backend)
+
+
+def site_of(backend: SlurmBackend, ask: Ask | None = None) -> Site:
+    """Give the site of a backend; ``ask`` is how a person is asked for what a host wants somebody to type."""
+    identity = _identity(backend)
+    with _lock:
+        way, users = _ways.get(identity) or (_way_to(backend, ask), 0)
+        _ways[identity] = way, users + 1
+    return Site(way, backend.workspace_root, identity, let_go=lambda: _let_go(identity))
+
+
+def _let_go(identity: str) -> None:
+    """Close a way that nobody uses any more."""
+    with _lock:
+        way, users = _ways.pop(identity)
+        if users > 1:
+            _ways[identity] = way, users - 1
+            return
+    way.close()
+
+
+def _way_to(backend: SlurmBackend, ask: Ask | None) -> Transport:
+    if backend.ssh is None:
+        return LocalTransport(_HERE)
+    from orchestrator.remote.ssh import SshTransport  # noqa: PLC0415  slow, and few runs need it
+
+    ssh = backend.ssh
+    login = Login(host=ssh.host, user=ssh.user, port=ssh.port, key_path=ssh.key_path, config_path=ssh.config_path)
+    return SshTransport(ssh.host, login, ask=ask)
+
+
+def _identity(backend: SlurmBackend) -> str:
+    """Give a text that is the same for all who see one queue: the login, or Slurm's configuration on this machine."""
+    if backend.ssh is None:
+        return f"{_HERE}\0{os.environ.get('SLURM_CONF', '')}\0{os.environ.get('PATH', '')}"
+    return "\0".join(
+        str(part) for part in (backend.ssh.host, backend.ssh.user, backend.ssh.port, backend.ssh.config_path)
+    )

@@ -1,0 +1,50 @@
+"""Find out whether a job exists whose submission was never answered; nothing is asked here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Search:
+    """One search for the jobs of a name: the ids that were found, and whether all who know were asked with success."""
+
+    at_sec: float
+    ids: frozenset[str]
+    is_whole: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settled:
+    """What a search means: the job to ``adopt``, ``doubles`` to cancel; or that it is to be ``sent`` again."""
+
+    adopt: str = ""
+    doubles: tuple[str, ...] = ()
+    is_absent: bool = False
+
+
+class Inquiry:
+    """The searches for one job so far: it is absent once two whole ones, ``grace_sec`` apart, have found nothing."""
+
+    def __init__(self, grace_sec: float) -> None:
+        self._grace_sec = grace_sec
+        self._empty_since: float | None = None
+
+    def take(self, search: Search) -> Settled | None:
+        """Say what the searches mean with this one; None where more are needed."""
+        if search.ids:
+            first, *others = by_number(search.ids)
+            return Settled(adopt=first, doubles=tuple(others))
+        if not search.is_whole:
+            return None
+        if self._empty_since is None:
+            self._empty_since = search.at_sec
+            return None
+        is_over = search.at_sec - self._empty_since >= self._grace_sec
+        return Settled(is_absent=True) if is_over else None
+
+
+def by_number(ids: Iterable[str]) -> list[str]:
+    """Give the ids of jobs in the order in which Slurm gave them out."""
+    return sorted(ids, key=lambda one: [int(part) if part.isdecimal() else 0 for part in one.split("_")])

@@ -1,0 +1,160 @@
+"""One cluster as an operator asks it: whole answers, or the news that it is away."""
+
+from __future__ import annotations
+
+import secrets
+import shlex
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from orchestrator.errors import AnswerLostError, SiteAwayError, TransferError
+from orchestrator.operators.slurm.answers import Settings, read_settings
+from orchestrator.operators.slurm.asking import CONFIGURATION, Answer, answer, question
+from orchestrator.operators.slurm.leavings import Left, Place, listing, read_listing
+from orchestrator.remote.transport import Transport
+
+ASK_SEC = 60.0
+_LIST_SEC = 300.0
+# Where the folder of the wiring is, made where it is missing, and what the clock there says.
+_ARRIVE = """\
+mkdir -p -- {root} && cd -- {root} || exit 1
+printf 'root %s\\n' "$(pwd -P)"
+printf 'now %s\\n' "$(date +%s)"
+"""
+_FIRST_LINES = """\
+for file in {files}; do
+  line=
+  test ! -s "$file" || read -r line < "$file"
+  printf '%s\\n' "$line"
+done
+"""
+
+
+class AwayError(Exception):
+    """The site cannot be asked now; the text says why. What was asked ``may_have_arrived`` and been done."""
+
+    def __init__(self, note: str, *, may_have_arrived: bool) -> None:
+        super().__init__(note)
+        self.may_have_arrived = may_have_arrived
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What holds for a session: the absolute root there, Slurm's settings, and how far its clock is ahead of ours."""
+
+    root: str
+    settings: Settings
+    ahead_sec: float
+
+
+class Site:
+    """A cluster and the folder there that belongs to the wiring; ``identity`` is the same for all who log in alike.
+
+    ``let_go`` is called when nobody needs the site any more.
+    """
+
+    def __init__(self, transport: Transport, root: str, identity: str, *, let_go: Callable[[], None]) -> None:
+        self.identity = identity
+        self.let_go = let_go
+        self._transport = transport
+        self._root = root
+        self._facts: Facts | None = None
+        self._has: set[str] = set()
+
+    @property
+    def name(self) -> str:
+        """Give the site's name for people."""
+        return self._transport.site
+
+    def facts(self) -> Facts:
+        """Give what holds for the session; raises `AwayError`."""
+        if self._facts is None:
+            told = self.ask(_ARRIVE.format(root=expanded(self._root)))
+            here = time.time()
+            words = dict(line.split(" ", 1) for line in told.splitlines() if " " in line)
+            settings = self.command(CONFIGURATION)
+            if "root" not in words or not words.get("now", "").isdecimal() or settings is None or settings.exit_code:
+                said = settings.stderr.strip() if settings else ""
+                raise AwayError(f"{self.name}: scontrol show config said {said or 'nothing'}", may_have_arrived=False)
+            self._facts = Facts(
+                root=words["root"], settings=read_settings(settings.stdout), ahead_sec=float(words["now"]) - here
+            )
+        return self._facts
+
+    def ask(self, script: str, *, stdin: bytes = b"", deadline_sec: float = ASK_SEC) -> str:
+        """Run a script for a POSIX shell and give what it printed; raises `AwayError`, also where it failed."""
+        with _told_as_away():
+            ran = self._transport.run(script, stdin, deadline_sec=deadline_sec)
+        if ran.exit_code:
+            said = ran.stderr.strip()[-500:] or f"a script ended with {ran.exit_code}"
+            raise AwayError(f"{self.name}: {said}", may_have_arrived=True)
+        return ran.stdout.decode("utf-8", "surrogateescape")
+
+    def command(self, words: Sequence[str], *, deadline_sec: float = ASK_SEC) -> Answer | None:
+        """Run one of Slurm's programs; None where its answer is not whole. Raises `AwayError`."""
+        mark = secrets.token_hex(8)
+        return answer(self.ask(question(words, mark), deadline_sec=deadline_sec), mark)
+
+    def deliver(self, write: Callable[[IO[bytes]], None], root: str, script: str, *, deadline_sec: float) -> str:
+        """Unpack a tar archive in the root, then run a script, in one go; give what the script printed.
+
+        Nothing of the script is run where the archive did not arrive whole. Raises `AwayError`.
+        """
+        import tempfile
+
+        with tempfile.SpooledTemporaryFile(max_size=8 * 1024 * 1024) as archive:
+            write(archive)
+            size = archive.tell()
+            archive.seek(0)
+            unpacked = f"cd -- {shlex.quote(root)} && head -c {size} | tar -xof - || exit 1\n"
+            return self.ask(unpacked + script, stdin=archive.read(), deadline_sec=deadline_sec)
+
+    def bring(self, root: str, names: Sequence[str], into: Path, *, deadline_sec: float) -> dict[str, str]:
+        """Fetch files below the root into a folder here; give the digests of those that came. Raises `AwayError`."""
+        with _told_as_away():
+            return dict(self._transport.get_tree(root, names, into, deadline_sec=deadline_sec).sha256)
+
+    def put_once(self, content: bytes, path: str) -> None:
+        """Let a file be there that has its digest in its name. Raises `AwayError`."""
+        if path not in self._has:
+            with _told_as_away():
+                if self._transport.stat(path) is None:
+                    self._transport.put(content, path)
+            self._has.add(path)
+
+    def leavings(self, places: Sequence[Place]) -> list[Left | None]:
+        """Tell what attempts left, each in its place; None for one of which nothing whole is known."""
+        mark = secrets.token_hex(8)
+        told = read_listing(self.ask(listing(places, mark), deadline_sec=_LIST_SEC), mark)
+        return [told.get(number) for number in range(len(places))]
+
+    def first_lines(self, files: Sequence[str]) -> list[str]:
+        """Give the first line of each of some files; empty where there is none. Raises `AwayError`."""
+        lines = self.ask(_FIRST_LINES.format(files=shlex.join(files))).split("\n")
+        if len(lines) != len(files) + 1:
+            raise AwayError(f"{self.name}: an answer was not whole", may_have_arrived=False)
+        return lines[:-1]
+
+
+@contextmanager
+def _told_as_away() -> Iterator[None]:
+    try:
+        yield
+    except AnswerLostError as error:
+        raise AwayError(error.message, may_have_arrived=True) from error
+    except (SiteAwayError, TransferError) as error:
+        raise AwayError(error.message, may_have_arrived=False) from error
+
+
+def expanded(root: str) -> str:
+    """Give a folder as a word for a POSIX shell that knows what ``~`` and ``$NAME`` at its beginning stand for."""
+    head, slash, rest = root.partition("/")
+    if head == "~":
+        return f'"$HOME"{shlex.quote(slash + rest)}'
+    if head.startswith("$"):
+        return f'"${{{head[1:].strip("{}")}:?}}"{shlex.quote(slash + rest)}'
+    return shlex.quote(root)

@@ -1,0 +1,151 @@
+"""Submit jobs, each once: where an answer was lost, the job is looked for by its name until that is settled."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+
+from orchestrator.operators.slurm.answers import QueueRow, Submitted, read_accounting
+from orchestrator.operators.slurm.asking import accounting, answer, cancelling, submission
+from orchestrator.operators.slurm.batches import Batch, parcel_of, submission_of
+from orchestrator.operators.slurm.kit import kit
+from orchestrator.operators.slurm.lookout import uptime
+from orchestrator.operators.slurm.names import JOB, of_turn
+from orchestrator.operators.slurm.parcels import Places, pack
+from orchestrator.operators.slurm.refusals import Refusal, Verdict, judge_submission
+from orchestrator.operators.slurm.settling import Search, by_number
+from orchestrator.operators.slurm.sites import AwayError, Site
+from orchestrator.wiring.model import SlurmBackend
+
+# So many jobs are submitted by one script: what is lost with its answer is then soon found again.
+_AT_ONCE = 25
+# A hung controller keeps each submission waiting for ten seconds or more.
+_ASK_SEC, _SUBMIT_SEC = 60.0, 20.0
+# A site that refuses more jobs for now is asked again after so long, and ever less often.
+_BACK_OFF_SEC, _MOST_BACK_OFF_SEC = 30.0, 600.0
+
+
+class Submissions:
+    """The jobs of one operator that are not there for sure: those that wait to be sent, and those nobody knows of."""
+
+    def __init__(self, site: Site, backend: SlurmBackend) -> None:
+        self._site = site
+        self._backend = backend
+        self.waiting: list[Batch] = []
+        self.unknown: dict[str, Batch] = {}
+
+    def times(self) -> Iterator[float]:
+        """Give the seconds of the machine's uptime from which on jobs may be sent."""
+        return (batch.not_before for batch in self.waiting)
+
+    def drop(self, attempt_id: str) -> None:
+        """Leave out an attempt of a job that waits to be sent."""
+        for batch in self.waiting:
+            batch.assignments = tuple(one for one in batch.assignments if one.attempt_id != attempt_id)
+        self.waiting = [batch for batch in self.waiting if batch.assignments]
+
+    def send(self, places: Places) -> Iterator[tuple[Batch, Submitted | Refusal]]:
+        """Submit what may be submitted now; give each job with what came of it.
+
+        Raises `AwayError` where the site cannot be reached; what was not sent then goes on waiting.
+        """
+        due = [batch for batch in self.waiting if batch.not_before <= uptime()]
+        for start in range(0, len(due), _AT_ONCE):
+            yield from self._send(due[start : start + _AT_ONCE], places)
+
+    def settle(self, rows: Sequence[QueueRow] | None, places: Places) -> Iterator[tuple[Batch, str]]:
+        """Look for the jobs of which nobody knows; give each that was found, with its id.
+
+        ``rows`` is what the queue showed, None where it could not be asked. Jobs that are proved not to be there wait
+        to be sent again. Doubles are cancelled. Raises `AwayError`.
+        """
+        if not self.unknown:
+            return
+        told = self._told_by_folders(places)
+        for batch in list(self.unknown.values()):
+            key, at = batch.job.key, uptime()
+            ids = {told[key]} if told.get(key) else set()
+            ids |= {row.array_id for row in rows or () if row.name == key}
+            is_whole = rows is not None and key in told
+            if not ids and is_whole:
+                found = self._told_by_accounting(batch)
+                ids |= found or set()
+                is_whole = found is not None
+            settled = batch.inquiry.take(Search(at_sec=at, ids=frozenset(ids - {batch.lost}), is_whole=is_whole))
+            if settled is None:
+                continue
+            del self.unknown[key]
+            if settled.is_absent:
+                self.waiting.append(batch)
+                continue
+            if settled.doubles:
+                self._site.command(cancelling(settled.doubles))
+                batch.note = f"cancelled the double {', '.join(settled.doubles)}"
+            yield batch, settled.adopt
+
+    def _send(self, due: Sequence[Batch], places: Places) -> Iterator[tuple[Batch, Submitted | Refusal]]:
+        marks = [secrets.token_hex(8) for _ in due]
+        script = "".join(
+            f"({submission(submission_of(batch, places), mark)})\n" for batch, mark in zip(due, marks, strict=True)
+        )
+        parcels = [parcel_of(batch, self._backend) for batch in due]
+        if any("class" in one.work for batch in due for one in batch.assignments):
+            self._site.put_once(kit().content, places.kit)
+        # From here on, only an answer tells that a job is not there.
+        for batch in due:
+            self.waiting.remove(batch)
+            self.unknown[batch.job.key] = batch
+        try:
+            printed = self._site.deliver(
+                lambda archive: pack(parcels, places, self._backend, archive),
+                places.root,
+                script,
+                deadline_sec=_ASK_SEC + _SUBMIT_SEC * len(due),
+            )
+        except AwayError as error:
+            if not error.may_have_arrived:
+                self._put_back(due)
+            raise
+        for batch, mark in zip(due, marks, strict=True):
+            came = judge_submission(answer(printed, mark))
+            self._take(batch, came)
+            yield batch, came
+
+    def _take(self, batch: Batch, came: Submitted | Refusal) -> None:
+        if isinstance(came, Refusal) and came.verdict is Verdict.AMBIGUOUS:
+            batch.note = came.text
+            return
+        del self.unknown[batch.job.key]
+        if isinstance(came, Refusal) and came.verdict is Verdict.NOT_NOW:
+            batch.refusals += 1
+            wait = min(_BACK_OFF_SEC * 2 ** (batch.refusals - 1), _MOST_BACK_OFF_SEC, self._backend.poll_every * 10)
+            batch.not_before, batch.note = uptime() + wait, came.text
+            self.waiting.append(batch)
+
+    def _put_back(self, batches: Sequence[Batch]) -> None:
+        for batch in batches:
+            del self.unknown[batch.job.key]
+        self.waiting[:0] = batches
+
+    def _told_by_folders(self, places: Places) -> Mapping[str, str]:
+        """Give the ids that the site has noted in the folders of jobs, by key; empty where it has noted none."""
+        batches = list(self.unknown.values())
+        files = [f"{places.job(one.job, one.assignments[0])}/{of_turn(JOB, one.job.turn)}" for one in batches]
+        told = self._site.first_lines(files)
+        return {batch.job.key: line for batch, line in zip(batches, told, strict=True)}
+
+    def _told_by_accounting(self, batch: Batch) -> set[str] | None:
+        """Give the ids that the accounting knows by the name of a job; None where it cannot be asked and should know.
+
+        A cluster without accounting has only its queue to tell.
+        """
+        if not self._site.facts().settings.has_accounting:
+            return set()
+        since = batch.job.asked_at[:16]
+        with suppress(AwayError):
+            told = self._site.command(accounting(name=batch.job.key, since=since), deadline_sec=20.0)
+            if told is not None and told.exit_code == 0:
+                rows = read_accounting(told.stdout)
+                return set(by_number({row.job_id.split("_")[0] for row in rows if row.name == batch.job.key})[:1])
+        return None

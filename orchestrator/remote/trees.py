@@ -1,0 +1,134 @@
+"""Many files as one archive: made here without a copy on the disk, and unpacked without leaving the folder."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import tarfile
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from orchestrator.errors import TransferError
+from orchestrator.files import make_directory, refused, replace_file_by
+from orchestrator.remote.contents import PIECE, Content, measured, pieces_of
+
+MOST_BYTES = 100 * 1024**3
+MOST_FILES = 100_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fetched:
+    """The digests of the files that came, by their paths, and the paths of links and the like that were left out."""
+
+    sha256: Mapping[str, str]
+    left_out: tuple[str, ...]
+
+
+def packed(files: Mapping[str, Path | bytes]) -> Content:
+    """Give an archive of files by their relative paths; raises `InfrastructureError` where one cannot be read."""
+    for name in files:
+        _safe(name)
+    return measured(lambda: _archive(files))
+
+
+def unpack(pieces: Iterable[bytes], folder: Path, *, most_bytes: int, most_files: int) -> Fetched:
+    """Write the files of an archive into a folder, each of them whole.
+
+    Raises `TransferError` for a path that leads out of the folder and for more than was allowed, and
+    `InfrastructureError` where the disk refuses.
+    """
+    reader = _Reader(pieces, most_bytes)
+    digests: dict[str, str] = {}
+    left_out = []
+    try:
+        with tarfile.open(fileobj=reader, mode="r|", bufsize=PIECE) as archive:
+            for number, member in enumerate(archive):
+                if number >= most_files:
+                    raise _hostile(f"more than {most_files} files")
+                name = _safe(member.name)
+                if member.isreg():
+                    digests[name] = _write(archive, member, folder, name)
+                elif not member.isdir():
+                    left_out.append(name)
+    except (tarfile.TarError, ValueError, EOFError) as error:
+        raise TransferError("the archive is damaged", hint="fetch again") from error
+    return Fetched(sha256=digests, left_out=tuple(left_out))
+
+
+def _archive(files: Mapping[str, Path | bytes]) -> Iterator[bytes]:
+    for name, source in files.items():
+        entry = tarfile.TarInfo(name)
+        entry.size, entry.mode = _measure(source)
+        yield entry.tobuf(tarfile.GNU_FORMAT, "utf-8", "surrogateescape")
+        yield from pieces_of(source)
+        yield bytes(-entry.size % tarfile.BLOCKSIZE)
+    yield bytes(2 * tarfile.BLOCKSIZE)
+
+
+def _measure(source: Path | bytes) -> tuple[int, int]:
+    if isinstance(source, bytes):
+        return len(source), 0o644
+    try:
+        found = source.stat()
+    except OSError as error:
+        raise refused(error, f"read {source}") from error
+    return found.st_size, 0o755 if found.st_mode & 0o100 else 0o644
+
+
+def _write(archive: tarfile.TarFile, member: tarfile.TarInfo, folder: Path, name: str) -> str:
+    """Write one file and give its digest."""
+    path = folder / name
+    make_directory(path.parent)
+    if not path.parent.resolve().is_relative_to(folder.resolve()):
+        raise _hostile(f"a link leads out of the folder: {name!r}")
+    digest = hashlib.sha256()
+    file = archive.extractfile(member)
+    if file is None:
+        raise tarfile.ReadError(name)
+
+    def content() -> Iterator[bytes]:
+        left = member.size
+        while left:
+            piece = file.read(min(PIECE, left))
+            if not piece:
+                raise tarfile.ReadError(name)
+            left -= len(piece)
+            digest.update(piece)
+            yield piece
+
+    replace_file_by(path, content(), 0o755 if member.mode & 0o100 else 0o644)
+    return digest.hexdigest()
+
+
+def _safe(name: str) -> str:
+    """Give a path without its leading ``./``; raise `TransferError` for one that leads elsewhere."""
+    parts = PurePosixPath(name).parts
+    if name.startswith("/") or ".." in parts or "\0" in name:
+        raise _hostile(f"a path leads out of the folder: {name!r}")
+    return str(PurePosixPath(*parts))
+
+
+def _hostile(message: str) -> TransferError:
+    return TransferError(message, hint="see what is there; nothing was written outside the folder", is_hostile=True)
+
+
+class _Reader(io.RawIOBase):
+    """The pieces as a file; more bytes than are allowed raise `TransferError`."""
+
+    def __init__(self, pieces: Iterable[bytes], most_bytes: int) -> None:
+        self._pieces = iter(pieces)
+        self._kept = b""
+        self._most = most_bytes
+        self._read = 0
+
+    def read(self, size: int = -1) -> bytes:
+        """Give so many bytes, or fewer at the end."""
+        kept = bytearray(self._kept)
+        while len(kept) < size and (piece := next(self._pieces, None)) is not None:
+            kept += piece
+            self._read += len(piece)
+            if self._read > self._most:
+                raise _hostile(f"more than {self._most} bytes")
+        self._kept = bytes(kept[size:])
+        return bytes(kept[:size])

@@ -1,0 +1,40 @@
+"""Jobs of a cluster run once each, whatever is lost on the way; the numbers are those of the design."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.slurm_projects import FakeProject, fake_project
+
+OK = 'echo \'{"status": "ok", "outputs": []}\''
+
+
+@pytest.fixture(name="demo")
+def _demo(tmp_path: Path) -> Iterator[FakeProject]:
+    with fake_project(tmp_path) as made:
+        yield made
+
+
+def test_S25_equal_tasks_are_one_array(demo: FakeProject) -> None:
+    """Each finds its own directory; nothing stays on the cluster of those that ended well."""
+    demo.recipe(
+        {
+            "name": "relax",
+            "foreach": [1, 2, 3],
+            "env": {"N": "${{ item }}"},
+            "run": ["sh", "-c", f"echo $N > out.txt; {OK}"],
+            "resources": {"cores": 1, "time_limit": "2m"},
+            "fetch": {"required": ["out.txt"]},
+        }
+    )
+
+    ended = demo.run()
+
+    assert ended.status == 0, ended.stderr
+    assert sorted(job["job_id"] for job in demo.slurm.jobs()) == ["1_0", "1_1", "1_2"]
+    found = sorted(path.read_text() for path in demo.project.folder.rglob("out.txt"))
+    assert found == ["1\n", "2\n", "3\n"]
+    assert list(demo.root.rglob("out.txt")) == []
