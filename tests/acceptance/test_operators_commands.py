@@ -32,7 +32,7 @@ def test_check_finds_a_good_cluster_good(demo: FakeProject) -> None:
     assert set(verdicts(ended).values()) == {"ok"}
     assert {"reach", "programs", "python", "clock", "workspace_root", "space"} < verdicts(ended).keys()
     assert {"slurm", "accounting", "partition", "sbatch --test-only"} < verdicts(ended).keys()
-    assert (demo.root.exists(), list(demo.root.parent.glob(".ms-check*")), demo.slurm.jobs()) == (False, [], [])
+    assert (demo.root.exists(), list(demo.root.parent.glob(".ms-check*")), demo.cluster.jobs()) == (False, [], [])
 
 
 def test_s15_check_asks_slurm_whether_it_takes_jobs(demo: FakeProject) -> None:
@@ -63,7 +63,7 @@ def test_check_names_what_is_wrong(
 ) -> None:
     """Each fault has a row of its own that says what to do."""
     demo.wire(**wiring)
-    demo.slurm.set(**settings)
+    demo.cluster.set(**settings)
 
     ended = demo.call("operators", "check", "demo", "hpc.default")
 
