@@ -32,7 +32,7 @@ def site_of(backend: SlurmBackend, environment: Mapping[str, str], ask: Ask | No
     """Give the site of a backend; ``ask`` is how a person is asked for what a host wants somebody to type."""
     identity = _identity(backend)
     with _lock:
-        way, users = _ways.get(identity) or (_way_to(backend, environment, ask), 0)
+        way, users = _ways.get(identity) or (way_to(backend, ask, environment), 0)
         _ways[identity] = way, users + 1
     return Site(way, backend.workspace_root, identity, let_go=lambda: _let_go(identity))
 
@@ -47,7 +47,8 @@ def _let_go(identity: str) -> None:
     way.close()
 
 
-def _way_to(backend: SlurmBackend, environment: Mapping[str, str], ask: Ask | None) -> Transport:
+def way_to(backend: SlurmBackend, ask: Ask | None = None, environment: Mapping[str, str] | None = None) -> Transport:
+    """Give a way of its own to the site of a backend; nothing is asked of the site yet."""
     if backend.ssh is None:
         return LocalTransport(_HERE, environment)
     from orchestrator.remote.ssh import SshTransport  # noqa: PLC0415  slow, and few runs need it

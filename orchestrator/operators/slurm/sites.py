@@ -75,6 +75,13 @@ class Site:
         """Give the site's name for people."""
         return self._transport.site
 
+    def open(self) -> None:
+        """Open the way to the site.
+
+        Raises `SiteAwayError` or one of its kinds, and `UsageError` where the SSH configuration cannot be followed.
+        """
+        self._transport.open()
+
     def facts(self) -> Facts:
         """Give what holds for the session; raises `AwayError`."""
         if self._facts is None:

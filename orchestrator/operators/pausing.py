@@ -1,0 +1,63 @@
+"""Let an operator key take on nothing new for a while: a file in the folder of a run, or of all workspaces, says so."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from orchestrator.errors import InfrastructureError, UsageError
+from orchestrator.files import make_directory, refused, remove_file, replace_file
+
+FOLDER = ".paused-operators"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hold:
+    """Who let an operator key rest, since when (UTC), and why."""
+
+    by: str
+    at: str
+    reason: str = ""
+
+    def __str__(self) -> str:
+        """Give it for people: ``by ada since 2026-11-20T12:02:33Z: maintenance``."""
+        return f"by {self.by} since {self.at}{f': {self.reason}' if self.reason else ''}"
+
+
+def hold_of(folder: Path, key: str) -> Hold | None:
+    """Give what lets a key rest in a folder; None where nothing does. A file that is torn lets it rest too.
+
+    Raises `InfrastructureError` for one that cannot be read.
+    """
+    path = _path(folder, key)
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+        return Hold(by=str(told["by"]), at=str(told["at"]), reason=str(told["reason"]))
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise refused(error, f"read {path}") from error
+    except (ValueError, TypeError, KeyError):
+        return Hold(by="somebody", at="an unknown time")
+
+
+def put_hold(folder: Path, key: str, hold: Hold) -> None:
+    """Let a key rest, durably; raises `UsageError` where it rests already, and `InfrastructureError`."""
+    if earlier := hold_of(folder, key):
+        raise UsageError(f"{key} is paused already, {earlier}", hint=f"go on with: matterstack operators resume {key}")
+    make_directory(folder / FOLDER)
+    replace_file(_path(folder, key), json.dumps(asdict(hold)).encode(), mode=0o644)
+
+
+def end_hold(folder: Path, key: str) -> None:
+    """Let a key go on; raises `UsageError` where it does not rest, and `InfrastructureError`."""
+    if hold_of(folder, key) is None:
+        raise UsageError(f"{key} is not paused", hint="see: matterstack operators list")
+    remove_file(_path(folder, key))
+
+
+def _path(folder: Path, key: str) -> Path:
+    if "/" in key or key.startswith("."):
+        raise InfrastructureError(f"{key!r} is no operator key")
+    return folder / FOLDER / f"{key}.json"

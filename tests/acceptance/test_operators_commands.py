@@ -1,0 +1,103 @@
+"""The commands about operators say what is wrong with a cluster, and steer what it takes on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.program import Ended
+from tests.acceptance.slurm_projects import FakeProject, fake_project
+
+OK = 'echo \'{"status": "ok", "outputs": []}\''
+
+
+@pytest.fixture(name="demo")
+def _demo(tmp_path: Path) -> Iterator[FakeProject]:
+    with fake_project(tmp_path) as made:
+        yield made
+
+
+def verdicts(ended: Ended) -> dict[str, str]:
+    """Give what `operators check` says of each thing it looked at."""
+    return {row["what"]: row["verdict"] for row in ended.table}
+
+
+def test_check_finds_a_good_cluster_good(demo: FakeProject) -> None:
+    """It looks at all there is, and leaves nothing there, not even the folder that a run will make."""
+    ended = demo.call("operators", "check", "demo", "hpc.default")
+
+    assert ended.status == 0, ended.stdout
+    assert set(verdicts(ended).values()) == {"ok"}
+    assert {"reach", "programs", "python", "clock", "workspace_root", "space"} < verdicts(ended).keys()
+    assert {"slurm", "accounting", "partition", "sbatch --test-only"} < verdicts(ended).keys()
+    assert (demo.root.exists(), list(demo.root.parent.glob(".ms-check*")), demo.cluster.jobs()) == (False, [], [])
+
+
+def test_s15_check_asks_slurm_whether_it_takes_jobs(demo: FakeProject) -> None:
+    """A partition that is not there fails twice, with what to do."""
+    demo.wire(slurm={"partition": "nope"})
+
+    ended = demo.call("operators", "check", "demo", "hpc.default", "--json")
+
+    failed = [finding for finding in ended.answer["findings"] if finding["verdict"] == "FAIL"]
+    assert (ended.status, ended.answer["ok"]) == (6, False)
+    assert [finding["what"] for finding in failed] == ["partition", "sbatch --test-only"]
+    assert all("slurm.partition" in finding["todo"] for finding in failed)
+
+
+@pytest.mark.parametrize(
+    ("wiring", "settings", "failing"),
+    [
+        ({"python": "/nowhere/python3"}, {}, "python"),
+        ({"workspace_root": "/proc/nobody"}, {}, "workspace_root"),
+        ({"workspace_root": "$NOBODY_SET_THIS/runs"}, {}, "workspace_root"),
+        ({}, {"controller": "down", "patience_sec": 0.1}, "slurm"),
+        ({}, {"accounting": "down"}, "accounting"),
+        ({"poll_every": 290.0}, {"min_job_age_sec": 300.0}, "poll_every"),
+    ],
+)
+def test_check_names_what_is_wrong(
+    demo: FakeProject, wiring: dict[str, object], settings: dict[str, object], failing: str
+) -> None:
+    """Each fault has a row of its own that says what to do."""
+    demo.wire(**wiring)
+    demo.cluster.set(**settings)
+
+    ended = demo.call("operators", "check", "demo", "hpc.default")
+
+    bad = [row for row in ended.table if row["verdict"] != "ok"]
+    assert [row["what"] for row in bad] == [failing]
+    assert all(row["todo"] for row in bad)
+    assert ended.status == (6 if bad[0]["verdict"] == "FAIL" else 0)
+
+
+def test_check_knows_what_needs_none(demo: FakeProject) -> None:
+    """Files and people need none; a driver has to be there, and an address to answer."""
+    demo.project.write(
+        "workspaces/demo/operators.yaml",
+        "operators:\n"
+        "  experiment.files: {kind: experiment}\n"
+        "  experiment.driver: {kind: experiment, backend: {type: command, command: [no-such-driver]}}\n"
+        "  experiment.web: {kind: experiment, backend: {type: http, url: 'http://127.0.0.1:9'}}\n"
+        "  human.default: {kind: human}\n",
+    )
+
+    ended = demo.call("operators", "check", "demo")
+
+    found = {row["operator_key"]: (row["what"], row["verdict"]) for row in ended.table}
+    assert ended.status == 6
+    assert found == {
+        "experiment.files": ("nothing", "ok"),
+        "experiment.driver": ("driver", "FAIL"),
+        "experiment.web": ("reach", "FAIL"),
+        "human.default": ("nothing", "ok"),
+    }
+
+
+def test_check_of_a_key_that_is_not_wired_says_which_are(demo: FakeProject) -> None:
+    """A slip is told."""
+    ended = demo.call("operators", "check", "demo", "hpc.defualt")
+
+    assert (ended.status, "did you mean 'hpc.default'?" in ended.stderr) == (2, True)
