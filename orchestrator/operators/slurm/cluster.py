@@ -63,7 +63,7 @@ class SlurmOperator:
     @property
     def looks_every_sec(self) -> float | None:
         """Give the seconds until there is something to do."""
-        times = [self._poll_at, *self._submissions.times()]
+        times = [self._poll_at, *self._submissions.times(), *([0.0] if self._fresh else [])]
         return max(_SHORTEST_SEC, min(times) - uptime(), self._away_until - uptime())
 
     def fileno(self) -> int | None:
@@ -158,8 +158,18 @@ class SlurmOperator:
             self._trouble = ""
         except AwayError as error:
             self._trouble = str(error)
+            self._miss_answers()
             self._away_until = uptime() + min(_TRY_AGAIN_SEC, self._backend.poll_every)
             yield from self._told_of_trouble()
+
+    def _miss_answers(self) -> None:
+        """Take note of the jobs of which nobody knows whether the site has taken them on."""
+        for batch in self._submissions.unknown.values():
+            for assignment in batch.assignments:
+                if (held := self._held.get(assignment.attempt_id)) is not None:
+                    held.stage = Stage.UNKNOWN
+        if self._submissions.unknown:
+            self._look_soon()
 
     def _told_of_trouble(self) -> Iterator[Sighting]:
         for held in self._held.values():
@@ -211,6 +221,7 @@ class SlurmOperator:
                 yield from self._is_there(held, came.job_id)
             elif came.verdict is Verdict.REJECTED:
                 del self._held[assignment.attempt_id]
+                self._unwanted.pop(assignment.attempt_id, None)
                 yield not_begun(assignment, f"{came.text}\n{came.hint}".strip())
             elif came.verdict is Verdict.NOT_NOW:
                 yield from self._news(held, AttemptState.SUBMITTING, f"{came.text}: tried again later")
@@ -218,14 +229,14 @@ class SlurmOperator:
                 held.stage = Stage.UNKNOWN
                 note = f"{came.text}: there may be a job, which is looked for"
                 yield from self._news(held, AttemptState.UNKNOWN, note)
-        if isinstance(came, Submitted):
+        if isinstance(came, Submitted) or came.verdict is Verdict.AMBIGUOUS:
             self._look_soon()
 
-    def _is_there(self, held: Held, job_id: str) -> Iterator[Sighting]:
+    def _is_there(self, held: Held, job_id: str, note: str = "") -> Iterator[Sighting]:
         held.stage, held.since = Stage.THERE, uptime()
         held.job_id = job_id if held.index is None else f"{job_id}_{held.index}"
         held.absences, held.missing_since, held.ended_as = 0, None, None
-        yield from self._news(held, AttemptState.SUBMITTED)
+        yield from self._news(held, AttemptState.SUBMITTED, note)
 
     def _end_unsent(self) -> Iterator[Sighting]:
         """End the attempts that nobody wants any more and that were never sent."""
@@ -253,7 +264,7 @@ class SlurmOperator:
         for batch, job_id in self._submissions.settle(rows, places):
             for assignment in batch.assignments:
                 if (held := self._held.get(assignment.attempt_id)) is not None:
-                    yield from self._is_there(held, job_id)
+                    yield from self._is_there(held, job_id, batch.note)
         yield from self._see(rows, look.at_sec)
         self._cancel_unwanted()
         yield from self._end(places)
