@@ -64,7 +64,7 @@ submit_once() {{
     return 0
   fi
   answer=$({sbatch} 9>&-) || {{ rc=$?; printf '%s\\n' "$answer"; return "$rc"; }}
-  id=$(printf '%s\\n' "$answer" | sed -n 's/^\\([0-9]\\{{1,10\\}}\\)\\(;[^[:blank:]]*\\)*$/\\1/p' | tail -n 1)
+  id=$(printf '%s\\n' "$answer" | sed -n 's/^\\([0-9]\\{{1,10\\}}\\)\\(;[^[:blank:]]*\\)*$/&/p' | tail -n 1)
   test -z "$id" || {{ printf '%s\\n' "$id" > {own}/.job && mv -f {own}/.job {job}; }}
   printf '%s\\n' "$answer"
 }}
