@@ -224,7 +224,7 @@ class RealProject(SlurmProject):
         found = [Job(job_id=row[0], name=row[2], state=row[1]) for row in rows if self._is_here(row[3])]
         ended = (self.centre.folder / self.site / "jobcomp.txt").read_text(encoding="utf-8")
         told = (match for line in ended.splitlines() if (match := _COMPLETED.match(line)))
-        done = [Job(job_id=one["id"], name=one["name"], state=one["status"]) for one in told if self._is_here(one[4])]
+        done = [Job(job_id=one["id"], name=one["name"], state=one["state"]) for one in told if self._is_here(one[4])]
         return sorted([*found, *done], key=lambda job: int(job.job_id.partition("_")[0]))
 
     def slurm(self, *command: str, folder: Path | None = None) -> subprocess.CompletedProcess[str]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import sqlite3
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,13 @@ def came_to_its_end(demo: SlurmProject, *, jobs: int = 1) -> None:
     assert [path.read_text() for path in demo.project.folder.rglob("out.txt")] == ["here\n"]
     assert len(demo.jobs()) == jobs
     assert not any(job.is_active for job in demo.jobs())
+
+
+def events(demo: SlurmProject) -> str:
+    """Give what the run recorded, as text."""
+    with closing(sqlite3.connect(demo.project.run_folders()[-1] / "state.sqlite")) as database:
+        rows = [row for table in ("task_attempts", "events") for row in database.execute(f"SELECT * FROM {table}")]  # noqa: S608  ours
+    return "\n".join(str(row) for row in rows)
 
 
 @pytest.mark.parametrize("program", ["sbatch", "squeue"])
@@ -188,6 +197,83 @@ def test_S5_nothing_is_proved_while_who_knows_is_silent(demo: SlurmProject) -> N
 
     assert ended.status == 0, ended.stderr
     came_to_its_end(demo)
+
+
+def key_of(demo: SlurmProject) -> str:
+    """Give the name of the last job that was submitted by the program."""
+    return next(word for word in demo.calls("sbatch")[-1].split() if word.startswith("--job-name=")).partition("=")[2]
+
+
+def double_of(demo: SlurmProject, *options: str) -> str:
+    """Submit the job of the attempt by hand once more."""
+    folder = next(demo.root.glob("*/*/.ms/job.sh")).parents[1]
+    words = ("--parsable", f"--job-name={key_of(demo)}", "--no-requeue", "--output=.ms/slurm.log", *options)
+    submitted = demo.slurm("sbatch", *words, ".ms/job.sh", folder=folder)
+    assert submitted.returncode == 0, submitted.stderr
+    return submitted.stdout.strip()
+
+
+def test_S6_of_two_jobs_with_one_name_the_first_is_kept(demo: SlurmProject) -> None:
+    """While the answer of the first is awaited, there is a second one, which waits: it is cancelled."""
+    demo.recipe(STEP)
+    demo.says("sbatch", f'"$real" --hold "$@"; {TIMED_OUT}')
+    demo.holds("squeue", is_done=False)
+    runner = demo.start("run", "demo")
+    until(lambda: demo.calls("squeue"))
+
+    double_of(demo, "--hold")
+    demo.let_go("squeue")
+    until(lambda: any(job.state.startswith("CANCELLED") for job in demo.jobs()))
+    first = min(demo.jobs(), key=lambda job: int(job.job_id))
+    demo.slurm("scontrol", "release", first.job_id)
+    ended = finish(runner)
+
+    assert ended.status == 0, ended.stderr
+    came_to_its_end(demo, jobs=2)
+    assert demo.attempts("relax")[0]["external_id"] == first.job_id
+    assert "several jobs of its name" in events(demo)
+
+
+@pytest.mark.parametrize("is_array", [False, True], ids=["single", "array"])
+def test_S6_a_double_that_comes_later_ends_no_attempt(demo: SlurmProject, is_array: bool) -> None:
+    """It finds the directory claimed, touches nothing, and its end is not the attempt's."""
+    more = {"foreach": [1, 2]} if is_array else {}
+    demo.recipe({**STEP, **more, "run": "echo here >> out.txt; while test ! -e ../go; do sleep 0.1; done"})
+    runner = demo.start("run", "demo")
+    until(lambda: list(demo.root.rglob("out.txt")))
+
+    if is_array:
+        folder = next(demo.root.glob("*/jobs/*"))
+        words = ("--parsable", f"--job-name={key_of(demo)}", "--array=0-1", "--output=.ms/slurm-%a.log", ".ms/job.sh")
+        double = demo.slurm("sbatch", *words, folder=folder).stdout.strip()
+    else:
+        double = double_of(demo)
+    until(lambda: not any(job.job_id.startswith(double) and job.is_active for job in demo.jobs()))
+    time.sleep(1.0)
+    assert runner.poll() is None
+    next(demo.root.glob("2*")).joinpath("go").touch()
+    ended = finish(runner)
+
+    assert ended.status == 0, ended.stderr
+    found = [path.read_text() for path in demo.project.folder.rglob("out.txt")]
+    assert found == ["here\n"] * (2 if is_array else 1)
+
+
+def test_S6_a_double_that_has_begun_first_carries_the_attempt_out(demo: SlurmProject) -> None:
+    """The job that the attempt had waits, finds the directory claimed once it runs, and the other one is followed."""
+    demo.recipe({**STEP, "run": "echo here >> out.txt; sleep 2"})
+    demo.says("sbatch", 'exec "$real" --hold "$@"')
+    runner = demo.start("run", "demo")
+    until(lambda: demo.is_in("relax", "QUEUED"))
+
+    double = double_of(demo)
+    until(lambda: list(demo.root.rglob("out.txt")))
+    demo.slurm("scontrol", "release", demo.attempts("relax")[0]["external_id"])
+    ended = finish(runner)
+
+    assert ended.status == 0, ended.stderr
+    assert [path.read_text() for path in demo.project.folder.rglob("out.txt")] == ["here\n"]
+    assert demo.attempts("relax")[0]["external_id"] == double
 
 
 SAID: dict[str, Any] = {

@@ -21,6 +21,7 @@ from orchestrator.operators.slurm.lookout import look_at_queue, uptime
 from orchestrator.operators.slurm.parcels import Places, payload_of
 from orchestrator.operators.slurm.refusals import Refusal, Verdict
 from orchestrator.operators.slurm.sites import AwayError, Site
+from orchestrator.operators.slurm.states import Phase
 from orchestrator.operators.slurm.submitting import Submissions
 from orchestrator.operators.staging import stage
 from orchestrator.states import AttemptState
@@ -288,17 +289,22 @@ class SlurmOperator:
         return told.stdout
 
     def _see(self, rows: Sequence[QueueRow], at_sec: float) -> Iterator[Sighting]:
-        """Take what the queue shows of each job, by its name: an id may be another job's."""
+        """Take what the queue shows of each job, by its name: an id may be another job's.
+
+        Other jobs of the name are doubles, and say nothing of the attempt as long as its own may be there.
+        """
         shown: dict[tuple[str, int | None], list[QueueRow]] = defaultdict(list)
         for row in rows:
             shown[row.name, row.index].append(row)
         for held in self._held.values():
             if held.stage is not Stage.THERE or held.job is None:
                 continue
-            found = sorted(shown[held.job.key, held.index], key=lambda row: row.job_id != held.job_id)
-            held.saw(found, at_sec)
-            if found and held.ended_as is None:
-                yield from self._news(held, *held.standing(found[0], at_sec))
+            found = shown[held.job.key, held.index]
+            own = [row for row in found if row.job_id == held.job_id]
+            held.others = tuple(row.job_id for row in found if row.state.phase is not Phase.ENDED and row not in own)
+            held.saw(own, at_sec)
+            if own and held.ended_as is None:
+                yield from self._news(held, *held.standing(own[0], at_sec))
 
     # Ending.
 
@@ -318,6 +324,9 @@ class SlurmOperator:
                 continue
             account = accounts.get(held.job_id)
             state = held.end_of(left.record, account)
+            if state is None and held.others:
+                yield from self._follow(held, held.others[0])
+                continue
             if state is None and not self._is_lost(held):
                 yield from self._news(
                     held, AttemptState.MISSING, "its job is neither in the queue nor in the accounting"
