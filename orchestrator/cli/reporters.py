@@ -161,6 +161,8 @@ class PlainReporter:
             names = ", ".join(settled.goes_on[:_SHOWN_NAMES])
             more = len(settled.goes_on) - _SHOWN_NAMES
             self.write(f"  = without this runner go on:  {names}{f' and {more} more' if more > 0 else ''}")
+        if settled.has_last_to_do:
+            self.write("  = not done yet:  finally, which waits until they have ended and the run goes on")
         for task_id in settled.questions:
             self.write(f"  = answer with:  matterstack respond {settled.run_id} {shlex.quote(task_id)}")
         if verb := _GOING_ON.get(settled.status):

@@ -83,6 +83,13 @@ class Driver:
         return self._errands.left_behind
 
     @property
+    def has_last_to_do(self) -> bool:
+        """Tell whether the run was stopped, and what its recipe does last waits for attempts that go on."""
+        goes_on = any(not one.is_question for one in self.left_behind)
+        has_last = any(recipe.finally_ for recipe in self._run.plan.recipes.values())
+        return goes_on and has_last and self._stops.is_stopped
+
+    @property
     def has_expired(self) -> bool:
         """Tell whether the whole run took longer than its recipe allows."""
         return self._limits.has_expired

@@ -156,7 +156,7 @@ class Board:
         self.started(position)
 
     def set_aside(self, position: int) -> None:
-        """Note that an attempt goes on without this runner: its task is neither due nor waited for."""
+        """Note that an attempt goes on of which nothing is waited for: its task is not due either."""
         self._running.discard(position)
         self._turns.let_go(position)
 

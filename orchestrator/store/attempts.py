@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -102,17 +103,16 @@ def move_attempt(
     external_id: str = "",
     operator_data: Mapping[str, Any] | None = None,
 ) -> None:
-    """Record what an operator says of an attempt that goes on; one that is in this state already stays as it is."""
+    """Record what an operator says of an attempt that goes on; where all of that is known, nothing is recorded."""
     position, index, status = _find_attempt(database, task_id, attempt_id)
-    if status == state:
+    if status == state and not _is_new(database, (position, index), external_id, operator_data or {}):
         return
     _check_move(AttemptState(status), state, f"attempt {attempt_id} of {task_id}")
     task_state = TaskState.WAITING_EXTERNAL if state is AttemptState.WAITING_EXTERNAL else TaskState.RUNNING
     payload = {"task_id": task_id, "attempt_id": attempt_id, "status": state.value, "task_status": task_state.value}
-    if status == AttemptState.SUBMITTING:
-        seq = append_event(database, "attempt.submitted", {**payload, "external_id": external_id})
-    else:
-        seq = append_event(database, "attempt.moved", payload)
+    is_begun = status == AttemptState.SUBMITTING and state is not AttemptState.SUBMITTING
+    kind = "attempt.submitted" if is_begun else "attempt.moved"
+    seq = append_event(database, kind, {**payload, "external_id": external_id})
     database.write(
         "UPDATE task_attempts SET status = ?, external_id = coalesce(nullif(?, ''), external_id),"
         " submitted_at = coalesce(submitted_at, ?), operator_data_json = json_patch(operator_data_json, ?), seq = ?"
@@ -120,6 +120,18 @@ def move_attempt(
         (state, external_id, utc_now(), encode(operator_data or {}), seq, position, index),
     )
     database.write("UPDATE tasks SET status = ?, seq = ? WHERE position = ?", (task_state, seq, position))
+
+
+def _is_new(database: Database, key: tuple[int, int], external_id: str, data: Mapping[str, Any]) -> bool:
+    """Tell whether an id, or data to keep, is another than what is recorded of an attempt."""
+    row = database.one(
+        "SELECT coalesce(external_id, ''), operator_data_json FROM task_attempts"
+        " WHERE task_position = ? AND attempt_index = ?",
+        key,
+    )
+    kept: dict[str, Any] = json.loads(row[1]) if row else {}
+    is_other_job = external_id not in {"", row[0] if row else ""}
+    return is_other_job or any(kept.get(name) != value for name, value in data.items())
 
 
 def note_submitted(database: Database, task_id: str, attempt_id: str, sighting: Mapping[str, Any]) -> None:

@@ -14,7 +14,7 @@ from orchestrator.operators.assignments import assignment_of
 from orchestrator.operators.by_hand import look_by_hand
 from orchestrator.scriptlet import Outputs, Params
 from orchestrator.states import AttemptState
-from orchestrator.store.attempts import move_attempt
+from orchestrator.store.attempts import move_attempt, note_submitted
 from orchestrator.store.database import Database, opened
 from orchestrator.store.queries import AttemptRow, read_open_attempts
 from orchestrator.store.run_scriptlet import RunScriptlet
@@ -33,9 +33,12 @@ class PollAttempts(RunScriptlet):
         """Record the states."""
         database = opened(params["run_root"])
         if "sighting" in params:
-            found = [(params["task_id"], params["attempt_id"], params["sighting"]["state"])]
-        else:
-            found = [_look(database, row) for row in _with_operators(database, params.get("attempt_id"))]
+            told = params["sighting"]
+            which = params["task_id"], params["attempt_id"]
+            with database.transaction():
+                note_submitted(database, *which, told)
+            return {"_attempts.polled_v1": {params["attempt_id"]: told["state"]}}
+        found = [_look(database, row) for row in _with_operators(database, params.get("attempt_id"))]
         with database.transaction():
             for task_id, attempt_id, state in found:
                 if state != ENDED:
