@@ -6,12 +6,15 @@ import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
+from orchestrator.clock import utc_now
+from orchestrator.operators.human import answer
+from orchestrator.operators.questions import question_in
 from orchestrator.states import RunState, TaskState
 from orchestrator.store.attempt_files import folders_of
 from orchestrator.store.database import Database
 from orchestrator.store.glances import NO_LIMIT, TaskLine, count_reasons, read_loud_lines
 from orchestrator.store.leases import is_driven
-from orchestrator.store.queries import has_recipe, lacks_campaign
+from orchestrator.store.queries import has_recipe, lacks_campaign, read_attempt
 from orchestrator.store.requests import open_requests
 from orchestrator.wiring.keys import kind_of
 
@@ -36,6 +39,7 @@ def findings(database: Database) -> Iterator[str]:
     """Give each failed task with its reason, what runs, and how many others wait for what."""
     for line in read_loud_lines(database):
         yield finding(line, database.run_root)
+        yield from _disregarded(database, line)
     yield from reasons(database)
     if lacks_campaign(database):
         yield NO_CAMPAIGN
@@ -52,6 +56,14 @@ def finding(line: TaskLine, run_root: Path) -> str:
     if asks_people(line):
         return f"{line.task_id} waits for an answer: matterstack respond {run_root.name} {shlex.quote(line.task_id)}"
     return f"{line.task_id} waits for {line.operator_key}, attempt {line.attempt_count}"
+
+
+def _disregarded(database: Database, line: TaskLine) -> Iterator[str]:
+    """Say why what was answered does not count, or does not suffice yet."""
+    if asks_people(line) and not removal(line, database.run_root):
+        question = question_in(database, read_attempt(database, line.position, line.attempt_count))
+        if why := answer(question, utc_now()).waits_for:
+            yield f"{line.task_id} is not answered yet: {why}"
 
 
 def removal(line: TaskLine, run_root: Path) -> str:
