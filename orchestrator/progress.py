@@ -124,8 +124,17 @@ class CampaignLeftOut:
     run_id: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remark:
+    """Something that people should know while the run goes on, and what they may do about it."""
+
+    text: str
+    todo: str
+
+
 Happening = (
     CampaignLeftOut
+    | Remark
     | LogMissing
     | RunLeftBehind
     | RunBegun

@@ -22,7 +22,8 @@ from orchestrator.wiring.keys import canonical
 def pause(key: str, run: str | None, reason: str, workspaces_dir: Path | None) -> None:
     """Let nothing new be submitted to KEY until somebody resumes it; what it has goes on."""
     named = canonical(key)
-    put_hold(_folder(run, workspaces_dir), named, Hold(by=current_user(), at=utc_now(), reason=reason))
+    folder = _folder(run, workspaces_dir)
+    put_hold(folder, named, Hold(by=current_user(), at=utc_now(), reason=reason, run_id=folder.name if run else ""))
     click.echo(f"Operator paused: {named}")
 
 

@@ -16,6 +16,7 @@ from orchestrator.progress import (
     CampaignLeftOut,
     Happening,
     LogMissing,
+    Remark,
     RunBegun,
     RunLeftBehind,
     RunSettled,
@@ -61,12 +62,20 @@ class PlainReporter:
             self.write(f" {word} {happening.position + 1:>3} {name}           {happening.todo}")
         elif isinstance(happening, RunSettled):
             self._settle(happening)
-        elif isinstance(happening, LogMissing):
+        else:
+            self._note(happening)
+
+    def _note(self, happening: Happening) -> None:
+        """Print what people should know of a run beside its steps."""
+        if isinstance(happening, LogMissing):
             self.write(f"warning: state.sqlite-wal of run {happening.run_id} was removed after its runner died")
             self.write("  = what it held is lost: steps whose end it recorded run again")
         elif isinstance(happening, CampaignLeftOut):
             self.write(f"note: run {happening.run_id} goes on with the tasks that it recorded")
             self.write(f"  = {NO_CAMPAIGN}")
+        elif isinstance(happening, Remark):
+            self.write(f"note: {harmless(happening.text)}")
+            self.write(f"  = {harmless(happening.todo)}")
         elif isinstance(happening, RunLeftBehind):
             self._leave_behind(happening)
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.acceptance.program import Ended
-from tests.acceptance.slurm_projects import FakeProject, fake_project
+from tests.acceptance.slurm_projects import FakeProject, fake_project, until
 
 OK = 'echo \'{"status": "ok", "outputs": []}\''
 
@@ -22,6 +24,11 @@ def _demo(tmp_path: Path) -> Iterator[FakeProject]:
 def verdicts(ended: Ended) -> dict[str, str]:
     """Give what `operators check` says of each thing it looked at."""
     return {row["what"]: row["verdict"] for row in ended.table}
+
+
+def statuses(demo: FakeProject) -> dict[str, str]:
+    """Give the states of the tasks of the last run."""
+    return {row["task"]: row["status"] for row in demo.call("status", "@last").table}
 
 
 def test_check_finds_a_good_cluster_good(demo: FakeProject) -> None:
@@ -101,3 +108,52 @@ def test_check_of_a_key_that_is_not_wired_says_which_are(demo: FakeProject) -> N
     ended = demo.call("operators", "check", "demo", "hpc.defualt")
 
     assert (ended.status, "did you mean 'hpc.default'?" in ended.stderr) == (2, True)
+
+
+def test_a_paused_operator_takes_on_nothing_new(demo: FakeProject) -> None:
+    """What it has goes on, and so does everything else; it is told of where one looks."""
+    demo.recipe(
+        {"name": "first", "run": ["sh", "-c", f"until test -e {demo.root}/go; do sleep 0.1; done; {OK}"]},
+        {"name": "second", "run": ["sh", "-c", OK], "depends_on": ["first"]},
+    )
+    here = {"name": "here", "type": "shell", "run": ["sh", "-c", OK], "depends_on": ["first"]}
+    recipe = demo.project.folder / "workspaces/demo/recipe.yaml"
+    recipe.write_text(recipe.read_text() + yaml.safe_dump([here]))
+    runner = demo.project.start("run", "demo", env=demo.env)
+    until(lambda: [job for job in demo.cluster.jobs() if job["state"] == "RUNNING"])
+
+    paused = demo.call("operators", "pause", "hpc.default", "--reason", "maintenance")
+    (demo.root / "go").touch()
+    until(lambda: statuses(demo).get("here") == "COMPLETED")
+    time.sleep(1.0)
+    waiting = statuses(demo)
+    listed = {row["operator_key"]: row["paused"] for row in demo.call("operators", "list", "demo").table}
+    shown = demo.call("status", "@last").stderr
+    resumed = demo.call("operators", "resume", "hpc.default")
+    _, said = runner.communicate(timeout=60)
+
+    assert (paused.status, resumed.status, runner.returncode) == (0, 0, 0), said
+    assert (waiting["first"], waiting["second"]) == ("COMPLETED", "PENDING")
+    assert len(demo.cluster.jobs()) == 2
+    assert (listed["human.default"], "maintenance" in listed["hpc.default"]) == ("", True)
+    assert all("hpc.default was paused by" in text for text in (said, shown)), (said, shown)
+
+
+def test_a_run_begun_under_a_pause_submits_nothing(demo: FakeProject) -> None:
+    """`step` says what it waits for; a pause for the run alone is one for no other."""
+    demo.recipe({"name": "only", "run": ["sh", "-c", OK]})
+    demo.call("init", "demo")
+    demo.call("operators", "pause", "hpc.default", "--run", "@last")
+
+    stepped = demo.call("step", "@last")
+
+    assert (stepped.status, demo.cluster.jobs()) == (5, [])
+    assert "hpc.default" in stepped.stderr
+    assert demo.call("run", "demo", "--new").status == 0
+
+
+def test_pausing_twice_or_resuming_what_goes_on_is_told(demo: FakeProject) -> None:
+    """Each says so and changes nothing."""
+    assert demo.call("operators", "resume", "hpc.default").status == 2
+    assert demo.call("operators", "pause", "hpc.default").status == 0
+    assert "paused already" in demo.call("operators", "pause", "hpc.default").stderr
