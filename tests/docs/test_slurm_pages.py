@@ -13,7 +13,6 @@ from orchestrator.states import AttemptState
 from orchestrator.testing.fake_slurm import FakeSlurm
 from orchestrator.wiring.model import Keep, Slurm, SlurmBackend, Ssh
 from tests.docs.documents import DOCS, REFERENCE, ROOT, rows, section
-
 from tests.docs.terminal import follow
 
 PAGE = REFERENCE / "slurm.md"
@@ -72,7 +71,8 @@ def test_every_row_names_tests_that_exist() -> None:
     claimed = {number: tests for number, _, tests in table}
 
     assert {number for number in claimed if _ROW.fullmatch(number)} == claimed.keys()
-    assert len(claimed) == 28 + 13 + 1 + 9  # noqa: PLR2004  S1 to S28, the F rows, C6, D1 to D9
+    # S1 to S28, thirteen rows of F, C6, and D1 to D9.
+    assert len(claimed) == 28 + 13 + 1 + 9
     missing = [test for tests in claimed.values() for test in tests.split("` `") if not _exists(test.strip("`"))]
     assert missing == []
 
