@@ -17,7 +17,7 @@ WAITING = {**STEP, "run": "echo here >> out.txt; while test ! -e ../go; do sleep
 # The queue as it is once Slurm has forgotten what has ended.
 FORGETS = '"$real" "$@" | grep -E "[|](PENDING|CONFIGURING|RUNNING|COMPLETING)[|]"; exit 0'
 SHOWS_NOTHING = '"$real" "$@" > /dev/null'
-INTERVAL_SEC = 2.0
+INTERVAL_SEC = 1.5
 
 
 def let_go(demo: SlurmProject) -> None:
@@ -35,7 +35,7 @@ def came_to_its_end(demo: SlurmProject) -> None:
 def test_S7_two_runners_share_one_look_at_the_queue(demo: SlurmProject) -> None:
     """There is at most one in an interval, however many jobs there are; while nothing changes, there are fewer."""
     demo.wire(poll_every=INTERVAL_SEC)
-    demo.recipe({**STEP, "foreach": list(range(20))}, {**STEP, "name": "other", "resources": {"cores": 2}})
+    demo.recipe({**STEP, "foreach": list(range(10))}, {**STEP, "name": "other", "depends_on": []})
     times = demo.shims / "times"
     times.touch()
     times.chmod(0o666)
@@ -44,7 +44,7 @@ def test_S7_two_runners_share_one_look_at_the_queue(demo: SlurmProject) -> None:
     runs = [demo.call("init", "demo").stdout.split()[-1] for _ in range(2)]
 
     runners = [demo.start("resume", run) for run in runs]
-    until(lambda: len(demo.jobs()) == 42)
+    until(lambda: len(demo.jobs()) == 22)
     began = time.time()
     time.sleep(4.5 * INTERVAL_SEC)
     for runner in runners:
@@ -148,8 +148,9 @@ def test_S9_F34_a_queue_that_is_not_told_changes_nothing(demo: SlurmProject, say
     until(lambda: demo.is_in("relax", "RUNNING"))
 
     demo.says("squeue", says)
-    let_go(demo)
     looks = len(demo.calls("squeue"))
+    until(lambda: len(demo.calls("squeue")) > looks)
+    let_go(demo)
     until(lambda: len(demo.calls("squeue")) > looks + 2)
     assert demo.is_in("relax", "RUNNING")
     demo.says("squeue")
