@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ import click
 from orchestrator.cli.frontier import removal
 from orchestrator.cli.options import json_option, open_run_for_reading, workspaces_option
 from orchestrator.cli.output import harmless, print_json, print_table, seconds
+from orchestrator.operators.pausing import holds_in
+from orchestrator.paths import workspaces_root
 from orchestrator.states import RunState, TaskState
 from orchestrator.store.database import Database
 from orchestrator.store.glances import read_loud_lines
@@ -65,9 +68,18 @@ def command(
         ),
         ["task", "status", "attempts", "duration", "reason"],
     )
+    for line in holds(database.run_root, workspaces_root(workspaces_dir)):
+        click.echo(line, err=True)
     counts = ", ".join(f"{count} {state.lower()}" for state, count in count_tasks(database).items())
     spending = read_spending(database)
     click.echo(f"{counts}{f', {spending}' if spending else ''}   {database.run_root}", err=True)
+
+
+def holds(*folders: Path) -> Iterator[str]:
+    """Say which operators somebody has paused, for a run or for all."""
+    for folder in folders:
+        for key, hold in holds_in(folder).items():
+            yield f"{key} was paused {hold}; go on with: {hold.way_on(key)}"
 
 
 def _removals(database: Database) -> dict[int, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -65,7 +66,8 @@ class SlurmOperator:
     def looks_every_sec(self) -> float | None:
         """Give the seconds until there is something to do."""
         times = [self._poll_at, *self._submissions.times(), *([0.0] if self._fresh else [])]
-        return max(_SHORTEST_SEC, min(times) - uptime(), self._away_until - uptime())
+        until_sec = max(min(times), self._away_until) - uptime()
+        return None if math.isinf(until_sec) else max(_SHORTEST_SEC, until_sec)
 
     def fileno(self) -> int | None:
         """Give nothing: a cluster does not tell by itself."""
@@ -160,7 +162,8 @@ class SlurmOperator:
         except AwayError as error:
             self._trouble = str(error)
             self._miss_answers()
-            self._away_until = uptime() + min(_TRY_AGAIN_SEC, self._backend.poll_every)
+            default_sec = min(_TRY_AGAIN_SEC, self._backend.poll_every)
+            self._away_until = uptime() + (default_sec if error.again_sec is None else error.again_sec)
             yield from self._told_of_trouble()
 
     def _miss_answers(self) -> None:

@@ -132,5 +132,4 @@ class Held:
         found = stuck(row.reason, row.job_id)
         if found and self.stuck_since is not None and at_sec - self.stuck_since >= STUCK_SEC:
             return f"{found.reason}: it will never start by itself; {found.fix}"
-        begins = f", expected to start at {row.started}" if row.started else ""
-        return f"{row.reason}{begins}" if row.reason else ""
+        return row.reason
