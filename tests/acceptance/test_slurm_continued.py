@@ -51,7 +51,7 @@ def jobs_told(demo: SlurmProject) -> list[dict[str, Any]]:
     return told
 
 
-def test_S13_it_goes_on_where_it_was(fake_demo: FakeProject) -> None:  # noqa: N802  a statement of the design
+def test_S13_it_goes_on_where_it_was(fake_demo: FakeProject) -> None:
     """In the same directory, with a script, a claim and a record of its own, and every job is visible."""
     fake_demo.cluster.set(minute_sec=3.0)
     recipe(fake_demo, jobs=3, restart=2)
@@ -63,10 +63,10 @@ def test_S13_it_goes_on_where_it_was(fake_demo: FakeProject) -> None:  # noqa: N
     assert [job["id"] for job in jobs_told(fake_demo)] == ["1", "2", "3"]
     (attempt,) = fake_demo.attempts("relax")
     assert attempt["status"] == "COMPLETED"
-    assert 3.5 < json.loads(attempt.get("duration", "0").rstrip("s") or "0") < 30  # noqa: PLR2004  of three jobs
+    assert 3.5 < json.loads(attempt.get("duration", "0").rstrip("s") or "0") < 30
 
 
-def test_S13_no_more_often_than_it_may(fake_demo: FakeProject) -> None:  # noqa: N802  see above
+def test_S13_no_more_often_than_it_may(fake_demo: FakeProject) -> None:
     """Then it has failed as its last job did."""
     fake_demo.cluster.set(minute_sec=3.0)
     recipe(fake_demo, jobs=4, restart=1)
@@ -79,7 +79,7 @@ def test_S13_no_more_often_than_it_may(fake_demo: FakeProject) -> None:  # noqa:
     assert len(fake_demo.jobs()) == 2
 
 
-def test_S13_items_of_an_array_go_on_each_for_itself(fake_demo: FakeProject) -> None:  # noqa: N802  see above
+def test_S13_items_of_an_array_go_on_each_for_itself(fake_demo: FakeProject) -> None:
     """One of them has ended by then."""
     fake_demo.cluster.set(minute_sec=3.0)
     recipe(fake_demo, jobs=2, restart=2, foreach=[1, 2])
@@ -90,7 +90,7 @@ def test_S13_items_of_an_array_go_on_each_for_itself(fake_demo: FakeProject) -> 
     assert sorted(job.job_id for job in fake_demo.jobs()) == ["1_0", "1_1", "3", "4"]
 
 
-def test_S13_the_next_runner_knows_the_jobs_before(fake_demo: FakeProject) -> None:  # noqa: N802  see above
+def test_S13_the_next_runner_knows_the_jobs_before(fake_demo: FakeProject) -> None:
     """A runner that is killed while the second job runs loses nothing of the first."""
     fake_demo.cluster.set(minute_sec=3.0)
     recipe(fake_demo, jobs=3, restart=2)
@@ -107,7 +107,7 @@ def test_S13_the_next_runner_knows_the_jobs_before(fake_demo: FakeProject) -> No
 
 
 @pytest.mark.slurm
-def test_S13_on_a_real_cluster(real_demo: RealProject) -> None:  # noqa: N802  see above
+def test_S13_on_a_real_cluster(real_demo: RealProject) -> None:
     """The signal comes some time before the end; the directory is the same."""
     more = {"resources": {"time_limit": "5m"}, "on_walltime": {"signal": "USR1", "before": "30s", "restart": 1}}
     recipe(real_demo, jobs=2, restart=1, **more)

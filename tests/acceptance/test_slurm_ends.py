@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -30,7 +29,7 @@ def ended_as(demo: SlurmProject, script: str, state: str, **more: Any) -> dict[s
     return demo.attempts("relax")[0]
 
 
-def test_S11_a_timeout_beats_the_record(demo: SlurmProject) -> None:  # noqa: N802  a statement of the design
+def test_S11_a_timeout_beats_the_record(demo: SlurmProject) -> None:
     """The step ends with 0 when it is told to end, and that is no success."""
     trapped = "trap 'exit 0' TERM; while :; do sleep 0.1; done"
 
@@ -40,7 +39,7 @@ def test_S11_a_timeout_beats_the_record(demo: SlurmProject) -> None:  # noqa: N8
     assert attempt["reason"].startswith("timeout after 120s: the job was ended at its time limit")
 
 
-def test_S11_who_cancelled_is_told_of(demo: SlurmProject) -> None:  # noqa: N802  a statement of the design
+def test_S11_who_cancelled_is_told_of(demo: SlurmProject) -> None:
     """A job that somebody else cancelled is a failure of its attempt."""
     attempt = ended_as(demo, "sleep 60", "CANCELLED")
 
@@ -58,7 +57,7 @@ def test_S11_who_cancelled_is_told_of(demo: SlurmProject) -> None:  # noqa: N802
         ("PREEMPTED", "LOST", "lost: the job had to give way to another one"),
     ],
 )
-def test_S12_ends_are_told_apart(fake_demo: FakeProject, state: str, ended: str, reason: str) -> None:  # noqa: N802  see above
+def test_S12_ends_are_told_apart(fake_demo: FakeProject, state: str, ended: str, reason: str) -> None:
     """Those that are the site's fault are lost, and do not spend the step's own retries."""
     again = "test -f .ms/retried || sleep 60"
     fake_demo.recipe(step(f"echo begun > begun; {again}"))
@@ -76,7 +75,7 @@ def test_S12_ends_are_told_apart(fake_demo: FakeProject, state: str, ended: str,
     assert len(attempts) == (2 if ended == "LOST" else 1)
 
 
-def test_S12_a_node_that_failed_is_avoided(fake_demo: FakeProject) -> None:  # noqa: N802  see above
+def test_S12_a_node_that_failed_is_avoided(fake_demo: FakeProject) -> None:
     """The next attempt excludes it."""
     fake_demo.recipe(step("echo $SLURMD_NODENAME > begun; test $SLURMD_NODENAME != node1 || sleep 60"))
     runner = fake_demo.start("run", "demo")
@@ -92,7 +91,7 @@ def test_S12_a_node_that_failed_is_avoided(fake_demo: FakeProject) -> None:  # n
     assert [attempt["status"] for attempt in fake_demo.attempts("relax")] == ["LOST", "COMPLETED"]
 
 
-def test_S12_losses_have_a_budget_of_their_own(fake_demo: FakeProject) -> None:  # noqa: N802  see above
+def test_S12_losses_have_a_budget_of_their_own(fake_demo: FakeProject) -> None:
     """Five more attempts, though the step asks for none."""
     fake_demo.recipe(step("kill -9 $PPID; sleep 60"))
     fake_demo.says("sbatch", '"$real" "$@"; code=$?; rm -f .ms/slurm.log; mkdir -p .ms/slurm.log; exit $code')
@@ -106,7 +105,7 @@ def test_S12_losses_have_a_budget_of_their_own(fake_demo: FakeProject) -> None: 
     assert len(attempts) == 6
 
 
-def test_S12_more_memory_is_asked_for_after_too_little(fake_demo: FakeProject) -> None:  # noqa: N802  see above
+def test_S12_more_memory_is_asked_for_after_too_little(fake_demo: FakeProject) -> None:
     """As the step's rule for retries says."""
     grows = {"retry": {"max_attempts": 2, "grow": {"memory_gb": "2x"}}, "resources": {"memory_gb": 1, "cores": 1}}
     fake_demo.recipe(step("echo begun > begun; test -f ../on || sleep 60", **grows))

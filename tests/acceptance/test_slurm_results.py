@@ -37,7 +37,7 @@ def left_there(demo: SlurmProject) -> list[str]:
     return sorted(path.name for path in demo.root.iterdir() if path.is_dir())
 
 
-def test_S23_results_keep_their_paths(demo: SlurmProject) -> None:  # noqa: N802  a statement of the design
+def test_S23_results_keep_their_paths(demo: SlurmProject) -> None:
     """Also with blanks and other letters."""
     demo.recipe(step("mkdir -p 'a b/c'; echo 1 > 'a b/c/ü.txt'; echo 2 > d.txt", fetch={"required": ["*.txt"]}))
 
@@ -48,7 +48,7 @@ def test_S23_results_keep_their_paths(demo: SlurmProject) -> None:  # noqa: N802
     assert home(demo, "d.txt").read_text() == "2\n"
 
 
-def test_S23_a_required_file_that_is_missing_is_named(demo: SlurmProject) -> None:  # noqa: N802  see above
+def test_S23_a_required_file_that_is_missing_is_named(demo: SlurmProject) -> None:
     """The step has failed, and is not run again for that."""
     demo.recipe(step("echo 1 > a.txt", fetch={"required": ["*.dat"], "optional": ["*.txt"]}))
 
@@ -60,7 +60,7 @@ def test_S23_a_required_file_that_is_missing_is_named(demo: SlurmProject) -> Non
     assert home(demo, "a.txt").read_text() == "1\n"
 
 
-def test_C4_only_plain_files_come_home(demo: SlurmProject) -> None:  # noqa: N802  a row of the faults
+def test_C4_only_plain_files_come_home(demo: SlurmProject) -> None:
     """What is left there is told of, as with steps of this machine."""
     odd = "ln -s /etc/passwd link; mkfifo pipe; echo 1 > one; ln one two; ln -s / folder; echo 1 > plain"
     demo.recipe(step(odd))
@@ -77,7 +77,7 @@ def test_C4_only_plain_files_come_home(demo: SlurmProject) -> None:  # noqa: N80
     assert home(demo, "plain").read_text() == "1\n"
 
 
-def test_S24_nothing_stays_of_what_ended_well(demo: SlurmProject) -> None:  # noqa: N802  see above
+def test_S24_nothing_stays_of_what_ended_well(demo: SlurmProject) -> None:
     """No folder of an attempt, of an array or of the run."""
     demo.recipe(step("echo $N > out", foreach=[1, 2], env={"N": "${{ item }}"}))
 
@@ -88,7 +88,7 @@ def test_S24_nothing_stays_of_what_ended_well(demo: SlurmProject) -> None:  # no
 
 
 @pytest.mark.parametrize(("keep", "stay"), [("failed", 1), ("all", 2), ("none", 0)])
-def test_S24_what_stays_is_what_is_wanted(fake_demo: FakeProject, keep: str, stay: int) -> None:  # noqa: N802  see above
+def test_S24_what_stays_is_what_is_wanted(fake_demo: FakeProject, keep: str, stay: int) -> None:
     """No secret of a job that somebody ended stays with it."""
     fake_demo.wire(keep={"files": keep})
     fake_demo.recipe(step("test $N = 1", foreach=[1, 2], env={"N": "${{ item }}"}))
@@ -99,7 +99,7 @@ def test_S24_what_stays_is_what_is_wanted(fake_demo: FakeProject, keep: str, sta
     assert len([*fake_demo.root.glob("*/jobs/*")]) == min(stay, 1)
 
 
-def test_E6_no_secret_stays_of_a_job_that_was_ended(fake_demo: FakeProject) -> None:  # noqa: N802  a row of the faults
+def test_E6_no_secret_stays_of_a_job_that_was_ended(fake_demo: FakeProject) -> None:
     """Its own script had no time to remove it."""
     fake_demo.project.write("secret", "hunter2-hunter2\n")
     secret = f"file:{fake_demo.project.folder}/secret"
@@ -114,7 +114,7 @@ def test_E6_no_secret_stays_of_a_job_that_was_ended(fake_demo: FakeProject) -> N
     assert [*fake_demo.root.rglob(".ms/secrets.sh")] == []
 
 
-def test_S24_what_is_old_goes_with_its_folders(fake_demo: FakeProject) -> None:  # noqa: N802  see above
+def test_S24_what_is_old_goes_with_its_folders(fake_demo: FakeProject) -> None:
     """The folders of failed attempts stay for thirty days; nothing else in the root is touched."""
     fake_demo.recipe(step("exit 1", foreach=[1, 2]))
     fake_demo.run()
@@ -131,7 +131,7 @@ def test_S24_what_is_old_goes_with_its_folders(fake_demo: FakeProject) -> None: 
     assert theirs.is_dir()
 
 
-def test_S24_nothing_outside_of_the_root_is_removed(fake_demo: FakeProject, tmp_path: Path) -> None:  # noqa: N802  see above
+def test_S24_nothing_outside_of_the_root_is_removed(fake_demo: FakeProject, tmp_path: Path) -> None:
     """Not even where somebody has put a link in the place of the run's folder."""
     fake_demo.recipe(step("echo begun > begun; while test ! -e ../../go; do sleep 0.1; done; exit 0"))
     runner = fake_demo.start("run", "demo")
@@ -148,7 +148,7 @@ def test_S24_nothing_outside_of_the_root_is_removed(fake_demo: FakeProject, tmp_
     assert len([*elsewhere.rglob("begun")]) == 1
 
 
-def test_S24_a_full_quota_is_waited_for(fake_demo: FakeProject) -> None:  # noqa: N802  see above
+def test_S24_a_full_quota_is_waited_for(fake_demo: FakeProject) -> None:
     """What runs there is brought home and removed meanwhile, which may make room."""
     with small_disk(fake_demo.root):
         ballast = fake_demo.root / "ballast"
@@ -172,9 +172,12 @@ def test_S24_a_full_quota_is_waited_for(fake_demo: FakeProject) -> None:  # noqa
 def small_disk(folder: Path) -> Iterator[None]:
     """Let a folder be a file system of one megabyte while the block lasts."""
     folder.mkdir(parents=True, exist_ok=True)
-    if os.geteuid() or subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=1200k", "tmpfs", folder], capture_output=True, check=False
-    ).returncode:
+    if (
+        os.geteuid()
+        or subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", "size=1200k", "tmpfs", folder], capture_output=True, check=False
+        ).returncode
+    ):
         pytest.skip("no file system can be mounted here")
     try:
         yield
@@ -183,7 +186,7 @@ def small_disk(folder: Path) -> Iterator[None]:
 
 
 @pytest.mark.slurm
-def test_F38_results_come_home_over_a_line_that_is_cut(real_demo: RealProject) -> None:  # noqa: N802  a row of the faults
+def test_F38_results_come_home_over_a_line_that_is_cut(real_demo: RealProject) -> None:
     """At every tenth of a file; nothing that is not whole is ever seen, and no job runs twice."""
     size = 10_000_000
     real_demo.recipe(step(f"head -c {size} /dev/urandom > big; sha256sum big > sum; echo begun > begun; {HELD}"))

@@ -35,7 +35,8 @@ class Held:
     """An attempt in the hands of the operator: its job, and what was last seen of that.
 
     ``since`` is the second of the machine's uptime from which on looks at the queue must show the job; it ``is_shown``
-    where the last one did as one that has not ended. ``earlier`` tells of the jobs that this one continues.
+    where the last one did as one that has not ended. ``earlier`` tells of the jobs that this one continues. ``others``
+    are the ids of jobs that wait or run under the same name.
     """
 
     assignment: Assignment
@@ -53,6 +54,7 @@ class Held:
     ends: str = ""
     is_unwanted: bool = False
     is_shown: bool = False
+    others: tuple[str, ...] = ()
     earlier: list[JsonValue] = field(default_factory=list)
     told: tuple[AttemptState, str, str] | None = None
 
@@ -85,7 +87,7 @@ class Held:
             return
         row = rows[0]
         self.absences, self.missing_since = 0, None
-        self.job_id, self.reason, self.nodes = row.job_id, row.reason, row.nodes
+        self.reason, self.nodes = row.reason, row.nodes
         self.started, self.ends = row.started, row.ends
         self.ended_as = row.state if row.state.phase is Phase.ENDED else None
         is_stuck = row.state.phase is Phase.WAITING and stuck(row.reason, row.job_id) is not None
