@@ -178,6 +178,7 @@ def closed_partition(project: RealProject) -> Iterator[None]:
 
 
 def set_partition(project: RealProject, state: str) -> None:
+    """Open or close the partition in which jobs run."""
     project.centre.slurm("scontrol", "update", "PartitionName=batch", f"State={state}", site=project.site)
 
 
