@@ -39,7 +39,7 @@ def test_check_finds_a_good_cluster_good(demo: FakeProject) -> None:
     assert set(verdicts(ended).values()) == {"ok"}
     assert {"reach", "programs", "python", "clock", "workspace_root", "space"} < verdicts(ended).keys()
     assert {"slurm", "accounting", "partition", "sbatch --test-only"} < verdicts(ended).keys()
-    assert (demo.root.exists(), list(demo.root.parent.glob(".ms-check*")), demo.slurm.jobs()) == (False, [], [])
+    assert (demo.root.exists(), list(demo.root.parent.glob(".ms-check*")), demo.cluster.jobs()) == (False, [], [])
 
 
 def test_s15_check_asks_slurm_whether_it_takes_jobs(demo: FakeProject) -> None:
@@ -70,7 +70,7 @@ def test_check_names_what_is_wrong(
 ) -> None:
     """Each fault has a row of its own that says what to do."""
     demo.wire(**wiring)
-    demo.slurm.set(**settings)
+    demo.cluster.set(**settings)
 
     ended = demo.call("operators", "check", "demo", "hpc.default")
 
@@ -120,7 +120,7 @@ def test_a_paused_operator_takes_on_nothing_new(demo: FakeProject) -> None:
     recipe = demo.project.folder / "workspaces/demo/recipe.yaml"
     recipe.write_text(recipe.read_text() + yaml.safe_dump([here]))
     runner = demo.project.start("run", "demo", env=demo.env)
-    until(lambda: [job for job in demo.slurm.jobs() if job["state"] == "RUNNING"])
+    until(lambda: [job for job in demo.cluster.jobs() if job["state"] == "RUNNING"])
 
     paused = demo.call("operators", "pause", "hpc.default", "--reason", "maintenance")
     (demo.root / "go").touch()
@@ -134,7 +134,7 @@ def test_a_paused_operator_takes_on_nothing_new(demo: FakeProject) -> None:
 
     assert (paused.status, resumed.status, runner.returncode) == (0, 0, 0), said
     assert (waiting["first"], waiting["second"]) == ("COMPLETED", "PENDING")
-    assert len(demo.slurm.jobs()) == 2
+    assert len(demo.cluster.jobs()) == 2
     assert (listed["human.default"], "maintenance" in listed["hpc.default"]) == ("", True)
     assert all("hpc.default was paused by" in text for text in (said, shown)), (said, shown)
 
@@ -147,7 +147,7 @@ def test_a_run_begun_under_a_pause_submits_nothing(demo: FakeProject) -> None:
 
     stepped = demo.call("step", "@last")
 
-    assert (stepped.status, demo.slurm.jobs()) == (5, [])
+    assert (stepped.status, demo.cluster.jobs()) == (5, [])
     assert "hpc.default" in stepped.stderr
     assert demo.call("run", "demo", "--new").status == 0
 
