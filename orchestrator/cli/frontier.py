@@ -77,7 +77,8 @@ def finding(line: TaskLine, run_root: Path) -> str:
     if line.status is TaskState.FAILED:
         return f"{line.task_id} failed: {line.status_reason}"
     if line.status is TaskState.RUNNING:
-        return f"{line.task_id} runs, attempt {line.attempt_count}{_where(line)}"
+        why = f": {line.status_reason}" if line.status_reason else ""
+        return f"{line.task_id} runs, attempt {line.attempt_count}{_where(line)}{why}"
     if note := removal(line, run_root):
         return f"{line.task_id} waits, but {note}"
     if asks_people(line):

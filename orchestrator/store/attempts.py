@@ -103,39 +103,51 @@ def move_attempt(
     external_id: str = "",
     operator_data: Mapping[str, Any] | None = None,
 ) -> None:
-    """Record what an operator says of an attempt that goes on; where all of that is known, nothing is recorded."""
+    """Record what an operator says of an attempt that goes on: its state, and what else is different from before.
+
+    The ``note`` of the data is why a task that goes on waits.
+    """
     position, index, status = _find_attempt(database, task_id, attempt_id)
-    if status == state and not _is_new(database, (position, index), external_id, operator_data or {}):
+    if not _is_news(database, (position, index), (status, external_id, operator_data or {}), state):
         return
     _check_move(AttemptState(status), state, f"attempt {attempt_id} of {task_id}")
     task_state = TaskState.WAITING_EXTERNAL if state is AttemptState.WAITING_EXTERNAL else TaskState.RUNNING
+    note = str((operator_data or {}).get("note", ""))
     payload = {"task_id": task_id, "attempt_id": attempt_id, "status": state.value, "task_status": task_state.value}
-    is_begun = status == AttemptState.SUBMITTING and state is not AttemptState.SUBMITTING
-    kind = "attempt.submitted" if is_begun else "attempt.moved"
-    seq = append_event(database, kind, {**payload, "external_id": external_id})
+    payload |= {"external_id": external_id, "note": note}
+    if status == AttemptState.SUBMITTING and state is not AttemptState.SUBMITTING:
+        seq = append_event(database, "attempt.submitted", payload)
+    else:
+        seq = append_event(database, "attempt.moved", payload)
     database.write(
         "UPDATE task_attempts SET status = ?, external_id = coalesce(nullif(?, ''), external_id),"
-        " submitted_at = coalesce(submitted_at, ?), operator_data_json = json_patch(operator_data_json, ?), seq = ?"
+        " submitted_at = CASE ? WHEN 'SUBMITTING' THEN submitted_at ELSE coalesce(submitted_at, ?) END,"
+        " operator_data_json = json_patch(operator_data_json, ?), seq = ?"
         " WHERE task_position = ? AND attempt_index = ?",
-        (state, external_id, utc_now(), encode(operator_data or {}), seq, position, index),
+        (state, external_id, state, utc_now(), encode(operator_data or {}), seq, position, index),
     )
-    database.write("UPDATE tasks SET status = ?, seq = ? WHERE position = ?", (task_state, seq, position))
+    database.write(
+        "UPDATE tasks SET status = ?, status_reason = ?, seq = ? WHERE position = ?", (task_state, note, seq, position)
+    )
 
 
-def _is_new(database: Database, key: tuple[int, int], external_id: str, data: Mapping[str, Any]) -> bool:
-    """Tell whether an id, or data to keep, is another than what is recorded of an attempt."""
+def _is_news(
+    database: Database, key: tuple[int, int], said: tuple[str, str, Mapping[str, Any]], state: AttemptState
+) -> bool:
+    """Tell whether anything of what an operator says is not recorded with an attempt."""
+    status, external_id, data = said
+    if status != state:
+        return True
     row = database.one(
-        "SELECT coalesce(external_id, ''), operator_data_json FROM task_attempts"
+        "SELECT coalesce(external_id, ''), operator_data_json, json_patch(operator_data_json, ?) FROM task_attempts"
         " WHERE task_position = ? AND attempt_index = ?",
-        key,
+        (encode(data), *key),
     )
-    kept: dict[str, Any] = json.loads(row[1]) if row else {}
-    is_other_job = external_id not in {"", row[0] if row else ""}
-    return is_other_job or any(kept.get(name) != value for name, value in data.items())
+    return row is not None and ((external_id or row[0]) != row[0] or json.loads(row[1]) != json.loads(row[2]))
 
 
-def note_submitted(database: Database, task_id: str, attempt_id: str, sighting: Mapping[str, Any]) -> None:
-    """Record what an operator says of an attempt that it was asked to begin: state, external id and data to keep."""
+def note_sighting(database: Database, task_id: str, attempt_id: str, sighting: Mapping[str, Any]) -> None:
+    """Record what an operator says of an attempt that goes on: state, external id and data to keep."""
     move_attempt(
         database,
         task_id,

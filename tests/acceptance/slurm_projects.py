@@ -32,6 +32,9 @@ printf '%s\\n' "$*" >> {calls}
 {says}
 """
 _PASSES = 'exec "$real" "$@"'
+# Nobody waits for ever.
+_WAITS = 'for _ in $(seq 1000); do test -e "$0.go" && break; sleep 0.05; done'
+_LATE = f'told=$("$real" "$@"); code=$?; {_WAITS}; test -z "$told" || printf "%s\\n" "$told"; exit "$code"'
 _COMPLETED = re.compile(
     r"JobId=(?P<id>\d+) .* Name=(?P<name>.*) JobState=(?P<state>\S+) .* WorkDir=(?P<folder>.*?) Res"
 )
@@ -125,7 +128,7 @@ class SlurmProject(ABC):
     def is_in(self, task: str, state: str) -> bool:
         """Tell whether the last attempt at a task is in a state."""
         ended = self.call("attempts", "@last", task)
-        return ended.status == 0 and bool(ended.table) and ended.table[-1]["state"] == state
+        return ended.status == 0 and bool(ended.table) and ended.table[-1]["status"] == state
 
     def submit(self, *options: str, wrap: str) -> str:
         """Submit a job by hand, in the wiring's folder, and give its id."""
@@ -146,6 +149,14 @@ class SlurmProject(ABC):
         draft.write_text(_SHIM.format(real=self.programs / program, calls=calls, says=script), encoding="utf-8")
         draft.chmod(0o755)
         draft.rename(self.shims / program)
+
+    def holds(self, program: str, *, is_done: bool) -> None:
+        """Have one of Slurm's programs wait until `let_go`: before it begins, or with its answer."""
+        self.says(program, _LATE if is_done else f"{_WAITS}; {_PASSES}")
+
+    def let_go(self, program: str) -> None:
+        """Let those go on that wait, and all that come."""
+        (self.shims / f"{program}.go").touch()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

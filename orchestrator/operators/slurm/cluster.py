@@ -22,6 +22,7 @@ from orchestrator.operators.slurm.lookout import look_at_queue, uptime
 from orchestrator.operators.slurm.parcels import Places, payload_of
 from orchestrator.operators.slurm.refusals import Refusal, Verdict
 from orchestrator.operators.slurm.sites import AwayError, Site
+from orchestrator.operators.slurm.states import Phase
 from orchestrator.operators.slurm.submitting import Submissions
 from orchestrator.operators.staging import stage
 from orchestrator.states import AttemptState
@@ -64,7 +65,7 @@ class SlurmOperator:
     @property
     def looks_every_sec(self) -> float | None:
         """Give the seconds until there is something to do."""
-        times = [self._poll_at, *self._submissions.times()]
+        times = [self._poll_at, *self._submissions.times(), *([0.0] if self._fresh else [])]
         until_sec = max(min(times), self._away_until) - uptime()
         return None if math.isinf(until_sec) else max(_SHORTEST_SEC, until_sec)
 
@@ -160,9 +161,19 @@ class SlurmOperator:
             self._trouble = ""
         except AwayError as error:
             self._trouble = str(error)
+            self._miss_answers()
             default_sec = min(_TRY_AGAIN_SEC, self._backend.poll_every)
             self._away_until = uptime() + (default_sec if error.again_sec is None else error.again_sec)
             yield from self._told_of_trouble()
+
+    def _miss_answers(self) -> None:
+        """Take note of the jobs of which nobody knows whether the site has taken them on."""
+        for batch in self._submissions.unknown.values():
+            for assignment in batch.assignments:
+                if (held := self._held.get(assignment.attempt_id)) is not None:
+                    held.stage = Stage.UNKNOWN
+        if self._submissions.unknown:
+            self._look_soon()
 
     def _told_of_trouble(self) -> Iterator[Sighting]:
         for held in self._held.values():
@@ -214,6 +225,7 @@ class SlurmOperator:
                 yield from self._is_there(held, came.job_id)
             elif came.verdict is Verdict.REJECTED:
                 del self._held[assignment.attempt_id]
+                self._unwanted.pop(assignment.attempt_id, None)
                 yield not_begun(assignment, f"{came.text}\n{came.hint}".strip())
             elif came.verdict is Verdict.NOT_NOW:
                 yield from self._news(held, AttemptState.SUBMITTING, f"{came.text}: tried again later")
@@ -221,14 +233,14 @@ class SlurmOperator:
                 held.stage = Stage.UNKNOWN
                 note = f"{came.text}: there may be a job, which is looked for"
                 yield from self._news(held, AttemptState.UNKNOWN, note)
-        if isinstance(came, Submitted):
+        if isinstance(came, Submitted) or came.verdict is Verdict.AMBIGUOUS:
             self._look_soon()
 
-    def _is_there(self, held: Held, job_id: str) -> Iterator[Sighting]:
+    def _is_there(self, held: Held, job_id: str, note: str = "") -> Iterator[Sighting]:
         held.stage, held.since = Stage.THERE, uptime()
         held.job_id = job_id if held.index is None else f"{job_id}_{held.index}"
         held.absences, held.missing_since, held.ended_as = 0, None, None
-        yield from self._news(held, AttemptState.SUBMITTED)
+        yield from self._news(held, AttemptState.SUBMITTED, note)
 
     def _end_unsent(self) -> Iterator[Sighting]:
         """End the attempts that nobody wants any more and that were never sent."""
@@ -256,7 +268,7 @@ class SlurmOperator:
         for batch, job_id in self._submissions.settle(rows, places):
             for assignment in batch.assignments:
                 if (held := self._held.get(assignment.attempt_id)) is not None:
-                    yield from self._is_there(held, job_id)
+                    yield from self._is_there(held, job_id, batch.note)
         yield from self._see(rows, look.at_sec)
         self._cancel_unwanted()
         yield from self._end(places)
@@ -280,17 +292,22 @@ class SlurmOperator:
         return told.stdout
 
     def _see(self, rows: Sequence[QueueRow], at_sec: float) -> Iterator[Sighting]:
-        """Take what the queue shows of each job, by its name: an id may be another job's."""
+        """Take what the queue shows of each job, by its name: an id may be another job's.
+
+        Other jobs of the name are doubles, and say nothing of the attempt as long as its own may be there.
+        """
         shown: dict[tuple[str, int | None], list[QueueRow]] = defaultdict(list)
         for row in rows:
             shown[row.name, row.index].append(row)
         for held in self._held.values():
             if held.stage is not Stage.THERE or held.job is None:
                 continue
-            found = sorted(shown[held.job.key, held.index], key=lambda row: row.job_id != held.job_id)
-            held.saw(found, at_sec)
-            if found and held.ended_as is None:
-                yield from self._news(held, *held.standing(found[0], at_sec))
+            found = shown[held.job.key, held.index]
+            own = [row for row in found if row.job_id == held.job_id]
+            held.others = tuple(row.job_id for row in found if row.state.phase is not Phase.ENDED and row not in own)
+            held.saw(own, at_sec)
+            if own and held.ended_as is None:
+                yield from self._news(held, *held.standing(own[0], at_sec))
 
     # Ending.
 
@@ -310,6 +327,9 @@ class SlurmOperator:
                 continue
             account = accounts.get(held.job_id)
             state = held.end_of(left.record, account)
+            if state is None and held.others:
+                yield from self._follow(held, held.others[0])
+                continue
             if state is None and not self._is_lost(held):
                 yield from self._news(
                     held, AttemptState.MISSING, "its job is neither in the queue nor in the accounting"

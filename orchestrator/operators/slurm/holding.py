@@ -35,7 +35,7 @@ class Held:
     """An attempt in the hands of the operator: its job, and what was last seen of that.
 
     ``since`` is the second of the machine's uptime from which on looks at the queue must show the job. ``earlier``
-    tells of the jobs that this one continues.
+    tells of the jobs that this one continues. ``others`` are the ids of jobs that wait or run under the same name.
     """
 
     assignment: Assignment
@@ -52,6 +52,7 @@ class Held:
     started: str = ""
     ends: str = ""
     is_unwanted: bool = False
+    others: tuple[str, ...] = ()
     earlier: list[JsonValue] = field(default_factory=list)
     told: tuple[AttemptState, str, str] | None = None
 
@@ -76,7 +77,7 @@ class Held:
             return
         row = rows[0]
         self.absences, self.missing_since = 0, None
-        self.job_id, self.reason, self.nodes = row.job_id, row.reason, row.nodes
+        self.reason, self.nodes = row.reason, row.nodes
         self.started, self.ends = row.started, row.ends
         self.ended_as = row.state if row.state.phase is Phase.ENDED else None
         is_stuck = row.state.phase is Phase.WAITING and stuck(row.reason, row.job_id) is not None
