@@ -176,3 +176,29 @@ def test_s28_status_shows_the_jobs_and_the_next_look(demo: FakeProject) -> None:
     assert "; next at 20" in shown
     assert "no luck" in sites["hpc.default"]["trouble"]
     assert "the runner is stopped" in stopped
+
+
+def test_logs_follow_a_job_on_the_cluster(demo: FakeProject) -> None:
+    """They show what it writes while it runs, also without a runner, and each line once."""
+    wait = f"until test -e {demo.root}/go$N; do sleep 0.1; done"
+    script = f"echo one >&2; {wait.replace('$N', '1')}; echo two >&2; {wait.replace('$N', '2')}; {OK}"
+    demo.recipe({"name": "talk", "run": ["sh", "-c", script]})
+    runner = demo.start("run", "demo")
+    until(lambda: [job for job in demo.cluster.jobs() if job["state"] == "RUNNING"])
+    until(lambda: demo.call("status", "@last").status == 0)
+    logs = demo.start("logs", "@last", "talk", "-f")
+    lines = logs.stdout
+    assert lines is not None
+    assert lines.readline() == "one\n"
+    runner.kill()
+    finish(runner)
+    (demo.root / "go1").touch()
+    assert lines.readline() == "two\n"
+    again = demo.start("resume", "@last")
+    (demo.root / "go2").touch()
+    finish(again)
+
+    rest = finish(logs)
+
+    assert (rest.status, "one" in rest.stdout, "two" in rest.stdout) == (0, False, False), rest.stderr
+    assert '"status": "ok"' in rest.stdout
