@@ -20,6 +20,7 @@ from orchestrator.operators.slurm.holding import Held, Stage
 from orchestrator.operators.slurm.leavings import Place
 from orchestrator.operators.slurm.ledger import Job, enter, entered
 from orchestrator.operators.slurm.lookout import look_at_queue, uptime
+from orchestrator.operators.slurm.notices import Notice, leave
 from orchestrator.operators.slurm.parcels import Places, payload_of
 from orchestrator.operators.slurm.refusals import Refusal, Verdict
 from orchestrator.operators.slurm.sites import AwayError, Site
@@ -62,6 +63,7 @@ class SlurmOperator:
         self._every_sec = backend.poll_every
         self._poll_at = self._looked_at = self._account_at = self._away_until = 0.0
         self._trouble = ""
+        self._noticed: tuple[float, str] | None = None
 
     @property
     def looks_every_sec(self) -> float | None:
@@ -102,6 +104,23 @@ class SlurmOperator:
         yield from self._reached(self._send)
         if uptime() >= max(self._poll_at, self._away_until):
             yield from self._reached(self._watch)
+        self._leave_notice()
+
+    def _leave_notice(self) -> None:
+        """Let those who look at the run see what was seen of the site, where that is new."""
+        now = (self._looked_at, self._trouble)
+        if now == self._noticed or not self._held:
+            return
+        self._noticed = now
+        assignment = next(iter(self._held.values())).assignment
+        notice = Notice(
+            site=self._site.name,
+            looked_at=utc_after(self._looked_at - uptime()) if self._looked_at else "",
+            next_at=utc_after(max(self._poll_at, self._away_until) - uptime()),
+            trouble=self._trouble,
+            jobs={attempt_id: held.seen for attempt_id, held in self._held.items() if held.word},
+        )
+        leave(assignment.run_root, assignment.operator_key, notice)
 
     def cancel(self, attempts: Collection[str]) -> None:
         """Cancel the jobs of attempts; those that have none yet get none, or are cancelled once they are found."""
