@@ -1,4 +1,4 @@
-"""Time jobs of a real Slurm cluster behind a real SSH server: a thousand of them, and one cluster beside another."""
+"""Measure jobs of a real Slurm cluster behind a real SSH server: a thousand of them, and one cluster beside another."""
 
 from __future__ import annotations
 
@@ -308,5 +308,5 @@ if __name__ == "__main__":
         for measure in (equal_jobs, unequal_jobs):
             with real_project(folder / measure.__name__, centre) as project:
                 measure(project, COUNT)
-        with real_project(folder / "near", centre, "alpha") as near, real_project(folder / "far", centre, "beta") as far:
+        with real_project(folder / "near", centre) as near, real_project(folder / "far", centre, "beta") as far:
             two_sites(near, far)
