@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from orchestrator.cli.options import read_wiring_options
-from orchestrator.errors import InfrastructureError, InvalidFileError, UsageError
+from orchestrator.errors import InfrastructureError, InvalidFileError, MatterStackError, UsageError
 from orchestrator.keys import did_you_mean
 from orchestrator.paths import find_run, workspaces_of, workspaces_root
 from orchestrator.store.database import reading, update_legacy
@@ -41,10 +41,10 @@ def cluster_of(name: str, workspace: str | None, run: str | None, options: Mappi
     """Give the backend that is reached over SSH and that an operator key, or the name of its host, stands for.
 
     Where neither a workspace, a run nor a file is named, it is looked for in all workspaces. Raises `UsageError` where
-    there is none, or several that differ.
+    there is none, or several that differ, and what is wrong with a wiring where no other has it.
     """
     is_named = workspace or run or options["operators_config"]
-    wirings = [wiring_in_force(workspace, run, options)] if is_named else list(_everywhere(options))
+    wirings, faults = ([wiring_in_force(workspace, run, options)], []) if is_named else _everywhere(options)
     found = {
         wired.backend.ssh: wired.backend
         for one in wirings
@@ -53,6 +53,8 @@ def cluster_of(name: str, workspace: str | None, run: str | None, options: Mappi
         and wired.backend.ssh is not None
         and name in (wired.key, wired.backend.ssh.host)
     }
+    if faults and not found:
+        raise faults[0]
     if len(found) != 1:
         what = f"{len(found)} clusters are wired to" if found else "no cluster that is reached over SSH is wired to"
         hint = "name the workspace: --workspace SLUG" if found or not is_named else "see: matterstack operators list"
@@ -60,14 +62,17 @@ def cluster_of(name: str, workspace: str | None, run: str | None, options: Mappi
     return next(iter(found.values()))
 
 
-def _everywhere(options: Mapping[str, Any]) -> Iterator[Resolved]:
-    """Give the wirings of all workspaces; what is wrong with one is not of interest here."""
+def _everywhere(options: Mapping[str, Any]) -> tuple[list[Resolved], list[MatterStackError]]:
+    """Give the wirings of all workspaces, and what is wrong with those that cannot be read."""
     root = workspaces_root(options["workspaces_dir"])
+    found: list[Resolved] = []
+    faults: list[MatterStackError] = []
     for folder in (root, *workspaces_of(root)):
         try:
-            yield resolve_wiring(folder, read_wiring_options(options))
-        except (InvalidFileError, InfrastructureError):
-            continue
+            found.append(resolve_wiring(folder, read_wiring_options(options)))
+        except (InvalidFileError, InfrastructureError) as error:
+            faults.append(error)
+    return found, faults
 
 
 def _kept(run_root: Path) -> Resolved | None:

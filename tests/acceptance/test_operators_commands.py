@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.acceptance.program import Ended
+from tests.acceptance.program import Ended, finish
 from tests.acceptance.slurm_projects import FakeProject, fake_project, until
 
 OK = 'echo \'{"status": "ok", "outputs": []}\''
@@ -157,3 +157,48 @@ def test_pausing_twice_or_resuming_what_goes_on_is_told(demo: FakeProject) -> No
     assert demo.call("operators", "resume", "hpc.default").status == 2
     assert demo.call("operators", "pause", "hpc.default").status == 0
     assert "paused already" in demo.call("operators", "pause", "hpc.default").stderr
+
+
+def test_s28_status_shows_the_jobs_and_the_next_look(demo: FakeProject) -> None:
+    """Also what stands in the way, and that nobody looks any more once the runner is stopped."""
+    demo.recipe({"name": "long", "run": ["sh", "-c", "sleep 60"]})
+    runner = demo.start("run", "demo")
+    until(lambda: "job 1 RUNNING" in demo.call("status", "@last").stdout)
+    shown = demo.call("status", "@last").stderr
+    demo.says("squeue", "echo 'squeue: error: no luck' >&2; exit 1")
+    until(lambda: "no luck" in demo.call("status", "@last").stdout)
+    sites = demo.call("status", "@last", "--json").answer["sites"]
+    runner.kill()
+    finish(runner)
+    stopped = demo.call("status", "@last").stderr
+
+    assert "hpc.default: looked at 20" in shown
+    assert "; next at 20" in shown
+    assert "no luck" in sites["hpc.default"]["trouble"]
+    assert "the runner is stopped" in stopped
+
+
+def test_logs_follow_a_job_on_the_cluster(demo: FakeProject) -> None:
+    """They show what it writes while it runs, also without a runner, and each line once."""
+    wait = f"until test -e {demo.root}/go$N; do sleep 0.1; done"
+    script = f"echo one >&2; {wait.replace('$N', '1')}; echo two >&2; {wait.replace('$N', '2')}; {OK}"
+    demo.recipe({"name": "talk", "run": ["sh", "-c", script]})
+    runner = demo.start("run", "demo")
+    until(lambda: [job for job in demo.cluster.jobs() if job["state"] == "RUNNING"])
+    until(lambda: demo.call("status", "@last").status == 0)
+    logs = demo.start("logs", "@last", "talk", "-f")
+    lines = logs.stdout
+    assert lines is not None
+    assert lines.readline() == "one\n"
+    runner.kill()
+    finish(runner)
+    (demo.root / "go1").touch()
+    assert lines.readline() == "two\n"
+    again = demo.start("resume", "@last")
+    (demo.root / "go2").touch()
+    finish(again)
+
+    rest = finish(logs)
+
+    assert (rest.status, "one" in rest.stdout, "two" in rest.stdout) == (0, False, False), rest.stderr
+    assert '"status": "ok"' in rest.stdout
