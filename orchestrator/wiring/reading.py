@@ -28,12 +28,15 @@ from orchestrator.wiring.model import (
     ProfileBackend,
     WiringDefaults,
 )
+from orchestrator.wiring.older import OlderCluster, read_beside, written_out
 from orchestrator.wiring.plugins import OperatorPlugin, Unusable, find_plugin
 
 CODE = "MS214"
 
 _SECTIONS = ("defaults", "profiles", "operators")
 _TELLS_SECRET = re.compile(r"passw|secret|token|passphrase|private_key", re.IGNORECASE)
+# Addresses that let in whoever knows them.
+_LETS_IN = re.compile(r"webhook|://[^/\s]*@", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,10 +81,11 @@ class Wiring:
         return self.source.place(("operators", key), of_key=True)
 
 
-def read_wiring(source: Source, workspace: Path | None = None) -> Wiring:
+def read_wiring(source: Source, workspace: Path | None = None, *, folder: Path | None = None) -> Wiring:
     """Give the wiring that a file holds; raise one `InvalidFileError` with every problem of it.
 
-    The project of the ``workspace`` says which other distributions may bring backends.
+    The project of the ``workspace`` says which other distributions may bring backends. Where the ``folder`` of the file
+    is told, each hpc.yaml that it names is read, and the wiring's source holds what that says in its place.
     """
     reading = scan(source)
     if reading.problems or not isinstance(reading.value, dict):
@@ -89,14 +93,28 @@ def read_wiring(source: Source, workspace: Path | None = None) -> Wiring:
         wrong = Problem("MS106", message, source.place(()), "write 'operators:' and what each key means here")
         raise refusal(reading.problems or [wrong])
     document = reading.value
-    problems = list(_problems(document, source, workspace))
+    older = _older_clusters(document, folder) if folder is not None else {}
+    problems = [*_problems(document, source, workspace), *(wrong for one in older.values() for wrong in one.problems)]
     if problems:
-        raise refusal([_without_secret(problem) for problem in problems])
+        raise refusal([without_secret(problem) for problem in problems])
+    if older:
+        return read_wiring(written_out(source, older), workspace)
     shared = WiringDefaults.model_validate(document.get("defaults") or {}).max_concurrent_global
     profiles: Any = document.get("profiles") or {}
     entries: Any = document["operators"]
     operators = {key: _wired(key, entry, profiles, shared, workspace) for key, entry in entries.items()}
     return Wiring(source=source, operators=operators, max_concurrent_global=shared)
+
+
+def _older_clusters(document: Mapping[str, JsonValue], folder: Path) -> dict[DocPath, OlderCluster]:
+    """Read the older files that backends name, by where these stand."""
+    entries = document.get("operators")
+    found: dict[DocPath, OlderCluster] = {}
+    for key, entry in entries.items() if isinstance(entries, dict) else ():
+        backend = entry.get("backend") if isinstance(entry, dict) else None
+        if isinstance(backend, dict) and backend.get("type") == "hpc_yaml" and isinstance(backend.get("path"), str):
+            found["operators", key, "backend"] = read_beside(str(backend["path"]), folder)
+    return found
 
 
 def _wired(
@@ -131,11 +149,12 @@ def _problems(document: Mapping[str, JsonValue], source: Source, workspace: Path
         if name not in _SECTIONS:
             place = source.place((name,), of_key=True)
             yield Problem("MS101", f"unknown key {shown(name)}", place, did_you_mean(name, _SECTIONS))
-    yield from part_problems(WiringDefaults, document.get("defaults") or {}, ("defaults",), source)
-    profiles, operators = document.get("profiles") or {}, document.get("operators")
-    if not isinstance(profiles, dict):
-        yield Problem("MS106", f"expected a mapping, got {shown(profiles)}", source.place(("profiles",)), "")
-        return
+    defaults, profiles, operators = _part(document, "defaults"), _part(document, "profiles"), document.get("operators")
+    for name, part in (("defaults", defaults), ("profiles", profiles)):
+        if not isinstance(part, dict):
+            yield Problem("MS106", f"expected a mapping, got {shown(part)}", source.place((name,)), "")
+            return
+    yield from part_problems(WiringDefaults, defaults, ("defaults",), source)
     for name, profile in profiles.items():
         yield from _backend_problems(profile, PROFILES, ("profiles", name), "a profile", source)
     if not isinstance(operators, dict) or not operators:
@@ -144,6 +163,12 @@ def _problems(document: Mapping[str, JsonValue], source: Source, workspace: Path
         return
     for key, entry in operators.items():
         yield from _operator_problems(key, entry, profiles, source, workspace)
+
+
+def _part(document: Mapping[str, JsonValue], name: str) -> Any:  # noqa: ANN401  whatever stands there
+    """Give a part of the file that may be left out, or have nothing in it."""
+    found = document.get(name)
+    return {} if found is None else found
 
 
 def _operator_problems(
@@ -204,10 +229,10 @@ def _profile_problems(
             yield Problem("MS106", f"there is no profile {name!r}", source.place((*path, "name")), hint)
 
 
-def _without_secret(problem: Problem) -> Problem:
+def without_secret(problem: Problem) -> Problem:
     """Show no line in which somebody seems to have written a secret."""
     place = problem.place
-    if place is None or not _TELLS_SECRET.search(place.text):
+    if place is None or not (_TELLS_SECRET.search(place.text) or _LETS_IN.search(place.text)):
         return problem
     is_one = _TELLS_SECRET.search(problem.message)
     hint = "no secret is written in this file: use an SSH agent or a key file" if is_one else problem.help

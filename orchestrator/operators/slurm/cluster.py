@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -19,6 +20,7 @@ from orchestrator.operators.slurm.holding import Held, Stage
 from orchestrator.operators.slurm.leavings import Place
 from orchestrator.operators.slurm.ledger import Job, enter, entered
 from orchestrator.operators.slurm.lookout import look_at_queue, uptime
+from orchestrator.operators.slurm.notices import Notice, leave
 from orchestrator.operators.slurm.parcels import Places, payload_of
 from orchestrator.operators.slurm.refusals import Refusal, Verdict
 from orchestrator.operators.slurm.sites import AwayError, Site
@@ -61,12 +63,14 @@ class SlurmOperator:
         self._every_sec = backend.poll_every
         self._poll_at = self._looked_at = self._account_at = self._away_until = 0.0
         self._trouble = ""
+        self._noticed: tuple[float, str] | None = None
 
     @property
     def looks_every_sec(self) -> float | None:
         """Give the seconds until there is something to do."""
         times = [self._poll_at, *self._submissions.times(), *([0.0] if self._fresh else [])]
-        return max(_SHORTEST_SEC, min(times) - uptime(), self._away_until - uptime())
+        until_sec = max(min(times), self._away_until) - uptime()
+        return None if math.isinf(until_sec) else max(_SHORTEST_SEC, until_sec)
 
     def fileno(self) -> int | None:
         """Give nothing: a cluster does not tell by itself."""
@@ -100,6 +104,23 @@ class SlurmOperator:
         yield from self._reached(self._send)
         if uptime() >= max(self._poll_at, self._away_until):
             yield from self._reached(self._watch)
+        self._leave_notice()
+
+    def _leave_notice(self) -> None:
+        """Let those who look at the run see what was seen of the site, where that is new."""
+        now = (self._looked_at, self._trouble)
+        if now == self._noticed or not self._held:
+            return
+        self._noticed = now
+        assignment = next(iter(self._held.values())).assignment
+        notice = Notice(
+            site=self._site.name,
+            looked_at=utc_after(self._looked_at - uptime()) if self._looked_at else "",
+            next_at=utc_after(max(self._poll_at, self._away_until) - uptime()),
+            trouble=self._trouble,
+            jobs={attempt_id: held.seen for attempt_id, held in self._held.items() if held.word},
+        )
+        leave(assignment.run_root, assignment.operator_key, notice)
 
     def cancel(self, attempts: Collection[str]) -> None:
         """Cancel the jobs of attempts; those that have none yet get none, or are cancelled once they are found."""
@@ -160,12 +181,12 @@ class SlurmOperator:
             yield from deed()
             self._trouble = ""
         except AwayError as error:
-            wait_sec = error.again_sec
-            if wait_sec is None:
-                wait_sec, self._trouble = min(_TRY_AGAIN_SEC, self._backend.poll_every), str(error)
-                note = self._trouble
+            if error.again_sec is None or math.isinf(error.again_sec):
+                wait_sec = error.again_sec or min(_TRY_AGAIN_SEC, self._backend.poll_every)
+                note = self._trouble = str(error)
             else:
-                note = f"{self._trouble or self._site.name}: tried again at {utc_after(wait_sec)}"
+                wait_sec = error.again_sec
+                note = f"{self._trouble or error}: tried again at {utc_after(wait_sec)}"
             self._miss_answers()
             self._away_until = uptime() + wait_sec
             yield from self._told_of_trouble(note)

@@ -11,6 +11,7 @@ from orchestrator.operators.assignments import Assignment, Sighting
 from orchestrator.operators.slurm.answers import AccountRow, QueueRow
 from orchestrator.operators.slurm.ends import Record, stuck
 from orchestrator.operators.slurm.ledger import Job
+from orchestrator.operators.slurm.notices import JobSeen
 from orchestrator.operators.slurm.states import Phase, State
 from orchestrator.states import AttemptState
 
@@ -48,6 +49,7 @@ class Held:
     missing_since: float | None = None
     stuck_since: float | None = None
     ended_as: State | None = None
+    word: str = ""
     reason: str = ""
     nodes: str = ""
     started: str = ""
@@ -87,7 +89,7 @@ class Held:
             return
         row = rows[0]
         self.absences, self.missing_since = 0, None
-        self.reason, self.nodes = row.reason, row.nodes
+        self.word, self.reason, self.nodes = row.state.word, row.reason, row.nodes
         self.started, self.ends = row.started, row.ends
         self.ended_as = row.state if row.state.phase is Phase.ENDED else None
         is_stuck = row.state.phase is Phase.WAITING and stuck(row.reason, row.job_id) is not None
@@ -134,6 +136,11 @@ class Held:
             note=note,
             operator_data=data,
         )
+
+    @property
+    def seen(self) -> JobSeen:
+        """Give its job as the queue last showed it."""
+        return JobSeen(job_id=self.job_id, state=self.word, reason=self.reason, starts=self.started, nodes=self.nodes)
 
     def standing(self, row: QueueRow, at_sec: float) -> tuple[AttemptState, str]:
         """Give the state of an attempt whose job the queue shows, and what people should know of it."""

@@ -102,6 +102,11 @@ def judge_submission(answer: Answer | None) -> Submitted | Refusal:
     return refusal if submitted is None else replace(refusal, verdict=Verdict.AMBIGUOUS)
 
 
+def advice_on(text: str) -> str:
+    """Give what mends a refusal in Slurm's words; empty where that is not known."""
+    return next((hint for _, pattern, hint in _PATTERNS if re.search(pattern, text)), "")
+
+
 def _refusal(exit_code: int, stderr: str) -> Refusal:
     text = _words(stderr)
     if exit_code in _NO_PROGRAM:

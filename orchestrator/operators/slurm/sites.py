@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import secrets
 import shlex
 import time
@@ -39,7 +40,7 @@ done
 class AwayError(Exception):
     """The site cannot be asked now; the text says why. What was asked ``may_have_arrived`` and been done.
 
-    Where it was not even tried, since the last try is too young, the next one is ``again_sec`` from now.
+    Where the last try is too young, the next one is ``again_sec`` from now; infinity is after a person did something.
     """
 
     def __init__(self, note: str, *, may_have_arrived: bool, again_sec: float | None = None) -> None:
@@ -83,6 +84,13 @@ class Site:
         """Give the site's name for people."""
         return self._transport.site
 
+    def open(self) -> None:
+        """Open the way to the site.
+
+        Raises `SiteAwayError` or one of its kinds, and `UsageError` where the SSH configuration cannot be followed.
+        """
+        self._transport.open()
+
     def facts(self) -> Facts:
         """Give what holds for the session; raises `AwayError`."""
         if self._facts is None:
@@ -107,6 +115,8 @@ class Site:
             if ran.exit_code == _NOT_UNPACKED:
                 raise NoRoomError(f"{self.name}: files cannot be put there: {said}")
             raise AwayError(f"{self.name}: {said}", may_have_arrived=True)
+        if not ran.is_whole:
+            raise AwayError(f"{self.name}: an answer had more than 16 MiB", may_have_arrived=True)
         return ran.stdout.decode("utf-8", "surrogateescape")
 
     def command(self, words: Sequence[str], *, deadline_sec: float = ASK_SEC) -> Answer | None:
@@ -166,7 +176,9 @@ def _told_as_away() -> Iterator[None]:
     except AnswerLostError as error:
         raise AwayError(error.message, may_have_arrived=True) from error
     except SiteAwayError as error:
-        raise AwayError(error.message, may_have_arrived=False, again_sec=error.again_sec) from error
+        again_sec = math.inf if error.is_final else error.again_sec
+        note = f"{error.message}: {error.hint}" if error.is_final and error.hint else error.message
+        raise AwayError(note, may_have_arrived=False, again_sec=again_sec) from error
     except TransferError as error:
         raise AwayError(error.message, may_have_arrived=False) from error
 

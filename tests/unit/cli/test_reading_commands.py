@@ -172,6 +172,26 @@ def test_what_was_asked_and_has_not_come_about_is_explained(call: Call, workshop
     assert explained.stdout.splitlines()[1].endswith(" has asked: pause (lunch)")
 
 
+def test_failures_that_are_allowed_are_told_apart(call: Call, workshop: Workshop) -> None:
+    """Nobody has to mend them: not those of items, nor of the steps of a recipe that may fail."""
+    workshop.write("part.yaml", recipe(shell("inner", "exit 4", "stdout: free")))
+    ran = workshop.run(
+        recipe(
+            shell("each", "exit 3", "foreach: [1, 2, 3, 4], allow_failure: true"),
+            "{name: used, type: recipe, uses: ./part.yaml, allow_failure: true}",
+            f"{{name: planned, type: workflow, tasks: [{shell('one', 'exit 6', 'allow_failure: true')}]}}",
+            shell("bad", "exit 5"),
+        )
+    )
+
+    explained = call("explain", ran.root.name).stdout.splitlines()
+
+    assert explained[1:3] == [
+        "  bad failed: the exit code is 5, not 0",
+        "  7 tasks failed, as allow_failure allows: used, each[1], each[2], each[3] and 3 more",
+    ]
+
+
 @pytest.mark.parametrize("step", ["type: human, instructions: so?", "type: experiment"])
 def test_what_waits_in_a_directory_that_was_removed_is_told_of(call: Call, workshop: Workshop, step: str) -> None:
     """With the command that puts it back."""
@@ -185,6 +205,15 @@ def test_what_waits_in_a_directory_that_was_removed_is_told_of(call: Call, works
     assert status.rows[1][4] == note
     assert f"  q waits, but {note}\n" in explained.stdout
     assert call("status").rows[1][4] == ""
+
+
+def test_why_an_answer_does_not_count_is_explained(call: Call, workshop: Workshop) -> None:
+    """Whoever wrote it finds out, also while nobody drives the run."""
+    ran = workshop.run(recipe("{name: q, type: human, instructions: so?}"), once=True)
+    (ran.root / str(ran.attempts("q")[0].relative_path) / "response.json").write_text('{"status": "YES"}')
+
+    reason = "response.json: expected the status COMPLETED or FAILED, got 'YES'"
+    assert f"  q is not answered yet: {reason}\n" in call("explain", "@last").stdout
 
 
 def test_no_answer_is_taken_to_a_question_whose_directory_was_removed(call: Call, workshop: Workshop) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import os
 from pathlib import Path
@@ -104,6 +105,24 @@ def test_a_file_that_is_named_must_be_there(site: Path, options: WiringOptions, 
     assert caught.value.message == message
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (WiringOptions(hpc_config=Path("gone.yaml")), "--hpc-config: gone.yaml does not exist"),
+        (WiringOptions(profile="p", profiles_config=Path("gone.yaml")), "--config: gone.yaml does not exist"),
+    ],
+)
+@pytest.mark.parametrize("stronger", [{"operators_config": Path("cli.yaml")}, {}])
+def test_a_file_that_is_named_must_be_there_also_where_another_is_stronger(
+    site: Path, options: WiringOptions, message: str, stronger: dict[str, Path]
+) -> None:
+    """Who names a file means it."""
+    with pytest.raises(UsageError) as caught:
+        resolve_wiring(site / "w", dataclasses.replace(options, **stronger), KEPT)  # type: ignore[arg-type]
+
+    assert caught.value.message == message
+
+
 def test_a_variable_that_names_nothing_is_an_error(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not a silent fall to what is built in."""
     monkeypatch.setenv(VARIABLE, "gone.yaml")
@@ -160,8 +179,11 @@ def test_a_cluster_of_no_kind_is_an_error(site: Path, cluster: str) -> None:
     """Whatever stands there."""
     (site / "hpc.yaml").write_text(f"{cluster}\nworkspace_root: /s\n")
 
-    with pytest.raises(UsageError, match="there is no backend"):
+    with pytest.raises(InvalidFileError) as caught:
         resolve_wiring(site / "w", WiringOptions(hpc_config=Path("hpc.yaml")))
+
+    (problem,) = caught.value.problems
+    assert (str(problem.place), problem.message[:19]) == ("hpc.yaml:1:7", "there is no backend")
 
 
 def test_a_name_that_is_too_long_is_an_error(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
