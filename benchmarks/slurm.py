@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 
 from orchestrator.store.database import reading
@@ -62,7 +63,7 @@ class Runner:
         return (self.cpu_sec() - used) / (time.monotonic() - began)
 
 
-def equal_jobs(project: RealProject, count: int) -> None:
+def equal_jobs(project: RealProject, count: int) -> None:  # noqa: PLR0915  one story from begin to end
     """Let a fan of equal jobs run, and kill its runner on the way."""
     ran = project.root.parent / "ran"
     ran.touch()
@@ -85,7 +86,7 @@ def equal_jobs(project: RealProject, count: int) -> None:
         time.sleep(2 * POLL_SEC)
         share = runner.share(WATCHED_SEC)
     began = time.monotonic()
-    chance = random.Random(0)
+    chance = random.Random(0)  # noqa: S311  no secret
     for _ in range(KILLS - 3):
         time.sleep(chance.uniform(1.0, 2.0 * POLL_SEC))
         runner.kill()
@@ -151,7 +152,7 @@ def timed(project: RealProject, program: str) -> Callable[[], list[tuple[float, 
 def shortest(times: Sequence[tuple[float, float]]) -> float:
     """Give the least seconds between the begins of two calls."""
     begins = sorted(begin for begin, _ in times)
-    return min(later - sooner for sooner, later in zip(begins, begins[1:], strict=False))
+    return min(later - sooner for sooner, later in pairwise(begins))
 
 
 def queued(project: RealProject) -> list[str]:
@@ -177,6 +178,7 @@ def closed_partition(project: RealProject) -> Iterator[None]:
 
 
 def set_partition(project: RealProject, state: str) -> None:
+    """Open or close the partition in which jobs run."""
     project.centre.slurm("scontrol", "update", "PartitionName=batch", f"State={state}", site=project.site)
 
 

@@ -6,13 +6,16 @@ import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
+from orchestrator.clock import utc_now
 from orchestrator.errors import MatterStackError
+from orchestrator.operators.human import answer
+from orchestrator.operators.questions import question_in
 from orchestrator.states import RunState, TaskState
 from orchestrator.store.attempt_files import folders_of
 from orchestrator.store.database import Database
 from orchestrator.store.glances import NO_LIMIT, TaskLine, count_reasons, read_loud_lines
 from orchestrator.store.leases import is_driven
-from orchestrator.store.queries import has_recipe, lacks_campaign
+from orchestrator.store.queries import has_recipe, lacks_campaign, read_attempt
 from orchestrator.store.requests import open_requests
 from orchestrator.wiring.keys import kind_of
 
@@ -47,6 +50,7 @@ def findings(database: Database) -> Iterator[str]:
     for line in lines:
         if line.task_id not in as_allowed:
             yield finding(line, database.run_root)
+            yield from _disregarded(database, line)
     if as_allowed:
         yield f"{_counted(len(as_allowed))} failed, as allow_failure allows: {_first(as_allowed)}"
     yield from reasons(database)
@@ -84,6 +88,14 @@ def finding(line: TaskLine, run_root: Path) -> str:
     if asks_people(line):
         return f"{line.task_id} waits for an answer: matterstack respond {run_root.name} {shlex.quote(line.task_id)}"
     return f"{line.task_id} waits for {line.operator_key}, attempt {line.attempt_count}"
+
+
+def _disregarded(database: Database, line: TaskLine) -> Iterator[str]:
+    """Say why what was answered does not count, or does not suffice yet."""
+    if asks_people(line) and not removal(line, database.run_root):
+        question = question_in(database, read_attempt(database, line.position, line.attempt_count))
+        if why := answer(question, utc_now()).waits_for:
+            yield f"{line.task_id} is not answered yet: {why}"
 
 
 def removal(line: TaskLine, run_root: Path) -> str:

@@ -107,9 +107,11 @@ def wiring_options(command: _Command) -> _Command:
 
 
 def read_wiring_options(options: Mapping[str, Any]) -> WiringOptions:
-    """Read the options that say what operator keys mean; raise `UsageError` for two older ones at once."""
+    """Read the options that say what operator keys mean; raise `UsageError` for older ones that do not fit together."""
     if options["hpc_config"] and options["profile"]:
         raise UsageError("--hpc-config and --profile are both given", hint="name one of them, or an operators.yaml")
+    if options["profiles_config"] and not options["profile"]:
+        raise UsageError("--config is given without --profile", hint="name the profile that hpc.default means")
     return WiringOptions(
         operators_config=options["operators_config"],
         force_override=options["force_wiring_override"],

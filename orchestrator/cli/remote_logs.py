@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -21,7 +20,6 @@ from orchestrator.store.attempt_files import folder_of
 from orchestrator.store.database import reading
 from orchestrator.store.queries import AttemptRow, read_open_attempts
 from orchestrator.wiring.model import SlurmBackend
-from orchestrator.workers.pool import step_environment
 
 
 class RemoteLogs:
@@ -88,7 +86,7 @@ class RemoteLogs:
             backend = self._operators[row.operator_key or ""].backend
             if not isinstance(backend, SlurmBackend):
                 raise AssertionError(row.operator_key)
-            site = site_of(backend, step_environment(os.environ), terminal_ask())
+            site = site_of(backend, terminal_ask())
             self._ends.callback(site.let_go)
             folder = f"{self._run_root.name}/{row.attempt_id}"
             self._followers[row.attempt_id] = Follower(site=site, root=backend.workspace_root, folder=folder)

@@ -71,5 +71,6 @@ class Routed:
     def _tell_of_waiting(self, task: Task, sighting: Sighting) -> None:
         todo = sighting.note or "waits for a result in the attempt's directory"
         if task.planned.kind == "human":
-            todo = f"answer with: matterstack respond {self._run.database.run_root.name} {shlex.quote(task.task_id)}"
+            command = f"matterstack respond {self._run.database.run_root.name} {shlex.quote(task.task_id)}"
+            todo = f"{sighting.note}; answer with: {command}" if sighting.note else f"answer with: {command}"
         self._run.news.tell(TaskWaiting(position=self._run.place_of(task), task_id=task.task_id, todo=todo))

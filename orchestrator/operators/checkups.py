@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import socket
 from collections.abc import Callable, Iterator
@@ -17,7 +16,6 @@ from orchestrator.operators.slurm.links import site_of
 from orchestrator.remote.login import Ask
 from orchestrator.wiring.model import CommandBackend, HttpBackend, HumanOperator, SlurmBackend
 from orchestrator.wiring.reading import Wired
-from orchestrator.workers.pool import step_environment
 
 _CONNECT_SEC = 10.0
 _PORTS = {"http": 80, "https": 443}
@@ -36,7 +34,7 @@ def checkup(wired: Wired, ask: Ask | None = None) -> Iterator[Finding]:
 
 
 def _cluster(backend: SlurmBackend, ask: Ask | None) -> Iterator[Finding]:
-    site = site_of(backend, step_environment(os.environ), ask)
+    site = site_of(backend, ask)
     try:
         yield from check(site, backend)
     finally:

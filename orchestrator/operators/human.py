@@ -142,7 +142,7 @@ def answer(question: Question, now_utc: str) -> Answer:
         return Answer(status=COMPLETED, data=taken[-1].data, responses=taken)
     if question.deadline_at and now_utc >= question.deadline_at:
         return _silence(question)
-    if question.approvals > 1:
+    if question.approvals > 1 and by_user:
         waits.append(f"{len(by_user)} of {question.approvals} approvals")
     return Answer(waits_for="; ".join(waits))
 

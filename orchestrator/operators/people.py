@@ -28,6 +28,7 @@ class People:
         self._ways = ways
         self._withdrawn: set[str] = set()
         self._asked: dict[str, tuple[Question, Assignment]] = {}
+        self._told: dict[str, str] = {}
         self._adopted: set[str] = set()
 
     @property
@@ -54,15 +55,19 @@ class People:
     def look(self) -> Iterator[Sighting]:
         """Give the questions that were answered, that nobody answered in time, or that were withdrawn.
 
-        One whose directory somebody has removed is put once more.
+        One whose directory somebody has removed is put once more. What was answered and does not count is told once.
         """
         now = utc_now()
         for question, assignment in list(self._asked.values()):
-            if (done := self._ended(question, assignment, now)) is not None:
-                del self._asked[question.attempt_id]
+            came = answer(question, now)
+            if (done := self._ended(question, assignment, came)) is not None:
+                self._forget(question.attempt_id)
                 yield Sighting(attempt_id=question.attempt_id, state=AttemptState.COLLECTING, done=done)
             elif question.attempt_id not in self._adopted and not os.path.lexists(question.folder):
                 yield self._put_again(assignment)
+            elif came.waits_for and self._told.get(question.attempt_id) != came.waits_for:
+                self._told[question.attempt_id] = note = came.waits_for
+                yield Sighting(attempt_id=question.attempt_id, state=AttemptState.WAITING_EXTERNAL, note=note)
 
     def _put(self, assignment: Assignment) -> Sighting:
         question = question_of(assignment)
@@ -76,13 +81,16 @@ class People:
         try:
             return self._put(assignment)
         except ScriptletError as error:
-            del self._asked[assignment.attempt_id]
+            self._forget(assignment.attempt_id)
             return unrestored(assignment, "response_v1", error)
 
-    def _ended(self, question: Question, assignment: Assignment, now_utc: str) -> Done | None:
+    def _forget(self, attempt_id: str) -> None:
+        del self._asked[attempt_id]
+        self._told.pop(attempt_id, None)
+
+    def _ended(self, question: Question, assignment: Assignment, came: Answer) -> Done | None:
         if question.attempt_id in self._withdrawn:
             return Done(attempt_id=question.attempt_id, exit_code=None)
-        came = answer(question, now_utc)
         return _done(question, came, assignment) if came.status else None
 
     def cancel(self, attempts: Collection[str]) -> None:

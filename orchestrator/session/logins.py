@@ -35,7 +35,7 @@ def _log_in(operators: Iterable[Wired], options: DriveOptions, ends: ExitStack) 
         backend = wired.backend
         if not isinstance(backend, SlurmBackend) or backend.ssh is None or backend.dry_run:
             continue
-        site = site_of(backend, {}, options.ask)
+        site = site_of(backend, options.ask)
         ends.callback(site.let_go)
         try:
             site.open()

@@ -15,6 +15,7 @@ POLL_FLOOR_VARIABLE = "MATTERSTACK_POLL_FLOOR"
 POLL_FLOOR_SEC = 30.0
 
 _ADDRESS = re.compile(r"https?://[^\s/?#@]+(/[^\s?#@]*)?")
+_WEBHOOK = re.compile(r"https?://[^\s/?#]\S*")
 _DIRECTIVE = re.compile(r"--([a-z][a-z-]*)(=[ -~]+)?")
 # What the operator says of each job itself; another value would make it lose or double jobs.
 _OWN_DIRECTIVES = frozenset(
@@ -193,9 +194,16 @@ class Notify(_Part):
     """How people are told that something waits for them: one of the two."""
 
     webhook: Maybe[Text] = Field(None, description="An address that gets a JSON document.")
-    command: Annotated[tuple[Text, ...], Field(max_length=100)] = Field(
+    command: Annotated[tuple[Text, ...], Field(min_length=1, max_length=100)] = Field(
         (), strict=False, description="A program that gets the same document on standard input."
     )
+
+    @field_validator("webhook")
+    @classmethod
+    def _is_address(cls, webhook: str | None) -> str | None:
+        if webhook is not None and not _WEBHOOK.fullmatch(webhook):
+            raise fault("MS106", "expected an address that begins with http:// or https://", "write it in full")
+        return webhook
 
     @model_validator(mode="after")
     def _has_one_way(self) -> Self:
@@ -226,7 +234,9 @@ class HumanOperator(_Part):
     kind: Literal["human"] = Field(description="What kind of operator it is; the same as in its key.")
     max_concurrent: _Positive | None = Field(None, description="How many questions are open at once; null is no limit.")
     notify: Listed[Notify] = Field((), description="How people are told.")
-    approvers: Listed[Text] = Field((), description="Who may answer; anybody where it is left out.")
+    approvers: Annotated[Listed[Text], Field(min_length=1)] = Field(
+        (), description="Who may answer; anybody where it is left out."
+    )
     separation_of_duty: bool = Field(default=False, description="Whether who started the run may not approve.")
 
 

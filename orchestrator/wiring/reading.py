@@ -35,6 +35,8 @@ CODE = "MS214"
 
 _SECTIONS = ("defaults", "profiles", "operators")
 _TELLS_SECRET = re.compile(r"passw|secret|token|passphrase|private_key", re.IGNORECASE)
+# Addresses that let in whoever knows them.
+_LETS_IN = re.compile(r"webhook|://[^/\s]*@", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,11 +149,12 @@ def _problems(document: Mapping[str, JsonValue], source: Source, workspace: Path
         if name not in _SECTIONS:
             place = source.place((name,), of_key=True)
             yield Problem("MS101", f"unknown key {shown(name)}", place, did_you_mean(name, _SECTIONS))
-    yield from part_problems(WiringDefaults, document.get("defaults") or {}, ("defaults",), source)
-    profiles, operators = document.get("profiles") or {}, document.get("operators")
-    if not isinstance(profiles, dict):
-        yield Problem("MS106", f"expected a mapping, got {shown(profiles)}", source.place(("profiles",)), "")
-        return
+    defaults, profiles, operators = _part(document, "defaults"), _part(document, "profiles"), document.get("operators")
+    for name, part in (("defaults", defaults), ("profiles", profiles)):
+        if not isinstance(part, dict):
+            yield Problem("MS106", f"expected a mapping, got {shown(part)}", source.place((name,)), "")
+            return
+    yield from part_problems(WiringDefaults, defaults, ("defaults",), source)
     for name, profile in profiles.items():
         yield from _backend_problems(profile, PROFILES, ("profiles", name), "a profile", source)
     if not isinstance(operators, dict) or not operators:
@@ -160,6 +163,12 @@ def _problems(document: Mapping[str, JsonValue], source: Source, workspace: Path
         return
     for key, entry in operators.items():
         yield from _operator_problems(key, entry, profiles, source, workspace)
+
+
+def _part(document: Mapping[str, JsonValue], name: str) -> Any:  # noqa: ANN401  whatever stands there
+    """Give a part of the file that may be left out, or have nothing in it."""
+    found = document.get(name)
+    return {} if found is None else found
 
 
 def _operator_problems(
@@ -223,7 +232,7 @@ def _profile_problems(
 def without_secret(problem: Problem) -> Problem:
     """Show no line in which somebody seems to have written a secret."""
     place = problem.place
-    if place is None or not _TELLS_SECRET.search(place.text):
+    if place is None or not (_TELLS_SECRET.search(place.text) or _LETS_IN.search(place.text)):
         return problem
     is_one = _TELLS_SECRET.search(problem.message)
     hint = "no secret is written in this file: use an SSH agent or a key file" if is_one else problem.help

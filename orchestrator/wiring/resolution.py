@@ -47,10 +47,17 @@ class Resolved:
 def resolve_wiring(workspace: Path, options: WiringOptions, persisted: Resolved | None = None) -> Resolved:
     """Give the wiring that is in force for a run of a workspace; ``persisted`` is what the run has kept.
 
-    What stands below the strongest source is not looked at. Raises `UsageError` for a file that is named and not there,
-    `InvalidFileError` with all that is wrong with the file in force, and `InfrastructureError` for one that somebody
-    else could have written.
+    What stands below the strongest source is not read. Raises `UsageError` for a file that an option names and that is
+    not there, `InvalidFileError` with all that is wrong with the file in force, and `InfrastructureError` for one that
+    somebody else could have written.
     """
+    for path, option in (
+        (options.operators_config, "--operators-config"),
+        (options.hpc_config, "--hpc-config"),
+        (options.profiles_config, "--config"),
+    ):
+        if path is not None:
+            _existing(path, option)
     return next(_candidates(workspace, options, persisted))
 
 
@@ -64,8 +71,7 @@ def resolved_from(kept: KeptWiring, run_root: Path) -> Resolved:
 def _candidates(workspace: Path, options: WiringOptions, persisted: Resolved | None) -> Iterator[Resolved]:
     """Give the wirings that there are, strongest source first, each read when it is asked for."""
     if options.operators_config is not None:
-        path = _existing(options.operators_config, "--operators-config")
-        yield _read(WiringSource.CLI_OVERRIDE, path, workspace)
+        yield _read(WiringSource.CLI_OVERRIDE, options.operators_config, workspace)
     if persisted is not None:
         yield persisted
     default = workspace / FILE_NAME
@@ -77,7 +83,7 @@ def _candidates(workspace: Path, options: WiringOptions, persisted: Resolved | N
         _check_owner(path)
         yield _read(WiringSource.ENV_VAR, path, workspace)
     if options.hpc_config is not None:
-        yield _from_hpc_config(_existing(options.hpc_config, "--hpc-config"))
+        yield _from_hpc_config(options.hpc_config)
     if options.profile is not None:
         path = options.profiles_config or Path(PROFILES_NAME)
         yield _from_profile(options.profile, _existing(path, "--config"))

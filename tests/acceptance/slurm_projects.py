@@ -303,6 +303,8 @@ def real_project(folder: Path, centre: Centre, site: str = "alpha") -> Iterator[
             yield made
         finally:
             made.controller("up")
+            if not _goes_on(centre, "slurmdbd"):
+                centre.start()
             centre.slurm("scancel", f"--user={centre.user(site)}", site=site)
             startup.unlink(missing_ok=True)
             shutil.rmtree(made.shims, ignore_errors=True)

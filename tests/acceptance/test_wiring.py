@@ -215,6 +215,7 @@ def test_F43_a_torn_history_is_healed(lab: Project, cut: int) -> None:
         (("--operators-config", "gone.yaml"), "--operators-config: gone.yaml does not exist"),
         (("--operators-config", "bad.yaml"), "bad.yaml:1:14: there are no operators"),
         (("--hpc-config", "x", "--profile", "y"), "--hpc-config and --profile are both given"),
+        (("--config", "x"), "--config is given without --profile"),
     ],
 )
 def test_a_wiring_that_cannot_be_read_begins_no_run(lab: Project, words: tuple[str, ...], reason: str) -> None:

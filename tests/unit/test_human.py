@@ -334,6 +334,20 @@ def test_a_question_is_shown_to_people(workshop: Workshop) -> None:
     ]
 
 
+def test_F42_people_see_why_an_answer_does_not_count(workshop: Workshop) -> None:  # noqa: N802  see above
+    """Once for each reason, with the command that answers."""
+    first = workshop.run(recipe(human("review")), inline=False, once=True)
+    (first.root / str(first.attempts("review")[0].relative_path) / "response.json").write_text('{"status": "COMPL')
+
+    notes = Notes()
+    workshop.resume(first.root, inline=False, once=True, reporter=notes)
+
+    todo = f"answer with: matterstack respond {first.root.name} review"
+    assert [one.todo for one in notes.told if isinstance(one, TaskWaiting)][-1] == (
+        f"response.json: it is not, or not yet, one whole JSON document; {todo}"
+    )
+
+
 def test_an_answer_after_the_deadline_does_not_count(tmp_path: Path) -> None:
     """Silence has its meaning, also where nobody drove the run meanwhile."""
     question = put(tmp_path, deadline_at="2020-01-01T00:00:00.000000Z")

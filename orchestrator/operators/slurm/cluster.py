@@ -161,6 +161,7 @@ class SlurmOperator:
 
     def _hold_again(self, assignment: Assignment, job: Job) -> Iterator[Sighting]:
         held = Held(assignment=assignment, job=job, job_id=assignment.external_id, since=uptime())
+        held.earlier = list(assignment.jobs[: job.turn])
         self._held[assignment.attempt_id] = held
         if assignment.cancel_asked:
             held.is_unwanted = True
@@ -180,11 +181,15 @@ class SlurmOperator:
             yield from deed()
             self._trouble = ""
         except AwayError as error:
-            self._trouble = str(error)
+            if error.again_sec is None or math.isinf(error.again_sec):
+                wait_sec = error.again_sec or min(_TRY_AGAIN_SEC, self._backend.poll_every)
+                note = self._trouble = str(error)
+            else:
+                wait_sec = error.again_sec
+                note = f"{self._trouble or error}: tried again at {utc_after(wait_sec)}"
             self._miss_answers()
-            default_sec = min(_TRY_AGAIN_SEC, self._backend.poll_every)
-            self._away_until = uptime() + (default_sec if error.again_sec is None else error.again_sec)
-            yield from self._told_of_trouble()
+            self._away_until = uptime() + wait_sec
+            yield from self._told_of_trouble(note)
 
     def _miss_answers(self) -> None:
         """Take note of the jobs of which nobody knows whether the site has taken them on."""
@@ -195,14 +200,14 @@ class SlurmOperator:
         if self._submissions.unknown:
             self._look_soon()
 
-    def _told_of_trouble(self) -> Iterator[Sighting]:
+    def _told_of_trouble(self, note: str) -> Iterator[Sighting]:
         for held in self._held.values():
             if held.stage in (Stage.FRESH, Stage.SENDING):
-                yield from self._news(held, AttemptState.SUBMITTING, self._trouble)
+                yield from self._news(held, AttemptState.SUBMITTING, note)
             elif held.stage is Stage.UNKNOWN:
-                yield from self._news(held, AttemptState.UNKNOWN, self._trouble)
+                yield from self._news(held, AttemptState.UNKNOWN, note)
             elif held.told is not None:
-                yield from self._news(held, held.told[0], self._trouble)
+                yield from self._news(held, held.told[0], note)
 
     def _news(self, held: Held, state: AttemptState, note: str = "") -> Iterator[Sighting]:
         if (news := held.news(state, note)) is not None:
@@ -390,7 +395,7 @@ class SlurmOperator:
         held = end.held
         held.earlier.append(end.told)
         self._enter(new_batch([held.assignment], self._backend, held.turn + 1))
-        held.job_id, held.ended_as, held.absences = "", None, 0
+        held.begin_anew()
         most = held.assignment.work["on_walltime"]["restart"]
         yield from self._news(held, AttemptState.QUEUED, f"its time was over: continued ({held.turn} of {most})")
 
@@ -410,18 +415,16 @@ class SlurmOperator:
         return Sighting(attempt_id=done.attempt_id, state=AttemptState.COLLECTING, external_id=held.job_id, done=done)
 
     def _cancel_unwanted(self) -> None:
-        """Cancel jobs; whether they have ended is for the queue to say."""
+        """Cancel jobs that the queue has shown by their names; whether they have ended is for the queue to say."""
         again = uptime() - _CANCEL_AGAIN_SEC
-        there = [one for one in self._unwanted if self._held[one].stage is Stage.THERE]
-        due = [one for one in there if self._unwanted[one] <= again and self._held[one].ended_as is None]
+        there = [one for one in self._unwanted if self._held[one].is_shown]
+        due = [one for one in there if self._unwanted[one] <= again]
         if due:
             self._site.command(cancelling([self._held[one].job_id for one in due]))
             self._unwanted.update(dict.fromkeys(due, uptime()))
 
 
 def _place(held: Held, places: Places) -> Place:
-    job, assignment = held.job, held.assignment
-    if job is None:
-        raise AssertionError(f"attempt {assignment.attempt_id} has no job")
+    job, assignment = held.known_job, held.assignment
     folder = places.attempt(assignment)
     return Place(folder=folder, job_folder=places.job(job, assignment), turn=job.turn, index=held.index)

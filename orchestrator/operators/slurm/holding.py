@@ -35,8 +35,9 @@ class Stage(Enum):
 class Held:
     """An attempt in the hands of the operator: its job, and what was last seen of that.
 
-    ``since`` is the second of the machine's uptime from which on looks at the queue must show the job. ``earlier``
-    tells of the jobs that this one continues. ``others`` are the ids of jobs that wait or run under the same name.
+    ``since`` is the second of the machine's uptime from which on looks at the queue must show the job; it ``is_shown``
+    where the last one did as one that has not ended. ``earlier`` tells of the jobs that this one continues. ``others``
+    are the ids of jobs that wait or run under the same name.
     """
 
     assignment: Assignment
@@ -54,6 +55,7 @@ class Held:
     started: str = ""
     ends: str = ""
     is_unwanted: bool = False
+    is_shown: bool = False
     others: tuple[str, ...] = ()
     earlier: list[JsonValue] = field(default_factory=list)
     told: tuple[AttemptState, str, str] | None = None
@@ -66,6 +68,13 @@ class Held:
         return self.job.attempts.index(self.assignment.attempt_id)
 
     @property
+    def known_job(self) -> Job:
+        """Give its job; it has one from when it is sent."""
+        if self.job is None:
+            raise AssertionError(f"attempt {self.assignment.attempt_id} has no job")
+        return self.job
+
+    @property
     def turn(self) -> int:
         """Tell how often it was continued."""
         return self.job.turn if self.job else 0
@@ -74,6 +83,7 @@ class Held:
         """Take what a look at the queue showed of its job: one row, or none."""
         if at_sec < self.since:
             return
+        self.is_shown = bool(rows) and rows[0].state.phase is not Phase.ENDED
         if not rows:
             self.absences += 1
             return
@@ -84,6 +94,12 @@ class Held:
         self.ended_as = row.state if row.state.phase is Phase.ENDED else None
         is_stuck = row.state.phase is Phase.WAITING and stuck(row.reason, row.job_id) is not None
         self.stuck_since = (self.stuck_since or at_sec) if is_stuck else None
+
+    def begin_anew(self) -> None:
+        """Forget what was seen of its job, since it has another one."""
+        self.job_id = self.reason = self.nodes = self.started = self.ends = ""
+        self.absences, self.is_shown = 0, False
+        self.ended_as = self.missing_since = self.stuck_since = None
 
     @property
     def may_be_over(self) -> bool:

@@ -13,6 +13,7 @@ from orchestrator.remote.login import Ask
 from orchestrator.remote.ssh_config import Login
 from orchestrator.remote.transport import Transport
 from orchestrator.wiring.model import SlurmBackend
+from orchestrator.workers.pool import step_environment
 
 _HERE = "this machine"
 
@@ -25,10 +26,10 @@ def slurm_operator(backend: SlurmBackend, environment: Mapping[str, str]) -> Slu
 
     Where the site is this machine, ``environment`` is that of Slurm's programs, which hand it on to jobs.
     """
-    return SlurmOperator(site_of(backend, environment), backend)
+    return SlurmOperator(site_of(backend, environment=environment), backend)
 
 
-def site_of(backend: SlurmBackend, environment: Mapping[str, str], ask: Ask | None = None) -> Site:
+def site_of(backend: SlurmBackend, ask: Ask | None = None, environment: Mapping[str, str] | None = None) -> Site:
     """Give the site of a backend; ``ask`` is how a person is asked for what a host wants somebody to type."""
     identity = _identity(backend)
     with _lock:
@@ -50,7 +51,7 @@ def _let_go(identity: str) -> None:
 def way_to(backend: SlurmBackend, ask: Ask | None = None, environment: Mapping[str, str] | None = None) -> Transport:
     """Give a way of its own to the site of a backend; nothing is asked of the site yet."""
     if backend.ssh is None:
-        return LocalTransport(_HERE, environment)
+        return LocalTransport(_HERE, step_environment(os.environ) if environment is None else environment)
     from orchestrator.remote.ssh import SshTransport  # noqa: PLC0415  slow, and few runs need it
 
     ssh = backend.ssh

@@ -16,7 +16,7 @@ from orchestrator.operators.slurm.names import JOB, of_turn
 from orchestrator.operators.slurm.parcels import Places, pack
 from orchestrator.operators.slurm.refusals import Refusal, Verdict, judge_submission
 from orchestrator.operators.slurm.settling import Inquiry, Search, by_number
-from orchestrator.operators.slurm.sites import AwayError, Site
+from orchestrator.operators.slurm.sites import AwayError, NoRoomError, Site
 from orchestrator.wiring.model import SlurmBackend
 
 # So many jobs are submitted by one script: what is lost with its answer is then soon found again.
@@ -89,6 +89,21 @@ class Submissions:
             yield batch, settled.adopt
 
     def _send(self, due: Sequence[Batch], places: Places) -> Iterator[tuple[Batch, Submitted | Refusal]]:
+        try:
+            printed, marks = self._deliver(due, places)
+        except NoRoomError as error:
+            for batch in due:
+                came = Refusal(verdict=Verdict.NOT_NOW, text=str(error))
+                self._take(batch, came)
+                yield batch, came
+            return
+        for batch, mark in zip(due, marks, strict=True):
+            answered = judge_submission(answer(printed, mark))
+            self._take(batch, answered)
+            yield batch, answered
+
+    def _deliver(self, due: Sequence[Batch], places: Places) -> tuple[str, list[str]]:
+        """Submit jobs; give what was printed, and the mark of each answer in it."""
         marks = [secrets.token_hex(8) for _ in due]
         script = "".join(
             f"({submission(submission_of(batch, places), mark)})\n" for batch, mark in zip(due, marks, strict=True)
@@ -101,27 +116,25 @@ class Submissions:
             self.waiting.remove(batch)
             self.unknown[batch.job.key] = batch
         try:
-            printed = self._site.deliver(
+            return self._site.deliver(
                 lambda archive: pack(parcels, places, self._backend, archive),
                 places.root,
                 script,
                 deadline_sec=_ASK_SEC + _SUBMIT_SEC * len(due),
-            )
+            ), marks
         except AwayError as error:
             if not error.may_have_arrived:
                 self._put_back(due)
             raise
-        for batch, mark in zip(due, marks, strict=True):
-            came = judge_submission(answer(printed, mark))
-            self._take(batch, came)
-            yield batch, came
 
     def _take(self, batch: Batch, came: Submitted | Refusal) -> None:
         if isinstance(came, Refusal) and came.verdict is Verdict.AMBIGUOUS:
             batch.note = came.text
             return
-        del self.unknown[batch.job.key]
+        self.unknown.pop(batch.job.key, None)
         if isinstance(came, Refusal) and came.verdict is Verdict.NOT_NOW:
+            if batch in self.waiting:
+                self.waiting.remove(batch)
             batch.refusals += 1
             wait = min(_BACK_OFF_SEC * 2 ** (batch.refusals - 1), _MOST_BACK_OFF_SEC, self._backend.poll_every * 10)
             batch.not_before, batch.note = uptime() + wait, came.text

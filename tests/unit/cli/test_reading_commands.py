@@ -207,6 +207,15 @@ def test_what_waits_in_a_directory_that_was_removed_is_told_of(call: Call, works
     assert call("status").rows[1][4] == ""
 
 
+def test_why_an_answer_does_not_count_is_explained(call: Call, workshop: Workshop) -> None:
+    """Whoever wrote it finds out, also while nobody drives the run."""
+    ran = workshop.run(recipe("{name: q, type: human, instructions: so?}"), once=True)
+    (ran.root / str(ran.attempts("q")[0].relative_path) / "response.json").write_text('{"status": "YES"}')
+
+    reason = "response.json: expected the status COMPLETED or FAILED, got 'YES'"
+    assert f"  q is not answered yet: {reason}\n" in call("explain", "@last").stdout
+
+
 def test_no_answer_is_taken_to_a_question_whose_directory_was_removed(call: Call, workshop: Workshop) -> None:
     """Nobody would find it."""
     root = workshop.run(recipe("{name: q, type: human, instructions: so?}"), once=True).root

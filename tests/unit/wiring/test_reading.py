@@ -80,7 +80,10 @@ LOCAL = "operators:\n  local.default: { kind: local }\n"
         (f"{LOCAL}operator: {{}}\n", "3:1 unknown key 'operator'"),
         (f"{LOCAL}defaults: {{ max_concurrent: 5 }}\n", "3:13 unknown key 'max_concurrent'"),
         (f"{LOCAL}defaults: {{ max_concurrent_global: 0 }}\n", "3:36 expected at least 1, got 0"),
+        (f"{LOCAL}defaults: []\n", "3:11 expected a mapping, got a list"),
         (f"{LOCAL}profiles: [a]\n", "3:11 expected a mapping, got a list"),
+        (f"{LOCAL}profiles: []\n", "3:11 expected a mapping, got a list"),
+        (f"{LOCAL}profiles: ''\n", "3:11 expected a mapping, got ''"),
         (f"{LOCAL}profiles: {{ a: {{ type: local, dry: true }} }}\n", "3:31 unknown key 'dry'"),
         (f"{LOCAL}profiles: {{ a: {{ type: files }} }}\n", "3:24 a profile has no backend 'files'"),
         ("operators:\n  hpc: { kind: hpc }\n", "2:3 expected kind.name, got 'hpc'"),
@@ -105,9 +108,18 @@ LOCAL = "operators:\n  local.default: { kind: local }\n"
         ),
         ("operators:\n  human.a: { kind: human, backend: { type: local } }\n", "2:27 people have no backend"),
         (
-            "operators:\n  human.a: { kind: human, notify: [ { webhook: x, command: [y] } ] }\n",
+            "operators:\n  human.a: { kind: human, notify: [ { webhook: http://x, command: [y] } ] }\n",
             "2:37 expected one of 'webhook' and 'command'",
         ),
+        (
+            "operators:\n  human.a: { kind: human, notify: [ { webhook: ftp://x } ] }\n",
+            "2:48 expected an address that begins with http:// or https://",
+        ),
+        (
+            "operators:\n  human.a: { kind: human, notify: [ { command: [] } ] }\n",
+            "2:48 expected at least one item, got a list",
+        ),
+        ("operators:\n  human.a: { kind: human, approvers: [] }\n", "2:38 expected at least one item, got a list"),
         (
             "operators:\n  experiment.a: { kind: experiment, backend: { type: local } }\n",
             "2:54 experiment operators have no backend 'local'",
@@ -162,6 +174,21 @@ def test_E3_a_secret_is_refused_and_not_shown() -> None:  # noqa: N802  a row of
     assert "unknown key 'password'" in shown
     assert "use an SSH agent or a key file" in shown
     assert "hunter2" not in shown
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        "experiment.a: { kind: experiment, backend: { type: http, url: http://me:hunter2@a } }",
+        "human.a: { kind: human, notify: [ { webhook: htp://hooks/hunter2 } ] }",
+    ],
+)
+def test_E3_no_message_shows_an_address_that_may_hold_a_secret(entry: str) -> None:  # noqa: N802  see above
+    """Neither its words nor the line below them."""
+    with pytest.raises(InvalidFileError) as caught:
+        read(f"operators:\n  {entry}\n")
+
+    assert "hunter2" not in caught.value.explained()
 
 
 @pytest.mark.parametrize(

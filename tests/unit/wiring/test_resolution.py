@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import os
 from pathlib import Path
@@ -100,6 +101,24 @@ def test_a_file_that_is_named_must_be_there(site: Path, options: WiringOptions, 
     """Nothing else is tried in its place."""
     with pytest.raises(UsageError) as caught:
         resolve_wiring(site / "w", options)
+
+    assert caught.value.message == message
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (WiringOptions(hpc_config=Path("gone.yaml")), "--hpc-config: gone.yaml does not exist"),
+        (WiringOptions(profile="p", profiles_config=Path("gone.yaml")), "--config: gone.yaml does not exist"),
+    ],
+)
+@pytest.mark.parametrize("stronger", [{"operators_config": Path("cli.yaml")}, {}])
+def test_a_file_that_is_named_must_be_there_also_where_another_is_stronger(
+    site: Path, options: WiringOptions, message: str, stronger: dict[str, Path]
+) -> None:
+    """Who names a file means it."""
+    with pytest.raises(UsageError) as caught:
+        resolve_wiring(site / "w", dataclasses.replace(options, **stronger), KEPT)  # type: ignore[arg-type]
 
     assert caught.value.message == message
 
