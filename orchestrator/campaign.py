@@ -62,7 +62,8 @@ class Task:
         }
 
     def _resources(self) -> StepDict:
-        limit = None if self.time_limit_minutes is None else self.time_limit_minutes * 60
+        minutes = self.time_limit_minutes
+        limit = minutes * 60 if isinstance(minutes, (int, float)) else minutes  # a text is refused as what it is
         asked = {"cores": self.cores, "memory_gb": self.memory_gb, "gpus": self.gpus, "time_limit": limit}
         return {name: float(value) if name == "memory_gb" else value for name, value in asked.items() if value}
 

@@ -14,9 +14,13 @@ RECIPE = "recipe.yaml"
 CONFIG = "config.json"
 MODES = ("Local", "HPC", "Simulation")
 
-_TEXT = """\
+WORKFLOW_NAME = "<workflow>"
+
+_HEAD = """\
 schema: matterstack/recipe/v1
 description: A campaign that is written in Python
+"""
+_TEXT = """\
 steps:
   - name: campaign_plan
     type: python
@@ -32,6 +36,11 @@ steps:
     args: {{ main: {main} }}{isolation}
 repeat: {{ until: ctx.campaign.is_done_v1, max: 1000000 }}
 """
+
+
+def is_written(source: Source) -> bool:
+    """Tell whether people have the lines of a recipe before them: those of campaigns and workflows are made here."""
+    return source.name != WORKFLOW_NAME and not source.text.startswith(_HEAD)
 
 
 def entry_of(path: Path) -> Path:
@@ -62,7 +71,7 @@ def source_of_given(name: str) -> Source:
 
 
 def _text(main: str, sha256: str, mode: str, isolation: str = "") -> str:
-    return _TEXT.format(main=main, sha256=json.dumps(sha256), mode=mode, isolation=isolation)
+    return _HEAD + _TEXT.format(main=main, sha256=json.dumps(sha256), mode=mode, isolation=isolation)
 
 
 def settings_of(workspace: Path) -> str | None:

@@ -69,6 +69,7 @@ class Errands:
         waiting, self._waiting = self._waiting, []
         for assignment, timeout_sec in waiting:
             self._crew.hand_over(assignment, timeout_sec=timeout_sec)
+        self._crew.send()
 
     def look(self, known: Container[str]) -> list[Done]:
         """Take what operators have seen of ``known`` attempts; return those that ended. The next runner sees the rest.

@@ -123,6 +123,13 @@ def runs_of_workspace(workspace: Path) -> Iterator[Path]:
     return iter(sorted(_runs_in(workspace / "runs"), key=_age, reverse=True))
 
 
+def workspaces_of(root: Path) -> Iterator[Path]:
+    """Give the folders of the workspaces that have a wiring or runs of their own."""
+    for folder, below, files in _walk(root):
+        if "runs" in below or "operators.yaml" in files:
+            yield Path(folder)
+
+
 def _walk(workspaces: Path) -> Iterator[tuple[str, list[str], list[str]]]:
     """Walk the workspaces without going into their runs, which may hold very many files."""
     for folder, below, files in os.walk(workspaces):

@@ -82,7 +82,8 @@ class RunSettled:
     """The run ended, was interrupted, pauses before a task, or waits for what operators have.
 
     ``problem`` is what no step was at fault for. Of the tasks that operators have, ``questions`` are those that people
-    are to answer, and ``goes_on`` the others, which go on without a runner.
+    are to answer, and ``goes_on`` the others, which go on without a runner; ``has_last_to_do`` tells that the recipe's
+    ``finally`` waits for these.
     """
 
     run_id: str
@@ -94,6 +95,7 @@ class RunSettled:
     waits_for: tuple[str, ...] = ()
     questions: tuple[str, ...] = ()
     goes_on: tuple[str, ...] = ()
+    has_last_to_do: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,8 +124,17 @@ class CampaignLeftOut:
     run_id: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remark:
+    """Something that people should know while the run goes on, and what they may do about it."""
+
+    text: str
+    todo: str
+
+
 Happening = (
     CampaignLeftOut
+    | Remark
     | LogMissing
     | RunLeftBehind
     | RunBegun

@@ -10,6 +10,7 @@ import click
 
 from orchestrator.cli.live import choose_reporter
 from orchestrator.cli.options import break_option, read_wiring_options, wiring_options, workspaces_option
+from orchestrator.cli.prompts import terminal_ask
 from orchestrator.cli.run_command import print_outcome
 from orchestrator.paths import find_run, workspaces_root
 from orchestrator.session import DriveOptions
@@ -40,6 +41,7 @@ def drive_options(options: Mapping[str, Any]) -> DriveOptions:
         takeover=options["takeover"],
         asked=read_wiring_options(options),
         break_at=options["break_at"],
+        ask=terminal_ask(),
         reporter=choose_reporter(quiet=options["quiet"]),
         deliver=print_outcome,
     )

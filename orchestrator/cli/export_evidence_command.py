@@ -60,7 +60,7 @@ def _faults(exported: dict[str, Any]) -> Iterator[str]:
 
 
 def _notes(exported: dict[str, Any]) -> Iterator[str]:
-    yield from (f"note: {name} is left out: a secret is in it" for name in exported["withheld"])
+    yield from (f"note: {name} is left out: a secret is in it or in its name" for name in exported["withheld"])
     yield from (f"note: not looked for: {reason}" for reason in exported["secrets_unread"])
     if not exported["is_complete"]:
         yield "note: the run has not settled, or its runner has not let it go: this is what there is so far"

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from orchestrator.clock import utc_now
+from orchestrator.errors import MatterStackError
 from orchestrator.operators.human import answer
 from orchestrator.operators.questions import question_in
 from orchestrator.states import RunState, TaskState
@@ -21,6 +22,8 @@ from orchestrator.wiring.keys import kind_of
 # Of a run of MatterStack 0.2.x.
 NO_CAMPAIGN = "its campaign is not asked for further tasks; begin another run with its campaign_state.json for those"
 
+# So many of the tasks that may fail are named.
+_NAMED = 4
 _WAYS_ON = {
     RunState.COMPLETED: "nothing is left to do; read its values with: matterstack ctx get {}",
     RunState.FAILED: "mend the cause, then: matterstack retry {}",
@@ -36,13 +39,41 @@ def asked(database: Database) -> Iterator[str]:
 
 
 def findings(database: Database) -> Iterator[str]:
-    """Give each failed task with its reason, what runs, and how many others wait for what."""
-    for line in read_loud_lines(database):
-        yield finding(line, database.run_root)
-        yield from _disregarded(database, line)
+    """Give each failed task with its reason, what runs, and how many others wait for what.
+
+    Of failures that the recipe allows, which nobody has to mend, the names of the first.
+    """
+    lines = read_loud_lines(database)
+    has_failed = any(line.status is TaskState.FAILED for line in lines)
+    allowed = _allowed(database.run_root) if has_failed else frozenset()
+    as_allowed = [line.task_id for line in lines if line.status is TaskState.FAILED and line.task_id in allowed]
+    for line in lines:
+        if line.task_id not in as_allowed:
+            yield finding(line, database.run_root)
+            yield from _disregarded(database, line)
+    if as_allowed:
+        yield f"{_counted(len(as_allowed))} failed, as allow_failure allows: {_first(as_allowed)}"
     yield from reasons(database)
     if lacks_campaign(database):
         yield NO_CAMPAIGN
+
+
+def _allowed(run_root: Path) -> frozenset[str]:
+    from orchestrator.allowed import allowed_to_fail  # noqa: PLC0415  slow, and most runs have no failure
+
+    try:
+        return allowed_to_fail(run_root)
+    except MatterStackError:  # nobody can tell any more: so all are shown
+        return frozenset()
+
+
+def _first(names: list[str]) -> str:
+    more = len(names) - _NAMED
+    return f"{', '.join(names[:_NAMED])}{f' and {more} more' if more > 0 else ''}"
+
+
+def _counted(count: int) -> str:
+    return f"{count} task{'' if count == 1 else 's'}"
 
 
 def finding(line: TaskLine, run_root: Path) -> str:
@@ -50,7 +81,8 @@ def finding(line: TaskLine, run_root: Path) -> str:
     if line.status is TaskState.FAILED:
         return f"{line.task_id} failed: {line.status_reason}"
     if line.status is TaskState.RUNNING:
-        return f"{line.task_id} runs, attempt {line.attempt_count}{_where(line)}"
+        why = f": {line.status_reason}" if line.status_reason else ""
+        return f"{line.task_id} runs, attempt {line.attempt_count}{_where(line)}{why}"
     if note := removal(line, run_root):
         return f"{line.task_id} waits, but {note}"
     if asks_people(line):
@@ -83,7 +115,7 @@ def _where(line: TaskLine) -> str:
 def reasons(database: Database, *, limit: int = NO_LIMIT) -> Iterator[str]:
     """Say how many tasks have not run for each of the first reasons."""
     for reason, count in count_reasons(database, limit=limit):
-        yield f"{count} task{'' if count == 1 else 's'}: {reason or 'waits for its turn'}"
+        yield f"{_counted(count)}: {reason or 'waits for its turn'}"
 
 
 def asks_people(line: TaskLine) -> bool:

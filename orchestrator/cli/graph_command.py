@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
 
+from orchestrator.cli.options import recipe_file, workspaces_option
 from orchestrator.cli.output import print_json
 from orchestrator.nodes import Phase
 from orchestrator.plan import Plan, PlannedTask, plan_recipe
@@ -19,11 +21,12 @@ _TITLES = {Phase.STEPS: "steps", Phase.ON_FAILURE: "on_failure", Phase.FINALLY: 
 @click.argument("recipe")
 @click.option("--format", "kind", type=click.Choice(["mermaid", "dot", "json"]), default="mermaid", show_default=True)
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Give an input.")
-def command(recipe: str, kind: str, settings: tuple[str, ...]) -> None:
+@workspaces_option
+def command(recipe: str, kind: str, settings: tuple[str, ...], workspaces_dir: Path | None) -> None:
     """Draw the steps of RECIPE and what each waits for, for Mermaid, Graphviz or a program."""
     from orchestrator.inputs import read_settings  # noqa: PLC0415  slow, as the plan is
 
-    plan = plan_recipe(recipe, read_settings(settings))
+    plan = plan_recipe(recipe_file(recipe, workspaces_dir), read_settings(settings))
     if kind == "json":
         print_json(_document(plan))
     else:

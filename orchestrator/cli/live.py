@@ -13,6 +13,7 @@ from orchestrator.clock import monotonic
 from orchestrator.pace import Pace, earlier_pace, group_of
 from orchestrator.progress import (
     Happening,
+    Remark,
     Reporter,
     RunBegun,
     Silence,
@@ -50,7 +51,7 @@ class LiveReporter(PlainReporter):
         if isinstance(happening, RunBegun):
             self.progress = Progress(earlier_pace(happening.run_root))
             self._start()
-        elif not isinstance(happening, TaskStarted | TaskWaiting | TaskEnded | TasksAdded):
+        elif not isinstance(happening, Remark | TaskStarted | TaskWaiting | TaskEnded | TasksAdded):
             self._stop()
         self.progress.tell(happening)
         super().tell(happening)

@@ -1,4 +1,4 @@
-"""``matterstack operators``: what operator keys mean here, and where that is said."""
+"""``matterstack operators``: what operator keys mean here, whether that works, and what they take on."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from typing import Any
 
 import click
 
-from orchestrator.cli.options import json_option, read_wiring_options, wiring_options, workspaces_option
+from orchestrator.cli import operators_check, operators_login, operators_pause
+from orchestrator.cli.operators_wiring import wiring_in_force
+from orchestrator.cli.options import json_option, wiring_options, workspaces_option
 from orchestrator.cli.output import print_json, print_table
+from orchestrator.operators.pausing import Hold, hold_of
 from orchestrator.paths import find_run, workspaces_root
-from orchestrator.store.database import reading
-from orchestrator.store.wirings import read_kept
 from orchestrator.wiring.model import HumanOperator
 from orchestrator.wiring.reading import Wired
-from orchestrator.wiring.resolution import Resolved, resolve_wiring, resolved_from
 
-HEADERS = ["operator_key", "kind", "backend", "max_concurrent"]
+HEADERS = ["operator_key", "kind", "backend", "max_concurrent", "paused"]
 
 
 @click.group("operators")
 def command() -> None:
-    """Look at what operator keys mean here."""
+    """Look at what operator keys mean here, check it, and let them rest."""
 
 
 @command.command("list")
@@ -33,17 +33,15 @@ def command() -> None:
 def list_operators(
     workspace: str | None,
     run: str | None,
-    workspaces_dir: Path | None,
     as_json: bool,  # noqa: FBT001  a command-line flag
     **options: Any,  # noqa: ANN401  click's own types
 ) -> None:
     """List the operators of WORKSPACE, or those that every workspace has, and the file that says so."""
-    root = workspaces_root(workspaces_dir)
-    persisted = _kept(find_run(run, root)) if run else None
-    folder = find_run(run, root).parent.parent if run else root / (workspace or "")
-    found = resolve_wiring(folder, read_wiring_options(options), persisted)
+    found = wiring_in_force(workspace, run, options)
+    root = workspaces_root(options["workspaces_dir"])
+    folders = (root, *([find_run(run, root)] if run else []))
     where = {"source": found.source.name, "path": str(found.path or ""), "sha256": found.wiring.sha256}
-    rows = [_row(wired) for wired in found.wiring.operators.values()]
+    rows = [_row(wired, folders) for wired in found.wiring.operators.values()]
     if as_json:
         print_json({**where, "operators": [dict(zip(HEADERS, row, strict=True)) for row in rows]})
         return
@@ -51,12 +49,17 @@ def list_operators(
     print_table(rows, HEADERS)
 
 
-def _row(wired: Wired) -> tuple[str, str, str, int | None]:
+def _row(wired: Wired, folders: tuple[Path, ...]) -> tuple[str, str, str, int | None, str]:
     backend = wired.backend.type if wired.backend else "files" if isinstance(wired.operator, HumanOperator) else ""
-    return wired.key, wired.kind, backend, wired.max_concurrent
+    holds: list[Hold] = [hold for folder in folders if (hold := hold_of(folder, wired.key))]
+    return wired.key, wired.kind, backend, wired.max_concurrent, str(holds[0]) if holds else ""
 
 
-def _kept(run_root: Path) -> Resolved | None:
-    with reading(run_root) as database:
-        kept = read_kept(database)
-    return resolved_from(kept, run_root) if kept else None
+for _command in (
+    operators_check.command,
+    operators_login.trust_host,
+    operators_login.login,
+    operators_pause.pause,
+    operators_pause.resume,
+):
+    command.add_command(_command)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from orchestrator.errors import NothingSelectedError, UsageError
-from orchestrator.paths import WORKSPACES_VARIABLE, find_run, workspaces_root
+from orchestrator.paths import WORKSPACES_VARIABLE, find_recipe, find_run, workspaces_root
 from orchestrator.store.database import FILE_NAME, Database, open_database, update_legacy
 from orchestrator.wiring.options import WiringOptions
 
@@ -47,6 +47,11 @@ def workspaces_option(command: _Command) -> _Command:
         type=click.Path(path_type=Path, file_okay=False),
         help=f"Where runs live; else ${WORKSPACES_VARIABLE}, else 'workspaces' of this project.",
     )(command)
+
+
+def recipe_file(name: str, workspaces_dir: Path | None) -> str:
+    """Give the recipe that was named, by its file or by a workspace; errors as in `find_recipe`."""
+    return find_recipe(name, workspaces_root(workspaces_dir))[0]
 
 
 class _Duration(click.ParamType[float]):

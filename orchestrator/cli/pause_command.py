@@ -24,7 +24,10 @@ def command(
     wait: bool,  # noqa: FBT001  a command-line flag
     workspaces_dir: Path | None,
 ) -> int:
-    """Pause RUN: what runs comes to its end, nothing more is started, and only 'matterstack resume' goes on."""
+    """Pause RUN: nothing more is started, and only 'matterstack resume' goes on.
+
+    What its runner runs comes to its end; what operators have goes on meanwhile.
+    """
     run_root = find_run(run, workspaces_root(workspaces_dir))
     state = pause_run(run_root, reason=reason, waits=wait)
     if state in ENDED_RUNS:
@@ -32,5 +35,7 @@ def command(
     if state is RunState.PAUSED:
         click.echo(f"Run paused: {run_root.name}")
     else:
-        click.echo(f"run {run_root.name} pauses when what runs has ended", err=True)
+        click.echo(
+            f"run {run_root.name} pauses when what its runner runs has ended; what operators have goes on", err=True
+        )
     return 0

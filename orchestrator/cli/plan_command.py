@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from orchestrator.cli.asking import in_words, of_step, of_task, together
-from orchestrator.cli.options import json_option, read_selection, selection_options, workspaces_option
+from orchestrator.cli.options import json_option, read_selection, recipe_file, selection_options, workspaces_option
 from orchestrator.cli.output import print_json, print_table
 from orchestrator.inputs import read_settings
 from orchestrator.paths import workspaces_root
@@ -38,7 +38,7 @@ def command(
     **selecting: Any,  # noqa: ANN401  click's own types
 ) -> None:
     """Show the steps of RECIPE in the order in which they would run; nothing is run or written."""
-    plan = plan_recipe(recipe, read_settings(settings), read_selection(selecting))
+    plan = plan_recipe(recipe_file(recipe, workspaces_dir), read_settings(settings), read_selection(selecting))
     asked = demands(plan)
     if explain:
         _explain(plan, asked, workspaces_root(workspaces_dir), as_json=as_json)

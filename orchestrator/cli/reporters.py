@@ -16,6 +16,7 @@ from orchestrator.progress import (
     CampaignLeftOut,
     Happening,
     LogMissing,
+    Remark,
     RunBegun,
     RunLeftBehind,
     RunSettled,
@@ -61,12 +62,20 @@ class PlainReporter:
             self.write(f" {word} {happening.position + 1:>3} {name}           {happening.todo}")
         elif isinstance(happening, RunSettled):
             self._settle(happening)
-        elif isinstance(happening, LogMissing):
+        else:
+            self._note(happening)
+
+    def _note(self, happening: Happening) -> None:
+        """Print what people should know of a run beside its steps."""
+        if isinstance(happening, LogMissing):
             self.write(f"warning: state.sqlite-wal of run {happening.run_id} was removed after its runner died")
             self.write("  = what it held is lost: steps whose end it recorded run again")
         elif isinstance(happening, CampaignLeftOut):
             self.write(f"note: run {happening.run_id} goes on with the tasks that it recorded")
             self.write(f"  = {NO_CAMPAIGN}")
+        elif isinstance(happening, Remark):
+            self.write(f"note: {harmless(happening.text)}")
+            self.write(f"  = {harmless(happening.todo)}")
         elif isinstance(happening, RunLeftBehind):
             self._leave_behind(happening)
 
@@ -152,6 +161,8 @@ class PlainReporter:
             names = ", ".join(settled.goes_on[:_SHOWN_NAMES])
             more = len(settled.goes_on) - _SHOWN_NAMES
             self.write(f"  = without this runner go on:  {names}{f' and {more} more' if more > 0 else ''}")
+        if settled.has_last_to_do:
+            self.write("  = not done yet:  finally, which waits until they have ended and the run goes on")
         for task_id in settled.questions:
             self.write(f"  = answer with:  matterstack respond {settled.run_id} {shlex.quote(task_id)}")
         if verb := _GOING_ON.get(settled.status):

@@ -22,6 +22,7 @@ from orchestrator.cli.options import (
     workspaces_option,
 )
 from orchestrator.cli.output import aligned, as_usage_error, harmless, while_read
+from orchestrator.cli.prompts import terminal_ask
 from orchestrator.errors import InvalidFileError, MatterStackError, StepFailedError, UsageError
 from orchestrator.runner import run
 from orchestrator.session import DriveOptions, Outcome
@@ -107,6 +108,7 @@ def _run(recipe: str, options: dict[str, Any]) -> Outcome:
             takeover=options["takeover"],
             asked=read_wiring_options(options),
             break_at=options["break_at"],
+            ask=terminal_ask(),
             reporter=choose_reporter(quiet=options["quiet"]),
             deliver=partial(print_outcome, table=options["table"]),
         ),

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import click
 
+from orchestrator.cli.clusters import jobs_of, site_lines
 from orchestrator.cli.frontier import removal
 from orchestrator.cli.options import json_option, open_run_for_reading, workspaces_option
 from orchestrator.cli.output import harmless, print_json, print_table, seconds
-from orchestrator.states import RunState, TaskState
+from orchestrator.operators.pausing import holds_in
+from orchestrator.operators.slurm.notices import notices
+from orchestrator.paths import workspaces_root
+from orchestrator.states import ENDED_RUNS, RunState, TaskState
 from orchestrator.store.database import Database
 from orchestrator.store.glances import read_loud_lines
 from orchestrator.store.leases import is_driven
@@ -51,7 +57,8 @@ def command(
         return
     tasks, items = read_tasks(database, items=Items.ALL if everything else Items.LOUD), count_items(database)
     click.echo(f"{row.run_id}  {row.recipe_name}  {_headline(database, row)}", err=True)
-    removals = _removals(database)
+    removals, seen = _removals(database), notices(database.run_root)
+    jobs = jobs_of(database, seen)
     print_table(
         (
             [
@@ -59,15 +66,26 @@ def command(
                 task.status,
                 task.attempt_count,
                 seconds(task.duration_sec),
-                removals.get(task.position) or _note(task, items),
+                removals.get(task.position) or jobs.get(task.task_id) or _note(task, items),
             ]
             for task in tasks
         ),
         ["task", "status", "attempts", "duration", "reason"],
     )
+    for line in site_lines(database, seen) if row.status not in ENDED_RUNS else ():
+        click.echo(harmless(line), err=True)
+    for line in holds(database.run_root, workspaces_root(workspaces_dir)):
+        click.echo(line, err=True)
     counts = ", ".join(f"{count} {state.lower()}" for state, count in count_tasks(database).items())
     spending = read_spending(database)
     click.echo(f"{counts}{f', {spending}' if spending else ''}   {database.run_root}", err=True)
+
+
+def holds(*folders: Path) -> Iterator[str]:
+    """Say which operators somebody has paused, for a run or for all."""
+    for folder in folders:
+        for key, hold in holds_in(folder).items():
+            yield f"{key} was paused {hold}; go on with: {hold.way_on(key)}"
 
 
 def _removals(database: Database) -> dict[int, str]:
@@ -109,6 +127,7 @@ def _document(database: Database, row: RunRow, tasks: tuple[TaskRow, ...]) -> di
         "driven": is_driven(database.run_root),
         "task_counts": count_tasks(database),
         "core_hours": spending.to_json() if spending else None,
+        "sites": {key: asdict(notice) for key, notice in notices(database.run_root).items()},
         "tasks": [
             {
                 "task_id": task.task_id,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
 
+from orchestrator.cli.options import recipe_file, workspaces_option
 from orchestrator.cli.output import print_json
 from orchestrator.errors import InvalidFileError, MatterStackError, Problem
 from orchestrator.plan import check_recipe
@@ -14,17 +16,18 @@ from orchestrator.plan import check_recipe
 @click.command("validate")
 @click.argument("recipes", nargs=-1, required=True, metavar="RECIPE...")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-def command(recipes: tuple[str, ...], as_json: bool) -> int:  # noqa: FBT001  a command-line flag
+@workspaces_option
+def command(recipes: tuple[str, ...], as_json: bool, workspaces_dir: Path | None) -> int:  # noqa: FBT001  a command-line flag
     """Check recipes; nothing is run or imported. Exits with 3 when one is invalid."""
-    reports = [_check(recipe) for recipe in recipes]
+    reports = [_check(recipe, workspaces_dir) for recipe in recipes]
     if as_json:
         print_json([report for report, _ in reports])
     return max(status for _, status in reports)
 
 
-def _check(recipe: str) -> tuple[dict[str, Any], int]:
+def _check(recipe: str, workspaces_dir: Path | None) -> tuple[dict[str, Any], int]:
     try:
-        loaded = check_recipe(recipe).loaded
+        loaded = check_recipe(recipe_file(recipe, workspaces_dir)).loaded
     except InvalidFileError as error:
         click.echo(error.explained(), err=True)
         return {

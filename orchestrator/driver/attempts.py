@@ -16,7 +16,7 @@ from orchestrator.driver.conclusion import CACHED, Conclusion
 from orchestrator.driver.limits import Limits
 from orchestrator.driver.run import Run, Running
 from orchestrator.errands import Errands
-from orchestrator.errors import InvalidFileError, MatterStackError, ScriptletError
+from orchestrator.errors import InvalidFileError, MatterStackError, Problem, ScriptletError
 from orchestrator.frames import Task
 from orchestrator.invoke import happen
 from orchestrator.jsonsafe import JsonValue
@@ -84,7 +84,7 @@ class Attempts:
         rule = outcome if outcome == "scriptlet" else key
         reason = str(error)
         if isinstance(error, InvalidFileError):
-            reason = "; ".join(problem.message for problem in error.problems)
+            reason = "; ".join(map(_in_one_line, error.problems))
         failing = Failing(code=error.code, reason=reason, rule=rule, detail=error.hint)
         self._conclude(
             Conclusion(
@@ -187,3 +187,7 @@ class Attempts:
 def _failed(retry_at: float | None) -> TaskState:
     """Give the state in which a failure leaves a task that is attempted again at a time, or not."""
     return TaskState.FAILED if retry_at is None else TaskState.PENDING
+
+
+def _in_one_line(problem: Problem) -> str:
+    return f"{problem.message} ({problem.help})" if problem.help else problem.message

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from orchestrator.campaign_source import WORKFLOW_NAME, is_written
 from orchestrator.clock import monotonic
 from orchestrator.driver.run import Running
 from orchestrator.errors import Problem
 from orchestrator.frames import Task
 from orchestrator.judging import collected, recorded
 from orchestrator.outcomes import INTERRUPTED, Failing, Verdict
+from orchestrator.plan import at_task
 from orchestrator.progress import TaskEnded
 from orchestrator.states import AttemptState, TaskState
 from orchestrator.workers.calls import Done
@@ -81,10 +83,17 @@ class Conclusion:
 
 
 def _problem(task: Task, failing: Failing | None) -> Problem | None:
-    """Point at the line of the recipe that a failure belongs to."""
+    """Point at the line of the recipe that a failure belongs to; where nobody wrote one, name its key."""
     if failing is None:
         return None
-    within = _PLACES.get(failing.rule, ("name",))
-    place = task.frame.loaded.place(task.planned.step, *within, failing.index)
+    within = _PLACES.get(failing.rule, ())
     detail = "" if failing.detail in failing.reason or failing.rule == "exit_code" else failing.detail
-    return Problem(failing.code, f"{task.task_id}: {failing.reason}", place, detail)
+    loaded = task.frame.loaded
+    if is_written(loaded.source):
+        place = loaded.place(task.planned.step, *(within or ("name",)), failing.index)
+        return Problem(failing.code, f"{task.task_id}: {failing.reason}", place, detail)
+    is_planned = loaded.source.name == WORKFLOW_NAME
+    told = (
+        at_task(task.task_id, ".".join(within), failing.reason) if is_planned else f"{task.task_id}: {failing.reason}"
+    )
+    return Problem(failing.code, told, None, detail)

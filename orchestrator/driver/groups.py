@@ -17,7 +17,7 @@ from orchestrator.frames import Frame, Task, add_to_merge, frame_outputs, nodes_
 from orchestrator.inputs import settle_inputs
 from orchestrator.jsonsafe import JsonValue, dumps
 from orchestrator.nodes import Phase
-from orchestrator.plan import SubRecipe
+from orchestrator.plan import SubRecipe, at_task
 from orchestrator.progress import TaskEnded
 from orchestrator.states import TaskState
 from orchestrator.store.runs import collect_task, expand_task, round_id, use_recipe
@@ -182,7 +182,8 @@ def _names(run: Run, task: Task, sub: SubRecipe) -> list[str]:
     beside = {other.planned.step.lower() for other in run.tasks if other.round == task.round and _is_named(other)}
     for step in sub.tasks:
         if step.step.lower() in beside:
-            raise UsageError(f"there is a task {step.step!r} already", hint="give the planned task another name")
+            message = at_task(step.step, "name", "another task of this round has it")
+            raise UsageError(message, hint="give the planned task another name")
     taken = {other.task_id.lower() for other in run.tasks}
     return [round_id(step.step, task.round if step.step.lower() in taken else 1) for step in sub.tasks]
 
@@ -197,5 +198,5 @@ def _check_wired(run: Run, sub: SubRecipe) -> None:
     known = {key for key, wired in run.means.operators.items() if not wired.is_idle}
     for step in sub.tasks:
         if step.away and step.away.operator_key not in known:
-            message = f"{step.step}: there is no operator {step.away.operator_key!r}"
+            message = at_task(step.step, "operator_key", f"there is no operator {step.away.operator_key!r}")
             raise UsageError(message, hint=f"there are: {', '.join(sorted(known))}", code="MS214")

@@ -10,6 +10,7 @@ from orchestrator.driver.attempts import Attempts
 from orchestrator.driver.budget import Budget
 from orchestrator.driver.ending import Ending, ending_of
 from orchestrator.driver.groups import Groups
+from orchestrator.driver.holds import Holds
 from orchestrator.driver.limits import Limits
 from orchestrator.driver.rounds import Rounds
 from orchestrator.driver.routed import Routed
@@ -41,6 +42,7 @@ class Driver:
         self._pool = run.means.pool
         self._errands = Errands(run.database, run.means.crew)
         self._limits = Limits(run)
+        self._holds = Holds(run)
         self._rounds = Rounds(run)
         self._budget = Budget(run)
         self._attempts = Attempts(run, self._errands, self._limits, self._budget)
@@ -81,6 +83,13 @@ class Driver:
         return self._errands.left_behind
 
     @property
+    def has_last_to_do(self) -> bool:
+        """Tell whether the run was stopped, and what its recipe does last waits for attempts that go on."""
+        goes_on = any(not one.is_question for one in self.left_behind)
+        has_last = any(recipe.finally_ for recipe in self._run.plan.recipes.values())
+        return goes_on and has_last and self._stops.is_stopped
+
+    @property
     def has_expired(self) -> bool:
         """Tell whether the whole run took longer than its recipe allows."""
         return self._limits.has_expired
@@ -88,6 +97,7 @@ class Driver:
     def _tick(self) -> RunState | None:
         calls: list[Call] = []
         self._stops.heed()
+        self._holds.heed()
         self._stops.hold_back()
         with self._run.database.transaction():
             self._routed.note_news()
@@ -154,7 +164,7 @@ class Driver:
         if self._once:
             self._ended += self._errands.look(self._run.running)
         if self._once and self._only_waits():
-            waits_for = tuple(one.task_id for one in self._errands.assignments.values())
+            waits_for = tuple(one.task_id for one in self._errands.assignments.values()) or self._holds.keys
             self._routed.set_aside()
             return Ending(status=RunState.PENDING, step=waits_for[0], is_pause=True, waits_for=waits_for)
         if self._stops.is_pausing and not self._run.running:
@@ -166,7 +176,13 @@ class Driver:
         """Tell whether nothing is under way but what operators have."""
         running = self._run.running
         is_busy = self._is_due or bool(self._ended) or self._errands.has_news
-        return bool(running) and running.keys() == self._errands.assignments.keys() and not is_busy
+        waits = bool(running) or self._run.board.is_held_up
+        return waits and running.keys() == self._errands.assignments.keys() and not is_busy
+
+    @property
+    def _has_nothing_to_do(self) -> bool:
+        """Tell whether nothing runs, nothing is due, and nothing waits for somebody to resume an operator."""
+        return not self._run.running and self._wake_at is None and not self._run.board.is_held_up
 
     @property
     def _is_due(self) -> bool:
@@ -174,8 +190,8 @@ class Driver:
 
     def _wait(self) -> None:
         """Wait until there is something to record or to start."""
-        while not (self._ended or self._errands.has_news or self._stops.heed()):
-            if not self._run.running and self._wake_at is None and not self._stops.is_stopped:
+        while not (self._ended or self._errands.has_news or self._stops.heed() or self._holds.heed()):
+            if self._has_nothing_to_do and not self._stops.is_stopped:
                 message = "nothing runs and nothing is due, but the run has not settled"
                 raise AssertionError(message)
             self._stops.interrupt()

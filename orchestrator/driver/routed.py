@@ -58,9 +58,14 @@ class Routed:
         self._errands.cancel(fault, lambda attempt_id: is_needless(self._run.running[attempt_id].task))
 
     def set_aside(self) -> None:
-        """Let attempts that operators have go on for the next runner."""
-        for attempt_id in [*self._errands.assignments]:
-            self._run.board.set_aside(self._run.running.pop(attempt_id).task.position)
+        """Let attempts that operators have go on for the next runner.
+
+        What a recipe does last waits for them, as it may end what they need; an open question needs nothing.
+        """
+        for attempt_id, assignment in [*self._errands.assignments.items()]:
+            task = self._run.running.pop(attempt_id).task
+            if assignment.is_question:
+                self._run.board.set_aside(task.position)
         self._errands.leave()
 
     def _tell_of_waiting(self, task: Task, sighting: Sighting) -> None:

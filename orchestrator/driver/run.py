@@ -46,6 +46,7 @@ class Means:
     crew: Crew
     operators: Mapping[str, Wired]
     inbox: Inbox
+    hold_folders: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -75,6 +75,15 @@ class Board:
         """Give the state of one task."""
         return self._states[position]
 
+    def close_operators(self, keys: Iterable[str]) -> None:
+        """Start nothing that some operators would carry out, and what others would, again."""
+        self._turns.close(keys)
+
+    @property
+    def is_held_up(self) -> bool:
+        """Tell whether a task waits for an operator that takes on nothing."""
+        return self._turns.is_held_up
+
     def due(self, now: float, *, slots: int) -> Due:
         """Say what is due at ``now``, starting at most ``slots`` tasks, in list order."""
         self._turns.come_due(now)
@@ -147,7 +156,7 @@ class Board:
         self.started(position)
 
     def set_aside(self, position: int) -> None:
-        """Note that an attempt goes on without this runner: its task is neither due nor waited for."""
+        """Note that an attempt goes on of which nothing is waited for: its task is not due either."""
         self._running.discard(position)
         self._turns.let_go(position)
 

@@ -16,16 +16,27 @@ class _Seats:
         self._limits = {f"\0{key}": limit for key, limit in limits.items()}
         self._of: dict[int, tuple[str, ...]] = {}
         self._taken = Counter[str]()
+        self._closed: frozenset[str] = frozenset()
 
     def wanted_by(self, node: Node) -> tuple[str, ...]:
         """Name what a task needs one seat of; nothing for one that no operator carries out."""
-        if not node.operator_key or node.is_group or not self._limits:
+        if not node.operator_key or node.is_group:
             return ()
-        return tuple(name for name in (f"\0{node.operator_key}", "\0") if name in self._limits)
+        names = (f"\0{node.operator_key}", "\0")
+        return tuple(name for name in names if name in self._limits or name in self._closed)
 
     def is_taken(self, name: str) -> bool:
-        """Tell whether all seats of a name are taken."""
-        return name in self._limits and self._taken[name] >= self._limits[name]
+        """Tell whether all seats of a name are taken, or none is given away."""
+        return name in self._closed or (name in self._limits and self._taken[name] >= self._limits[name])
+
+    def close(self, keys: Iterable[str]) -> frozenset[str]:
+        """Give away no seats of some operators, and those of all others again; return the names of the latter."""
+        before, self._closed = self._closed, frozenset(f"\0{key}" for key in keys)
+        return before - self._closed
+
+    def is_closed(self, name: str) -> bool:
+        """Tell whether seats of a name are not given away."""
+        return name in self._closed
 
     def take(self, position: int, node: Node) -> None:
         """Give a task its seats."""
@@ -62,6 +73,17 @@ class Turns:
     def add_later(self, position: int, at: float) -> None:
         """Let a task go in its turn from a time on."""
         heapq.heappush(self._delayed, (at, position))
+
+    def close(self, keys: Iterable[str]) -> None:
+        """Let no task go that some operators would carry out; all that waited for others may try again."""
+        for name in self._seats.close(keys):
+            for position in self._waiting.pop(name, ()):
+                self.add(position)
+
+    @property
+    def is_held_up(self) -> bool:
+        """Tell whether a task waits for what nobody holds: an operator that takes on nothing."""
+        return any(self._seats.is_closed(name) for name, waiting in self._waiting.items() if waiting)
 
     def come_due(self, now: float) -> None:
         """Let those go whose time has come."""

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from orchestrator.evidence.draft import Artifact, Draft, FileState
+from orchestrator.evidence.leaks import has_leak
 from orchestrator.evidence.reading import is_safe, opened_inside
 from orchestrator.layout import EXIT_CODE, INSTRUCTIONS, MANIFEST, RESPONSE, RESPONSES, SCHEMA, SNAPSHOT, STDERR, STDOUT
+from orchestrator.secrecy import MASK
 from orchestrator.states import AttemptState
 from orchestrator.store.attempt_files import folders_of
 from orchestrator.store.pages import positions_with_files, read_attempts_briefly
@@ -19,6 +22,8 @@ FOLDER = "artifacts"
 # Beside the artifacts that an attempt declares, this is what its operator leaves in its directory.
 _RECORDS = (EXIT_CODE, INSTRUCTIONS, MANIFEST, RESPONSE, SCHEMA, STDERR, STDOUT)
 _RECORD_FOLDERS = (SNAPSHOT, RESPONSES)
+# It names digests of others, so it is copied after those, of which some may have to be kept out.
+_LAST = f"{SNAPSHOT}/{MANIFEST}"
 # The directory itself.
 _ALL = "."
 # The system's own table differs from machine to machine.
@@ -59,8 +64,9 @@ def _of_attempt(draft: Draft, attempt: AttemptRow, place: str) -> Iterator[Artif
     sources = {name: f"{place}/{name}" for name in (*recorded, *_records_in(directory))}
     if draft.is_older and "work" not in attempt.operator_data:
         sources = {**dict(_left_by_earlier(draft.database.run_root, attempt, place)), **sources}
-    for name in sorted(sources):
-        yield _copied(draft, attempt, sources[name], name, recorded.get(name))
+    ordered = sorted(sources, key=lambda name: (name == _LAST, name))
+    found = [_copied(draft, attempt, sources[name], name, recorded.get(name)) for name in ordered]
+    yield from sorted(found, key=lambda artifact: artifact.name)
 
 
 def _left_by_earlier(run_root: Path, attempt: AttemptRow, place: str) -> Iterator[tuple[str, str]]:
@@ -107,7 +113,7 @@ def _copied(draft: Draft, attempt: AttemptRow, source: str, name: str, sha256: s
         with opened_inside(draft.database.run_root, source) as chunks:
             written, is_withheld = draft.copy(f"{folder_of(attempt)}/{name}", chunks)
     except FileNotFoundError:
-        return _artifact(attempt, name, FileState.MISSING, recorded_sha256=sha256)
+        return _not_found(draft, attempt, source.removesuffix(f"/{name}"), name, sha256)
     except OSError:
         return _artifact(attempt, name, FileState.REFUSED, recorded_sha256=sha256)
     if is_withheld:  # what was recorded of it would let its secret be guessed
@@ -121,6 +127,29 @@ def _copied(draft: Draft, attempt: AttemptRow, source: str, name: str, sha256: s
         size=written.size,
         recorded_sha256=sha256,
     )
+
+
+def _not_found(draft: Draft, attempt: AttemptRow, place: str, name: str, sha256: str | None) -> Artifact:
+    """Tell of a file that is not where it was recorded: it is gone, or a secret in its name was masked by the run."""
+    unmasked = _unmasked(draft.database.run_root / place, name, _recorded(attempt))
+    if unmasked is None:
+        return _artifact(attempt, name, FileState.MISSING, recorded_sha256=sha256)
+    is_leaking = draft.redaction.is_masking and has_leak(unmasked, draft.redaction.masker)
+    if sha256 and is_leaking:
+        draft.redaction.hide(sha256)
+    written = draft.withhold(f"{folder_of(attempt)}/{name}", unmasked.stat().st_size)
+    return _artifact(attempt, name, FileState.WITHHELD, path=written.name, sha256=written.sha256, size=written.size)
+
+
+def _unmasked(directory: Path, name: str, known: Collection[str]) -> Path | None:
+    """Give a file whose name is this one but for the secrets that stand where it has masks, and is not known itself."""
+    if MASK not in name:
+        return None
+    fits = re.compile(".+".join(map(re.escape, name.split(MASK))), re.DOTALL).fullmatch
+    files = (Path(folder) / one for folder, _, names in os.walk(directory) for one in names)
+    named = ((file, file.relative_to(directory).as_posix()) for file in files)
+    fitting = (file for file, found in named if found not in known and fits(found))
+    return next((file for file in fitting if file.is_file() and not file.is_symlink()), None)
 
 
 def _artifact(

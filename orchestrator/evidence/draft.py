@@ -89,8 +89,14 @@ class Draft:
         written = self.folder.write(name, chunks)
         if not self.redaction.is_masking or not has_leak(self.folder.path / name, self.redaction.masker):
             return written, False
-        self.redaction.withhold(name, written.sha256)
-        return self.folder.rewrite(name, line({"withheld": True, "size": written.size})), True
+        self.redaction.hide(written.sha256)
+        self.folder.remove(name)
+        return self.withhold(name, written.size), True
+
+    def withhold(self, name: str, size: int) -> Written:
+        """Say in the place of a file how large it is."""
+        self.redaction.files_withheld.append(name)
+        return self.folder.write(name, [line({"withheld": True, "size": size})])
 
     def faults(self) -> dict[FileState, list[str]]:
         """Give the files that are not what the run recorded, as people are told of them."""

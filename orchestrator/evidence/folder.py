@@ -51,10 +51,10 @@ class Folder:
         self._digests[name] = digest.hexdigest()
         return Written(name=name, sha256=digest.hexdigest(), size=size)
 
-    def rewrite(self, name: str, content: bytes) -> Written:
-        """Put other content in the place of a file."""
+    def remove(self, name: str) -> None:
+        """Remove a file again."""
         remove_file(self.path / name)
-        return self.write(name, [content])
+        del self._digests[name]
 
     def write_manifest(self) -> str:
         """Write the digests of all files so far as ``sha256sum -c`` reads them; return the digest of that."""

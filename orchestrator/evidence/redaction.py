@@ -33,9 +33,8 @@ class Redaction:
         self._secrets = list(secrets)
         self._digests: set[str] = set()
 
-    def withhold(self, name: str, sha256: str) -> None:
-        """Leave a file out, and its digest out of everything that comes after it."""
-        self.files_withheld.append(name)
+    def hide(self, sha256: str) -> None:
+        """Leave the digest of what is withheld out of everything that comes after it."""
         self._digests.add(sha256)
         self._secrets.append(sha256)
         self.masker = Masker(self._secrets)

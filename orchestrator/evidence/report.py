@@ -18,7 +18,7 @@ _FAULTS = {
     FileState.MISSING: "is gone",
     FileState.CHANGED: "was changed after the attempt ended",
     FileState.REFUSED: "is a link, or no regular file of its own",
-    FileState.WITHHELD: "was left out, since a secret is in it",
+    FileState.WITHHELD: "was left out, since a secret is in it or in its name",
 }
 
 

@@ -25,7 +25,8 @@ class Assignment:
     ``attempt_id`` is unique and the same after a crash, so that what is outside can be told by it. ``params`` are the
     step's arguments, ``work`` is what the operator has to know beside them. ``env`` holds the variables of the step
     with its secrets, and is never recorded. ``asked_at`` and ``uptime`` say when it was opened. ``cancel_asked`` is
-    what ends it, where it is to end before its time.
+    what ends it, where it is to end before its time. ``jobs`` tells of those of a cluster in which it was carried out
+    so far.
     """
 
     run_root: Path
@@ -41,6 +42,7 @@ class Assignment:
     asked_at: str = ""
     uptime: Mapping[str, JsonValue] = field(default_factory=dict)
     cancel_asked: str = ""
+    jobs: Sequence[JsonValue] = ()
 
     @property
     def is_question(self) -> bool:
@@ -145,6 +147,7 @@ def assignment_of(database: Database, row: AttemptRow, env: Mapping[str, str] | 
         asked_at=row.created_at,
         uptime=row.operator_data.get("uptime", {}),
         cancel_asked=row.operator_data.get("cancel_asked", ""),
+        jobs=row.operator_data.get("jobs", ()),
     )
 
 

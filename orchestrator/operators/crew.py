@@ -42,7 +42,8 @@ class Outpost:
         self._held: dict[str, Assignment] = {}
         self._faults: dict[str, str] = {}
         self._deadlines: list[tuple[float, str]] = []
-        self._new: deque[_Handed] = deque()
+        self._gathered: list[_Handed] = []
+        self._new: deque[list[_Handed]] = deque()
         self._to_cancel: deque[tuple[str, str]] = deque()
         self._ended = False
         self._woken, self._waker = os.pipe()
@@ -55,9 +56,15 @@ class Outpost:
         self._thread: threading.Thread | None = None
 
     def hand_over(self, assignment: Assignment, *, timeout_sec: float | None, is_begun: bool) -> None:
-        """Give it an attempt to begin, or only to follow; after ``timeout_sec`` it is to end."""
-        self._new.append(_Handed(assignment=assignment, timeout_sec=timeout_sec, is_begun=is_begun))
-        self._wake()
+        """Have an attempt for it to begin, or only to follow; after ``timeout_sec`` it is to end."""
+        self._gathered.append(_Handed(assignment=assignment, timeout_sec=timeout_sec, is_begun=is_begun))
+
+    def send(self) -> None:
+        """Give it what was handed over since the last time, all in one go."""
+        if self._gathered:
+            gathered, self._gathered = self._gathered, []
+            self._new.append(gathered)
+            self._wake()
 
     def cancel(self, attempt_id: str, fault: str) -> None:
         """Ask that an attempt ends; it is told of as one that this ``fault`` has ended."""
@@ -78,7 +85,7 @@ class Outpost:
         """Begin what was handed over, end what is to end, and look at the rest."""
         # Taken first: whatever is to be cancelled was handed over before.
         to_cancel = dict(self._to_cancel.popleft() for _ in range(len(self._to_cancel)))
-        self._begin([self._new.popleft() for _ in range(len(self._new))])
+        self._begin([one for _ in range(len(self._new)) for one in self._new.popleft()])
         self._end(to_cancel)
         self._end(self._overdue())
         if self._held:
@@ -191,13 +198,19 @@ class Crew:
         return self._assignments
 
     def hand_over(self, assignment: Assignment, *, timeout_sec: float | None = None, is_begun: bool = False) -> None:
-        """Let the operator of an attempt begin it, or only follow it where it was begun."""
+        """Let the operator of an attempt begin it, or only follow it where it was begun, once `send` is called."""
         self._assignments[assignment.attempt_id] = assignment
         outpost = self._outpost(assignment.operator_key)
         outpost.hand_over(assignment, timeout_sec=timeout_sec, is_begun=is_begun)
 
+    def send(self) -> None:
+        """Let operators have what was handed over, so that what belongs together comes to them together."""
+        for outpost in self._outposts.values():
+            outpost.send()
+
     def sightings(self) -> list[Sighting]:
         """Give what was seen since the last time; raise what kept an operator from going on."""
+        self.send()
         if not self._has_threads:
             for outpost in self._outposts.values():
                 outpost.round()
@@ -213,6 +226,7 @@ class Crew:
 
     def cancel(self, attempts: Collection[str], fault: str) -> None:
         """Ask that attempts end."""
+        self.send()
         for attempt_id in attempts:
             self._outpost(self._assignments[attempt_id].operator_key).cancel(attempt_id, fault)
 

@@ -43,9 +43,9 @@ def _in_a_laboratory(wired: Wired, _: Environment) -> Operator:
     return Laboratory(instrument_for(wired.key, backend, at_once=_limit(wired)))
 
 
-def _on_a_cluster(wired: Wired, _: Environment) -> Operator:
+def _on_a_cluster(wired: Wired, environment: Environment) -> Operator:
     backend: Any = wired.backend
-    return Rehearsal() if backend.dry_run else slurm_operator(backend)
+    return Rehearsal() if backend.dry_run else slurm_operator(backend, environment)
 
 
 _BACKENDS: dict[type, Callable[[Wired, Environment], Operator]] = {

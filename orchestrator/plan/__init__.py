@@ -12,14 +12,13 @@ from orchestrator.plan.making import (
     CheckedRecipe,
     check_recipe,
     make_plan,
-    plainly,
     plan_recipe,
     plan_source,
-    plan_workflow,
     recipes_of,
 )
 from orchestrator.plan.model import LANE, Away, Plan, PlannedTask, SubRecipe, usable_processors
 from orchestrator.plan.selection import Selection
+from orchestrator.plan.workflow import at_task, plainly, plan_workflow
 
 __all__ = [
     "LANE",
@@ -31,6 +30,7 @@ __all__ = [
     "PlannedTask",
     "Selection",
     "SubRecipe",
+    "at_task",
     "check_recipe",
     "demands",
     "make_plan",

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,15 +17,14 @@ from orchestrator.paths import project_root
 from orchestrator.plan.constants import settle_vars
 from orchestrator.plan.demand import demands_of, refuse_over_budget
 from orchestrator.plan.finding import check_files, look
-from orchestrator.plan.model import Found, Plan, SubRecipe
+from orchestrator.plan.model import Found, Plan
 from orchestrator.plan.selection import Selection, left_out_by
 from orchestrator.plan.tasks import tasks_of
 from orchestrator.recipe.load import LoadedRecipe, load_recipe
-from orchestrator.recipe.model import SCHEMA_ID, Recipe, RecipeStep
+from orchestrator.recipe.model import Recipe, RecipeStep
 from orchestrator.sources import MAX_BYTES, Source, read_source
 
 STDIN_NAME = "<stdin>"
-WORKFLOW_NAME = "<workflow>"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,26 +34,6 @@ class CheckedRecipe:
     loaded: LoadedRecipe
     project: Project
     found: Found
-
-
-def plan_workflow(tasks: Sequence[Mapping[str, JsonValue]], project: Project) -> SubRecipe:
-    """Plan tasks that a step has planned; raise `InvalidFileError` with all that is wrong with them.
-
-    Texts in them are taken as they are: what a step gives is never looked through for expressions.
-    """
-    steps = [plainly(dict(task)) for task in tasks]
-    text = json.dumps({"schema": SCHEMA_ID, "steps": steps}, ensure_ascii=False, indent=1)
-    loaded = load_recipe(Source.from_text(WORKFLOW_NAME, text), lambda part: look(part, project)[1])
-    return SubRecipe(loaded=loaded, project=project, tasks=tuple(tasks_of(loaded, check_files(loaded, project), {})))
-
-
-def plainly(value: JsonValue) -> JsonValue:
-    """Write a value so that it stays what it is where expressions are evaluated."""
-    if isinstance(value, dict):
-        return {key: plainly(part) for key, part in value.items()}
-    if isinstance(value, list):
-        return [plainly(part) for part in value]
-    return value.replace("${{", "${{ '${' + '{' }}") if isinstance(value, str) else value
 
 
 def plan_recipe(recipe: str, given: Mapping[str, JsonValue], selection: Selection | None = None) -> Plan:

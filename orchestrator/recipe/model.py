@@ -195,7 +195,7 @@ class Fetch(_Part):
 class OnWalltime(_Part):
     """What happens when a job comes near the end of its time: a signal, and its continuation in the same directory."""
 
-    signal: Literal["USR1", "USR2", "TERM", "INT", "HUP", "CONT"] = Field("USR1", description="The signal sent.")
+    signal: Literal["USR1", "USR2", "TERM", "INT", "HUP"] = Field("USR1", description="The signal sent.")
     before: Seconds = Field(120.0, description="How long before the end it is sent.")
     restart: int = Field(0, ge=0, le=1_000, description="How many times the job may be continued.")
 

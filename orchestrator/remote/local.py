@@ -7,7 +7,7 @@ import os
 import selectors
 import signal
 import subprocess
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Mapping
 
 from orchestrator.clock import monotonic
 from orchestrator.errors import AnswerLateError, AnswerLostError, SiteAwayError
@@ -20,7 +20,11 @@ STDERR_BYTES = 256 * 1024
 
 
 class LocalTransport(Transport):
-    """Runs commands on this machine, in sessions of their own."""
+    """Runs commands on this machine, in sessions of their own, with an ``environment``, or that of this process."""
+
+    def __init__(self, site: str, environment: Mapping[str, str] | None = None) -> None:
+        super().__init__(site)
+        self._environment = None if environment is None else dict(environment)
 
     def open(self) -> None:
         """Do nothing: this machine is always there."""
@@ -36,6 +40,7 @@ class LocalTransport(Transport):
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 start_new_session=True,
+                env=self._environment,
                 bufsize=0,
             )
         except OSError as error:

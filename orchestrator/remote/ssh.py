@@ -70,10 +70,7 @@ class SshTransport(Transport):
             connection.close()
 
     def unknown_host(self) -> tuple[Hop, HostKey] | None:
-        """Give the first host on the way whose key is not known, with the key; None where all are.
-
-        It is for a person to compare and for `known_hosts.trust` to keep. Raises `SiteAwayError` or one of its kinds.
-        """
+        """Give the first host on the way whose key is not known, without logging in to it."""
         return first_unknown(way_to(self._login), self.site, self._person, self._pace)
 
     def _connected(self) -> Connection:

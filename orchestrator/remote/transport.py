@@ -15,6 +15,8 @@ from orchestrator.files import replace_file_by
 from orchestrator.remote import scripts
 from orchestrator.remote.contents import Content, content_of, verified
 from orchestrator.remote.framing import Ended, new_mark, script_line, unframed
+from orchestrator.remote.known_hosts import HostKey
+from orchestrator.remote.ssh_config import Hop
 from orchestrator.remote.trees import MOST_BYTES, MOST_FILES, Fetched, packed, unpack
 
 Kind = Literal["file", "directory", "link", "other"]
@@ -85,6 +87,13 @@ class Transport(ABC):
     @abstractmethod
     def close(self) -> None:
         """Close the way; commands that are running there are left to themselves."""
+
+    def unknown_host(self) -> tuple[Hop, HostKey] | None:
+        """Give the first host on the way whose key is not known, with the key; None where all are.
+
+        It is for a person to compare and for `known_hosts.trust` to keep. Raises `SiteAwayError` or one of its kinds.
+        """
+        return None
 
     @abstractmethod
     def _converse(self, line: bytes, given: Iterable[bytes], deadline_sec: float) -> Generator[bytes, None, Ended]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import resource
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +20,7 @@ from orchestrator.recall import recall, withheld
 from orchestrator.reuse import Reuse
 from orchestrator.secrecy import HandedOn, Masker, handing_on, read_secrets
 from orchestrator.session.holding import note_lost_log
+from orchestrator.session.logins import logged_in
 from orchestrator.session.options import Again, DriveOptions
 from orchestrator.session.outcome import Outcome
 from orchestrator.session.settling import settle
@@ -136,12 +137,13 @@ class _Session:
         board, means = self._board(rows, tasks, wiring), self._means(wiring, handed_on)
         run = Run(plan, database, root=root, tasks=tasks, board=board, means=means)
         driver = Driver(run, break_at=options.break_at, once=options.once)
-        options.reporter.tell(_beginning(database, plan, rows))
-        try:
-            with stopping_on_signals(driver, enabled=options.handle_signals) as caught:
-                end = driver.drive()
-        finally:
-            means.crew.close()
+        with logged_in(_needed(plan, wiring, tasks, board), options):
+            options.reporter.tell(_beginning(database, plan, rows))
+            try:
+                with stopping_on_signals(driver, enabled=options.handle_signals) as caught:
+                    end = driver.drive()
+            finally:
+                means.crew.close()
         means.reuse.close()
         return settle(database, driver, self.context, options.reporter, caught, end)
 
@@ -169,6 +171,7 @@ class _Session:
             crew=Crew(wiring.operator, self.pool.wake, has_threads=not self.options.once),
             operators=wiring.operators,
             inbox=Inbox(self.database),
+            hold_folders=(self.database.run_root, _workspaces(self.database)),
         )
 
     def _reuse(self, handed_on: HandedOn) -> Reuse:
@@ -181,6 +184,15 @@ class _Session:
             handed_on=handed_on,
             anew=frozenset(again.task_ids) if again and again.with_items else frozenset(),
         )
+
+
+def _needed(plan: Plan, wiring: _Wiring, tasks: Sequence[Task], board: Board) -> list[Wired]:
+    """Give the operators that have something to do as far as that is known, each once."""
+    planned = [task.planned for task in tasks if board.state(task.position) not in ENDED_TASKS]
+    keys = dict.fromkeys(step.away.operator_key for step in planned if step.away)
+    if any(step.sub for step in planned):
+        keys |= dict.fromkeys(plan.operator_keys)
+    return [wiring.operators[key] for key in keys if key in wiring.operators]
 
 
 def _leave_no_core() -> None:

@@ -9,7 +9,6 @@ from orchestrator.context import Change, Context
 from orchestrator.driver import Driver, Ending
 from orchestrator.invoke import happen
 from orchestrator.jsonsafe import dumps
-from orchestrator.operators.assignments import Assignment
 from orchestrator.progress import Reporter, RunSettled
 from orchestrator.session.outcome import EXIT_STATUSES, PAUSED_STATUS, TIMED_OUT_STATUS, Outcome, outcome_of, settled
 from orchestrator.states import RunState
@@ -35,7 +34,7 @@ def settle(
         context.apply([Change(OUTPUTS_KEY, dumps(end.outputs), "")])
     exit_status = _exit_status(end, caught, has_expired=driver.has_expired)
     outcome = outcome_of(database, context, end.status, end.step, reason, exit_status=exit_status)
-    reporter.tell(_told(outcome, end, driver.left_behind))
+    reporter.tell(_told(outcome, end, driver))
     return outcome
 
 
@@ -47,14 +46,15 @@ def _exit_status(end: Ending, caught: list[signal.Signals], *, has_expired: bool
     return EXIT_STATUSES.get(end.status, 128 + (caught[0] if caught else signal.SIGINT))
 
 
-def _told(outcome: Outcome, end: Ending, left_behind: tuple[Assignment, ...]) -> RunSettled:
+def _told(outcome: Outcome, end: Ending, driver: Driver) -> RunSettled:
     return dataclasses.replace(
         settled(outcome),
         problem=end.problem,
         paused_at=end.step if end.is_pause and not end.waits_for else "",
         waits_for=end.waits_for,
-        questions=tuple(one.task_id for one in left_behind if one.is_question),
-        goes_on=tuple(one.task_id for one in left_behind if not one.is_question),
+        questions=tuple(one.task_id for one in driver.left_behind if one.is_question),
+        goes_on=tuple(one.task_id for one in driver.left_behind if not one.is_question),
+        has_last_to_do=driver.has_last_to_do,
     )
 
 

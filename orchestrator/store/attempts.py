@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -102,28 +103,51 @@ def move_attempt(
     external_id: str = "",
     operator_data: Mapping[str, Any] | None = None,
 ) -> None:
-    """Record what an operator says of an attempt that goes on; one that is in this state already stays as it is."""
+    """Record what an operator says of an attempt that goes on: its state, and what else is different from before.
+
+    The ``note`` of the data is why a task that goes on waits.
+    """
     position, index, status = _find_attempt(database, task_id, attempt_id)
-    if status == state:
+    if not _is_news(database, (position, index), (status, external_id, operator_data or {}), state):
         return
     _check_move(AttemptState(status), state, f"attempt {attempt_id} of {task_id}")
     task_state = TaskState.WAITING_EXTERNAL if state is AttemptState.WAITING_EXTERNAL else TaskState.RUNNING
+    note = str((operator_data or {}).get("note", ""))
     payload = {"task_id": task_id, "attempt_id": attempt_id, "status": state.value, "task_status": task_state.value}
-    if status == AttemptState.SUBMITTING:
-        seq = append_event(database, "attempt.submitted", {**payload, "external_id": external_id})
+    payload |= {"external_id": external_id, "note": note}
+    if status == AttemptState.SUBMITTING and state is not AttemptState.SUBMITTING:
+        seq = append_event(database, "attempt.submitted", payload)
     else:
         seq = append_event(database, "attempt.moved", payload)
     database.write(
         "UPDATE task_attempts SET status = ?, external_id = coalesce(nullif(?, ''), external_id),"
-        " submitted_at = coalesce(submitted_at, ?), operator_data_json = json_patch(operator_data_json, ?), seq = ?"
+        " submitted_at = CASE ? WHEN 'SUBMITTING' THEN submitted_at ELSE coalesce(submitted_at, ?) END,"
+        " operator_data_json = json_patch(operator_data_json, ?), seq = ?"
         " WHERE task_position = ? AND attempt_index = ?",
-        (state, external_id, utc_now(), encode(operator_data or {}), seq, position, index),
+        (state, external_id, state, utc_now(), encode(operator_data or {}), seq, position, index),
     )
-    database.write("UPDATE tasks SET status = ?, seq = ? WHERE position = ?", (task_state, seq, position))
+    database.write(
+        "UPDATE tasks SET status = ?, status_reason = ?, seq = ? WHERE position = ?", (task_state, note, seq, position)
+    )
 
 
-def note_submitted(database: Database, task_id: str, attempt_id: str, sighting: Mapping[str, Any]) -> None:
-    """Record what an operator says of an attempt that it was asked to begin: state, external id and data to keep."""
+def _is_news(
+    database: Database, key: tuple[int, int], said: tuple[str, str, Mapping[str, Any]], state: AttemptState
+) -> bool:
+    """Tell whether anything of what an operator says is not recorded with an attempt."""
+    status, external_id, data = said
+    if status != state:
+        return True
+    row = database.one(
+        "SELECT coalesce(external_id, ''), operator_data_json, json_patch(operator_data_json, ?) FROM task_attempts"
+        " WHERE task_position = ? AND attempt_index = ?",
+        (encode(data), *key),
+    )
+    return row is not None and ((external_id or row[0]) != row[0] or json.loads(row[1]) != json.loads(row[2]))
+
+
+def note_sighting(database: Database, task_id: str, attempt_id: str, sighting: Mapping[str, Any]) -> None:
+    """Record what an operator says of an attempt that goes on: state, external id and data to keep."""
     move_attempt(
         database,
         task_id,

@@ -288,5 +288,5 @@ BACKENDS: dict[str, dict[str, type[Backend]]] = {
     "experiment": {"files": FilesBackend, "command": CommandBackend, "http": HttpBackend},
 }
 PROFILES: dict[str, type[Backend]] = {"local": LocalBackend, "slurm": SlurmBackend, "dask": DaskBackend}
-# What may be wired and is not carried out yet.
+# What may be wired and is not carried out yet; of an hpc.yaml, where a run has kept nothing but its name.
 IDLE = (DaskBackend, HpcYamlBackend)

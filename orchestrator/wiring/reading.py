@@ -28,6 +28,7 @@ from orchestrator.wiring.model import (
     ProfileBackend,
     WiringDefaults,
 )
+from orchestrator.wiring.older import OlderCluster, read_beside, written_out
 from orchestrator.wiring.plugins import OperatorPlugin, Unusable, find_plugin
 
 CODE = "MS214"
@@ -80,10 +81,11 @@ class Wiring:
         return self.source.place(("operators", key), of_key=True)
 
 
-def read_wiring(source: Source, workspace: Path | None = None) -> Wiring:
+def read_wiring(source: Source, workspace: Path | None = None, *, folder: Path | None = None) -> Wiring:
     """Give the wiring that a file holds; raise one `InvalidFileError` with every problem of it.
 
-    The project of the ``workspace`` says which other distributions may bring backends.
+    The project of the ``workspace`` says which other distributions may bring backends. Where the ``folder`` of the file
+    is told, each hpc.yaml that it names is read, and the wiring's source holds what that says in its place.
     """
     reading = scan(source)
     if reading.problems or not isinstance(reading.value, dict):
@@ -91,14 +93,28 @@ def read_wiring(source: Source, workspace: Path | None = None) -> Wiring:
         wrong = Problem("MS106", message, source.place(()), "write 'operators:' and what each key means here")
         raise refusal(reading.problems or [wrong])
     document = reading.value
-    problems = list(_problems(document, source, workspace))
+    older = _older_clusters(document, folder) if folder is not None else {}
+    problems = [*_problems(document, source, workspace), *(wrong for one in older.values() for wrong in one.problems)]
     if problems:
-        raise refusal([_without_secret(problem) for problem in problems])
+        raise refusal([without_secret(problem) for problem in problems])
+    if older:
+        return read_wiring(written_out(source, older), workspace)
     shared = WiringDefaults.model_validate(document.get("defaults") or {}).max_concurrent_global
     profiles: Any = document.get("profiles") or {}
     entries: Any = document["operators"]
     operators = {key: _wired(key, entry, profiles, shared, workspace) for key, entry in entries.items()}
     return Wiring(source=source, operators=operators, max_concurrent_global=shared)
+
+
+def _older_clusters(document: Mapping[str, JsonValue], folder: Path) -> dict[DocPath, OlderCluster]:
+    """Read the older files that backends name, by where these stand."""
+    entries = document.get("operators")
+    found: dict[DocPath, OlderCluster] = {}
+    for key, entry in entries.items() if isinstance(entries, dict) else ():
+        backend = entry.get("backend") if isinstance(entry, dict) else None
+        if isinstance(backend, dict) and backend.get("type") == "hpc_yaml" and isinstance(backend.get("path"), str):
+            found["operators", key, "backend"] = read_beside(str(backend["path"]), folder)
+    return found
 
 
 def _wired(
@@ -213,7 +229,7 @@ def _profile_problems(
             yield Problem("MS106", f"there is no profile {name!r}", source.place((*path, "name")), hint)
 
 
-def _without_secret(problem: Problem) -> Problem:
+def without_secret(problem: Problem) -> Problem:
     """Show no line in which somebody seems to have written a secret."""
     place = problem.place
     if place is None or not (_TELLS_SECRET.search(place.text) or _LETS_IN.search(place.text)):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import IntEnum
 from pathlib import Path
@@ -13,12 +13,12 @@ import yaml
 
 from orchestrator.errors import InfrastructureError, InvalidFileError, Problem, UsageError
 from orchestrator.keys import did_you_mean
-from orchestrator.sources import Source, read_source
+from orchestrator.sources import Source, read_source, refusal
 from orchestrator.strict_yaml import parse
 from orchestrator.wiring.kept import KeptWiring
-from orchestrator.wiring.model import PROFILES
+from orchestrator.wiring.older import OlderCluster, cluster_at, read_cluster
 from orchestrator.wiring.options import FILE_NAME, VARIABLE, WiringOptions
-from orchestrator.wiring.reading import Wiring, built_in, read_wiring
+from orchestrator.wiring.reading import Wiring, built_in, read_wiring, without_secret
 
 PROFILES_NAME = "profiles.yaml"
 
@@ -91,7 +91,8 @@ def _candidates(workspace: Path, options: WiringOptions, persisted: Resolved | N
 
 
 def _read(source: WiringSource, path: Path, workspace: Path) -> Resolved:
-    return Resolved(source=source, wiring=read_wiring(read_source(path), workspace), path=path.absolute())
+    wiring = read_wiring(read_source(path), workspace, folder=path.absolute().parent)
+    return Resolved(source=source, wiring=wiring, path=path.absolute())
 
 
 def _existing(path: Path, named_by: str) -> Path:
@@ -117,37 +118,29 @@ def _check_owner(path: Path) -> None:
 
 def _from_hpc_config(path: Path) -> Resolved:
     """Make the wiring that an older file, which describes one cluster, stands for."""
-    document = _mapping(read_source(path))
-    cluster = document.get("hpc", document.get("cluster", document))
-    return _generated(WiringSource.LEGACY_HPC_CONFIG, path, cluster)
+    return _generated(WiringSource.LEGACY_HPC_CONFIG, path, read_cluster(read_source(path)))
 
 
 def _from_profile(name: str, path: Path) -> Resolved:
     """Make the wiring that a profile of an older file stands for."""
-    document = _mapping(read_source(path))
-    profiles = document.get("profiles", document)
-    if not isinstance(profiles, dict) or name not in profiles:
-        hint = did_you_mean(name, profiles if isinstance(profiles, dict) else ())
-        raise UsageError(f"{path} has no profile {name!r}", hint=hint)
-    return _generated(WiringSource.LEGACY_PROFILE, path, profiles[name])
-
-
-def _mapping(source: Source) -> dict[str, object]:
+    source = read_source(path)
     document = parse(source)
     if not isinstance(document, dict):
         raise InvalidFileError([Problem("MS106", "expected a mapping", source.place(()), "describe a cluster")])
-    return document
+    above, profiles = (("profiles",), document["profiles"]) if "profiles" in document else ((), document)
+    if not isinstance(profiles, dict) or name not in profiles:
+        hint = did_you_mean(name, profiles if isinstance(profiles, dict) else ())
+        raise UsageError(f"{path} has no profile {name!r}", hint=hint)
+    return _generated(WiringSource.LEGACY_PROFILE, path, cluster_at((*above, name), profiles[name], source))
 
 
-def _generated(source: WiringSource, path: Path, cluster: object) -> Resolved:
+def _generated(source: WiringSource, path: Path, cluster: OlderCluster) -> Resolved:
     """Write operators.yaml for a cluster that an older file describes, beside what is built in."""
-    backend: Mapping[str, object] = cluster if isinstance(cluster, dict) else {}
-    backend = {"type": "slurm", **backend}
-    if not isinstance(backend["type"], str) or backend["type"] not in PROFILES:
-        raise UsageError(f"{path}: there is no backend {backend['type']!r}", hint=did_you_mean("", PROFILES))
+    if cluster.problems:
+        raise refusal([without_secret(problem) for problem in cluster.problems])
     operators = {
         "local.default": {"kind": "local", "backend": {"type": "local"}},
-        "hpc.default": {"kind": "hpc", "backend": dict(backend)},
+        "hpc.default": {"kind": "hpc", "backend": dict(cluster.backend)},
         "human.default": {"kind": "human"},
         "experiment.default": {"kind": "experiment", "backend": {"type": "files"}},
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from orchestrator.operators.assignments import assignment_of
 from orchestrator.operators.by_hand import look_by_hand
 from orchestrator.scriptlet import Outputs, Params
 from orchestrator.states import AttemptState
-from orchestrator.store.attempts import move_attempt
+from orchestrator.store.attempts import note_sighting
 from orchestrator.store.database import Database, opened
 from orchestrator.store.queries import AttemptRow, read_open_attempts
 from orchestrator.store.run_scriptlet import RunScriptlet
@@ -33,14 +34,14 @@ class PollAttempts(RunScriptlet):
         """Record the states."""
         database = opened(params["run_root"])
         if "sighting" in params:
-            found = [(params["task_id"], params["attempt_id"], params["sighting"]["state"])]
+            found = [(params["task_id"], params["attempt_id"], params["sighting"])]
         else:
             found = [_look(database, row) for row in _with_operators(database, params.get("attempt_id"))]
         with database.transaction():
-            for task_id, attempt_id, state in found:
-                if state != ENDED:
-                    move_attempt(database, task_id, attempt_id, AttemptState(state))
-        return {"_attempts.polled_v1": {attempt_id: state for _, attempt_id, state in found}}
+            for task_id, attempt_id, sighting in found:
+                if sighting["state"] != ENDED:
+                    note_sighting(database, task_id, attempt_id, sighting)
+        return {"_attempts.polled_v1": {attempt_id: sighting["state"] for _, attempt_id, sighting in found}}
 
 
 def _with_operators(database: Database, attempt_id: Any) -> list[AttemptRow]:  # noqa: ANN401  as params give it
@@ -48,9 +49,9 @@ def _with_operators(database: Database, attempt_id: Any) -> list[AttemptRow]:  #
     return [row for row in rows if row.status is not AttemptState.SUBMITTING and attempt_id in {None, row.attempt_id}]
 
 
-def _look(database: Database, row: AttemptRow) -> tuple[str, str, str]:
+def _look(database: Database, row: AttemptRow) -> tuple[str, str, Mapping[str, Any]]:
     state, done = look_by_hand(database, assignment_of(database, row))
-    return row.task_id, row.attempt_id, ENDED if done is not None else (state or row.status).value
+    return row.task_id, row.attempt_id, {"state": ENDED if done is not None else (state or row.status).value}
 
 
 if __name__ == "__main__":

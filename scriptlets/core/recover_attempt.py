@@ -14,7 +14,7 @@ from orchestrator.operators.assignments import find_assignment
 from orchestrator.operators.by_hand import submit_by_hand
 from orchestrator.scriptlet import Outputs, Params
 from orchestrator.states import AttemptState
-from orchestrator.store.attempts import note_submitted
+from orchestrator.store.attempts import note_sighting
 from orchestrator.store.database import Database, opened
 from orchestrator.store.queries import read_attempts
 from orchestrator.store.run_scriptlet import RunScriptlet
@@ -37,7 +37,7 @@ class RecoverAttempt(RunScriptlet):
         if sighting is None:
             sighting = submit_by_hand(database, find_assignment(database, task_id, attempt_id)).to_json()
         with database.transaction():
-            note_submitted(database, task_id, attempt_id, sighting)
+            note_sighting(database, task_id, attempt_id, sighting)
         return {"_attempt.recovered_v1": {"attempt_id": attempt_id, "status": sighting["state"]}}
 
 

@@ -12,7 +12,7 @@ from orchestrator import Context
 from orchestrator.operators.assignments import find_assignment
 from orchestrator.operators.by_hand import submit_by_hand
 from orchestrator.scriptlet import Outputs, Params
-from orchestrator.store.attempts import note_submitted
+from orchestrator.store.attempts import note_sighting
 from orchestrator.store.database import opened
 from orchestrator.store.run_scriptlet import RunScriptlet
 
@@ -32,7 +32,7 @@ class SubmitAttempt(RunScriptlet):
         if sighting is None:
             sighting = submit_by_hand(database, find_assignment(database, task_id, attempt_id)).to_json()
         with database.transaction():
-            note_submitted(database, task_id, attempt_id, sighting)
+            note_sighting(database, task_id, attempt_id, sighting)
         return {"_attempt.submitted_v1": {"attempt_id": attempt_id, "status": sighting["state"]}}
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -10,6 +10,7 @@ import pytest
 from tests.acceptance.kills import Survival
 from tests.acceptance.moments import Score
 from tests.acceptance.program import Project, make_project
+from tests.acceptance.slurm_projects import FakeProject, RealProject, SlurmProject, fake_project, real_project
 
 
 @pytest.fixture(name="project")
@@ -27,6 +28,27 @@ def _score(record_property: Callable[[str, object], None]) -> Score:
         record_property("points", (sum(not survival.faults for survival in hits), len(hits)))
 
     return record
+
+
+@pytest.fixture(name="demo", params=["fake", pytest.param("real", marks=pytest.mark.slurm)])
+def _demo(request: pytest.FixtureRequest) -> SlurmProject:
+    """Give a project on the cluster that is not there, and on the real one."""
+    made: SlurmProject = request.getfixturevalue(f"{request.param}_demo")
+    return made
+
+
+@pytest.fixture(name="fake_demo")
+def _fake_demo(tmp_path: Path) -> Iterator[FakeProject]:
+    """Give a project on the cluster that is not there."""
+    with fake_project(tmp_path) as made:
+        yield made
+
+
+@pytest.fixture(name="real_demo")
+def _real_demo(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[RealProject]:
+    """Give a project on the real cluster; who asks for it carries the mark ``slurm``."""
+    with real_project(tmp_path, request.getfixturevalue("centre")) as made:
+        yield made
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

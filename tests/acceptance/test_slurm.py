@@ -2,23 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
-
-from tests.acceptance.slurm_projects import FakeProject, fake_project
+from tests.acceptance.slurm_projects import SlurmProject
 
 OK = 'echo \'{"status": "ok", "outputs": []}\''
 
 
-@pytest.fixture(name="demo")
-def _demo(tmp_path: Path) -> Iterator[FakeProject]:
-    with fake_project(tmp_path) as made:
-        yield made
-
-
-def test_S25_equal_tasks_are_one_array(demo: FakeProject) -> None:
+def test_S25_equal_tasks_are_one_array(demo: SlurmProject) -> None:
     """Each finds its own directory; nothing stays on the cluster of those that ended well."""
     demo.recipe(
         {
@@ -34,7 +23,9 @@ def test_S25_equal_tasks_are_one_array(demo: FakeProject) -> None:
     ended = demo.run()
 
     assert ended.status == 0, ended.stderr
-    assert sorted(job["job_id"] for job in demo.slurm.jobs()) == ["1_0", "1_1", "1_2"]
+    assert len(demo.calls("sbatch")) == 1
+    assert len(demo.jobs()) == 3
+    assert len({job.name for job in demo.jobs()}) == 1
     found = sorted(path.read_text() for path in demo.project.folder.rglob("out.txt"))
     assert found == ["1\n", "2\n", "3\n"]
     assert list(demo.root.rglob("out.txt")) == []

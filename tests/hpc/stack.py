@@ -127,6 +127,16 @@ def _centre(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Centre]:
             _clear(centre.folder)
 
 
+@contextlib.contextmanager
+def started() -> Iterator[Centre]:
+    """Start a centre for the block alone."""
+    slot = _free_slot()
+    try:
+        yield _start(_folder(slot), slot)
+    finally:
+        _clear(_folder(slot))
+
+
 def is_installed() -> bool:
     """Tell whether a centre can be started here."""
     path = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"

@@ -155,11 +155,12 @@ def test_what_comes_last_may_be_left_out(project: Project) -> None:
 def test_a_run_pauses_when_what_runs_has_ended(project: Project) -> None:
     """Its runner exits with 5, and only resume goes on."""
     runner = started(project)
-    project.call("pause", "@last", "--no-wait", "--reason", "lunch")
+    asked = project.call("pause", "@last", "--no-wait", "--reason", "lunch")
     project.write("go", "")
 
     ended = finish(runner)
 
+    assert asked.stderr.endswith("pauses when what its runner runs has ended; what operators have goes on\n")
     assert (ended.status, ended.answer["reason"].partition(": ")[2]) == (5, "lunch")
     assert states(project) == ["PAUSED", "COMPLETED", "PENDING", "PENDING"]
     assert {word: project.call(word, "@last").status for word in ("step", "loop", "retry")} == {

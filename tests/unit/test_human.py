@@ -401,6 +401,15 @@ class InterruptWhenAsked:
             signal.raise_signal(signal.SIGINT)
 
 
+def test_what_is_done_last_waits_for_no_answer(workshop: Workshop) -> None:
+    """A question that stays open needs nothing that is on."""
+    last = f"finally: [{shell('off', 'echo off > off.txt', 'stdout: free')}]\n"
+
+    ran = workshop.run(recipe(human("review"), head=last), inline=False, reporter=InterruptWhenAsked())
+
+    assert (ran.outcome.exit_status, (workshop.folder / "off.txt").exists()) == (130, True)
+
+
 def test_a_question_outlives_an_interruption_at_any_moment(workshop: Workshop) -> None:
     """Also at the one when it has just been asked."""
     ran = workshop.run(recipe(human("review")), inline=False, reporter=InterruptWhenAsked())

@@ -373,6 +373,23 @@ def test_F9_it_is_handed_over_when_its_runner_is_ended(site: Workshop, number: s
     assert (ran.states, len(ran.attempts("a")), (site.folder / "times").read_text()) == (["COMPLETED"], 1, "once\n")
 
 
+@pytest.mark.parametrize("in_part", [False, True])
+def test_what_is_done_last_waits_for_attempts_that_go_on(site: Workshop, *, in_part: bool) -> None:
+    """A furnace is not switched off under a measurement because the runner was interrupted."""
+    log = site.folder / "log"
+    last = f"finally: [{shell('off', f'echo off >> {log}', 'stdout: free')}]\n"
+    text = recipe(shell("a", f"echo on >> {log}; sleep 1.5; echo measured >> {log}", ROUTED), head=last)
+    if in_part:
+        site.write("part.yaml", text)
+        text = recipe("{name: used, type: recipe, uses: ./part.yaml}")
+
+    killed_run(site, text, log, signal.SIGINT)
+    assert log.read_text() == "on\n"
+    ran = site.resume(*site.runs())
+
+    assert (ran.outcome.status, log.read_text()) == ("COMPLETED", "on\nmeasured\noff\n")
+
+
 def test_a_process_that_vanished_is_lost_and_begun_again(site: Workshop) -> None:
     """A restart of the machine is nobody's failure."""
     text = recipe(

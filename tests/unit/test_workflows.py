@@ -23,7 +23,7 @@ from orchestrator.frames import Parts
 from orchestrator.runner import RunRequest, rerun_task, run
 from orchestrator.session import DriveOptions
 from orchestrator.states import RunState
-from tests.unit.workshop import PowerCut, Ran, Workshop, recipe, shell
+from tests.unit.workshop import Notes, PowerCut, Ran, Workshop, recipe, shell
 
 MAIN = """\
 from orchestrator import Campaign, Task, Workflow
@@ -84,16 +84,46 @@ def test_no_tasks_are_no_failure(workshop: Workshop) -> None:
 
 
 @pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ('task_id="relax"', 'task_id="a b"', "campaign_tasks: task 'a b', name: step name 'a b' is not allowed"),
+        ('dependencies=["relax"]', 'dependencies=["gone"]', "task 'sum', depends_on: step 'sum' depends on unknown"),
+        ("files=files", 'files={"a": Path("no")}', "task 'sum': file 'no' is not there"),
+        (
+            "files=files",
+            'time_limit_minutes="soon"',
+            "task 'sum', resources.time_limit: expected a duration, got 'soon'",
+        ),
+        ("expr 3", "exit 3", "error[MS301]: task 'relax': the exit code is 3, not 0"),
+        ("workflow = Workflow()", "raise ValueError('no')", "error[MS301]: campaign_plan: "),
+    ],
+)
+def test_what_is_wrong_with_a_campaign_is_told_without_lines_that_nobody_wrote(
+    workshop: Workshop, old: str, new: str, told: str
+) -> None:
+    """By the task and its key, and what to do."""
+    notes = Notes()
+
+    run_campaign(workshop, f"from pathlib import Path\n{MAIN.replace(old, new)}", notes)
+
+    problem = next(one.problem for one in notes.endings if one.problem)
+    assert (problem.place, told in str(problem)) == (None, True), str(problem)
+
+
+@pytest.mark.parametrize(
     ("tasks", "reason"),
     [
         ([{"name": "a", "type": "shell"}], "neither 'run' nor 'script'"),
         ([{"name": "a", "type": "shell", "rum": "x", "run": "x"}], "unknown key 'rum'"),
         ([task("a", "x"), task("a", "x")], "is used twice"),
         ([task("a", "x", depends_on=["b"])], "depends on unknown step 'b'"),
-        ([task("a", "x", operator_key="hpc.none")], "a: there is no operator 'hpc.none'"),
+        ([task("a", "x", operator_key="hpc.none")], "task 'a', operator_key: there is no operator 'hpc.none'"),
+        ([task("a", "x"), {"name": "b"}], "task 'b': step 'b' lacks the key 'type'"),
+        ([task("a", "x", resources={"cores": 0}, operator_key="local.default")], "task 'a', resources.cores: expected"),
+        ([task("a", "x"), task("b", "x", cash={})], "task 'b', cash: unknown key 'cash' (did you mean 'cache'?)"),
         (["a"], "expected a list of steps"),
-        ([task("plan", "x")], "there is a task 'plan' already"),
-        ([task("PLAN", "x")], "there is a task 'PLAN' already"),
+        ([task("plan", "x")], "task 'plan', name: another task of this round has it"),
+        ([task("PLAN", "x")], "task 'PLAN', name: another task of this round has it"),
     ],
 )
 def test_what_cannot_be_run_fails_the_step(workshop: Workshop, tasks: list[object], reason: str) -> None:
@@ -233,13 +263,13 @@ def test_a_planned_task_without_its_round_in_its_name_is_run_again_alone(worksho
     assert counts == {"a": 1, "a@2": 1, "c": 2, "d": 2}
 
 
-def run_campaign(workshop: Workshop, text: str) -> Ran:
+def run_campaign(workshop: Workshop, text: str, notes: Notes | None = None) -> Ran:
     """Run the campaign of a workspace."""
     workshop.write("workspaces/demo/main.py", text)
     request = RunRequest(
         recipe=str(workshop.folder / "workspaces/demo"),
         workspaces_dir=workshop.folder / "workspaces",
-        options=DriveOptions(inline=True),
+        options=DriveOptions(inline=True, reporter=notes or Notes()),
     )
     return Ran(outcome=run(request))
 

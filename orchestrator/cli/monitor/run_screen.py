@@ -42,7 +42,7 @@ What is asked of a run is done by the process that drives it, or by the next one
 """
 _KEYS = "↑↓ move  enter log  a approve  x reject  p pause  r resume  c cancel  ? help  q quit"
 _DOES = {
-    Wish.PAUSE: "pauses when what runs has ended",
+    Wish.PAUSE: "pauses when what its runner runs has ended; what operators have goes on",
     Wish.RESUME: "goes on, if it had not paused yet",
     Wish.CANCEL: "ends: what runs is told to end, and what comes last is done",
 }

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from orchestrator.operators.slurm.states import State, read_state
 
-_SUBMITTED = re.compile(r"(\d+)(?:;(\S+))?")
+_SUBMITTED = re.compile(r"([0-9]{1,10})(?:;(\S+))?")
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d")
 _DURATION = re.compile(r"(?:(?P<days>\d+)-)?(?P<clock>\d+(?::\d+){0,2})")
 _SETTING = re.compile(r"(?P<name>\w+)(?:\[\d+\])?\s*= (?P<value>.*)")

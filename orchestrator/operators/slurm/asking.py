@@ -64,7 +64,7 @@ submit_once() {{
     return 0
   fi
   answer=$({sbatch} 9>&-) || {{ rc=$?; printf '%s\\n' "$answer"; return "$rc"; }}
-  id=$(printf '%s\\n' "$answer" | sed -n 's/^\\([0-9][0-9]*\\)\\(;.*\\)*$/&/p' | tail -n 1)
+  id=$(printf '%s\\n' "$answer" | sed -n 's/^\\([0-9]\\{{1,10\\}}\\)\\(;[^[:blank:]]*\\)*$/&/p' | tail -n 1)
   test -z "$id" || {{ printf '%s\\n' "$id" > {own}/.job && mv -f {own}/.job {job}; }}
   printf '%s\\n' "$answer"
 }}
@@ -105,9 +105,12 @@ def accounting(*, ids: Sequence[str] = (), name: str = "", since: str = "") -> t
     return ("sacct", "-X", "-n", "-P", "-D", *which, "-o", ACCOUNT_FIELDS)
 
 
-def cancelling(ids: Sequence[str]) -> tuple[str, ...]:
-    """Give the command that cancels jobs; that it succeeds says nothing of them."""
-    return ("scancel", *ids)
+def cancelling(ids: Sequence[str], *, only_waiting: bool = False) -> tuple[str, ...]:
+    """Give the command that cancels jobs; that it succeeds says nothing of them.
+
+    With ``only_waiting``, those that have begun go on.
+    """
+    return ("scancel", *(("--state=PENDING",) if only_waiting else ()), *ids)
 
 
 def question(command: Sequence[str], mark: str) -> str:

@@ -45,7 +45,7 @@ def batches_of(assignments: Sequence[Assignment], backend: SlurmBackend, max_arr
     for assignment in assignments:
         near_end = json.dumps(assignment.work.get("on_walltime"), sort_keys=True)
         alike[_script(assignment, backend, is_array=True), near_end].append(assignment)
-    size = (max_array_size or _MOST_TASKS + 1) - 1 or 1
+    size = _MOST_TASKS if max_array_size is None else max(1, max_array_size)
     for group in alike.values():
         for start in range(0, len(group), size):
             yield new_batch(group[start : start + size], backend)

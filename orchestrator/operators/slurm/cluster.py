@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 
+from orchestrator.clock import utc_after
 from orchestrator.errors import ScriptletError
 from orchestrator.operators.assignments import Assignment, Sighting, not_begun
 from orchestrator.operators.payload import texts_of
@@ -18,9 +20,11 @@ from orchestrator.operators.slurm.holding import Held, Stage
 from orchestrator.operators.slurm.leavings import Place
 from orchestrator.operators.slurm.ledger import Job, enter, entered
 from orchestrator.operators.slurm.lookout import look_at_queue, uptime
+from orchestrator.operators.slurm.notices import Notice, leave
 from orchestrator.operators.slurm.parcels import Places, payload_of
 from orchestrator.operators.slurm.refusals import Refusal, Verdict
 from orchestrator.operators.slurm.sites import AwayError, Site
+from orchestrator.operators.slurm.states import Phase
 from orchestrator.operators.slurm.submitting import Submissions
 from orchestrator.operators.staging import stage
 from orchestrator.states import AttemptState
@@ -59,12 +63,14 @@ class SlurmOperator:
         self._every_sec = backend.poll_every
         self._poll_at = self._looked_at = self._account_at = self._away_until = 0.0
         self._trouble = ""
+        self._noticed: tuple[float, str] | None = None
 
     @property
     def looks_every_sec(self) -> float | None:
         """Give the seconds until there is something to do."""
-        times = [self._poll_at, *self._submissions.times()]
-        return max(_SHORTEST_SEC, min(times) - uptime(), self._away_until - uptime())
+        times = [self._poll_at, *self._submissions.times(), *([0.0] if self._fresh else [])]
+        until_sec = max(min(times), self._away_until) - uptime()
+        return None if math.isinf(until_sec) else max(_SHORTEST_SEC, until_sec)
 
     def fileno(self) -> int | None:
         """Give nothing: a cluster does not tell by itself."""
@@ -98,6 +104,23 @@ class SlurmOperator:
         yield from self._reached(self._send)
         if uptime() >= max(self._poll_at, self._away_until):
             yield from self._reached(self._watch)
+        self._leave_notice()
+
+    def _leave_notice(self) -> None:
+        """Let those who look at the run see what was seen of the site, where that is new."""
+        now = (self._looked_at, self._trouble)
+        if now == self._noticed or not self._held:
+            return
+        self._noticed = now
+        assignment = next(iter(self._held.values())).assignment
+        notice = Notice(
+            site=self._site.name,
+            looked_at=utc_after(self._looked_at - uptime()) if self._looked_at else "",
+            next_at=utc_after(max(self._poll_at, self._away_until) - uptime()),
+            trouble=self._trouble,
+            jobs={attempt_id: held.seen for attempt_id, held in self._held.items() if held.word},
+        )
+        leave(assignment.run_root, assignment.operator_key, notice)
 
     def cancel(self, attempts: Collection[str]) -> None:
         """Cancel the jobs of attempts; those that have none yet get none, or are cancelled once they are found."""
@@ -138,6 +161,7 @@ class SlurmOperator:
 
     def _hold_again(self, assignment: Assignment, job: Job) -> Iterator[Sighting]:
         held = Held(assignment=assignment, job=job, job_id=assignment.external_id, since=uptime())
+        held.earlier = list(assignment.jobs[: job.turn])
         self._held[assignment.attempt_id] = held
         if assignment.cancel_asked:
             held.is_unwanted = True
@@ -157,18 +181,33 @@ class SlurmOperator:
             yield from deed()
             self._trouble = ""
         except AwayError as error:
-            self._trouble = str(error)
-            self._away_until = uptime() + min(_TRY_AGAIN_SEC, self._backend.poll_every)
-            yield from self._told_of_trouble()
+            if error.again_sec is None or math.isinf(error.again_sec):
+                wait_sec = error.again_sec or min(_TRY_AGAIN_SEC, self._backend.poll_every)
+                note = self._trouble = str(error)
+            else:
+                wait_sec = error.again_sec
+                note = f"{self._trouble or error}: tried again at {utc_after(wait_sec)}"
+            self._miss_answers()
+            self._away_until = uptime() + wait_sec
+            yield from self._told_of_trouble(note)
 
-    def _told_of_trouble(self) -> Iterator[Sighting]:
+    def _miss_answers(self) -> None:
+        """Take note of the jobs of which nobody knows whether the site has taken them on."""
+        for batch in self._submissions.unknown.values():
+            for assignment in batch.assignments:
+                if (held := self._held.get(assignment.attempt_id)) is not None:
+                    held.stage = Stage.UNKNOWN
+        if self._submissions.unknown:
+            self._look_soon()
+
+    def _told_of_trouble(self, note: str) -> Iterator[Sighting]:
         for held in self._held.values():
             if held.stage in (Stage.FRESH, Stage.SENDING):
-                yield from self._news(held, AttemptState.SUBMITTING, self._trouble)
+                yield from self._news(held, AttemptState.SUBMITTING, note)
             elif held.stage is Stage.UNKNOWN:
-                yield from self._news(held, AttemptState.UNKNOWN, self._trouble)
+                yield from self._news(held, AttemptState.UNKNOWN, note)
             elif held.told is not None:
-                yield from self._news(held, held.told[0], self._trouble)
+                yield from self._news(held, held.told[0], note)
 
     def _news(self, held: Held, state: AttemptState, note: str = "") -> Iterator[Sighting]:
         if (news := held.news(state, note)) is not None:
@@ -211,6 +250,7 @@ class SlurmOperator:
                 yield from self._is_there(held, came.job_id)
             elif came.verdict is Verdict.REJECTED:
                 del self._held[assignment.attempt_id]
+                self._unwanted.pop(assignment.attempt_id, None)
                 yield not_begun(assignment, f"{came.text}\n{came.hint}".strip())
             elif came.verdict is Verdict.NOT_NOW:
                 yield from self._news(held, AttemptState.SUBMITTING, f"{came.text}: tried again later")
@@ -218,14 +258,14 @@ class SlurmOperator:
                 held.stage = Stage.UNKNOWN
                 note = f"{came.text}: there may be a job, which is looked for"
                 yield from self._news(held, AttemptState.UNKNOWN, note)
-        if isinstance(came, Submitted):
+        if isinstance(came, Submitted) or came.verdict is Verdict.AMBIGUOUS:
             self._look_soon()
 
-    def _is_there(self, held: Held, job_id: str) -> Iterator[Sighting]:
+    def _is_there(self, held: Held, job_id: str, note: str = "") -> Iterator[Sighting]:
         held.stage, held.since = Stage.THERE, uptime()
         held.job_id = job_id if held.index is None else f"{job_id}_{held.index}"
         held.absences, held.missing_since, held.ended_as = 0, None, None
-        yield from self._news(held, AttemptState.SUBMITTED)
+        yield from self._news(held, AttemptState.SUBMITTED, note)
 
     def _end_unsent(self) -> Iterator[Sighting]:
         """End the attempts that nobody wants any more and that were never sent."""
@@ -253,7 +293,7 @@ class SlurmOperator:
         for batch, job_id in self._submissions.settle(rows, places):
             for assignment in batch.assignments:
                 if (held := self._held.get(assignment.attempt_id)) is not None:
-                    yield from self._is_there(held, job_id)
+                    yield from self._is_there(held, job_id, batch.note)
         yield from self._see(rows, look.at_sec)
         self._cancel_unwanted()
         yield from self._end(places)
@@ -277,17 +317,22 @@ class SlurmOperator:
         return told.stdout
 
     def _see(self, rows: Sequence[QueueRow], at_sec: float) -> Iterator[Sighting]:
-        """Take what the queue shows of each job, by its name: an id may be another job's."""
+        """Take what the queue shows of each job, by its name: an id may be another job's.
+
+        Other jobs of the name are doubles, and say nothing of the attempt as long as its own may be there.
+        """
         shown: dict[tuple[str, int | None], list[QueueRow]] = defaultdict(list)
         for row in rows:
             shown[row.name, row.index].append(row)
         for held in self._held.values():
             if held.stage is not Stage.THERE or held.job is None:
                 continue
-            found = sorted(shown[held.job.key, held.index], key=lambda row: row.job_id != held.job_id)
-            held.saw(found, at_sec)
-            if found and held.ended_as is None:
-                yield from self._news(held, *held.standing(found[0], at_sec))
+            found = shown[held.job.key, held.index]
+            own = [row for row in found if row.job_id == held.job_id]
+            held.others = tuple(row.job_id for row in found if row.state.phase is not Phase.ENDED and row not in own)
+            held.saw(own, at_sec)
+            if own and held.ended_as is None:
+                yield from self._news(held, *held.standing(own[0], at_sec))
 
     # Ending.
 
@@ -307,6 +352,9 @@ class SlurmOperator:
                 continue
             account = accounts.get(held.job_id)
             state = held.end_of(left.record, account)
+            if state is None and held.others:
+                yield from self._follow(held, held.others[0])
+                continue
             if state is None and not self._is_lost(held):
                 yield from self._news(
                     held, AttemptState.MISSING, "its job is neither in the queue nor in the accounting"
@@ -347,7 +395,7 @@ class SlurmOperator:
         held = end.held
         held.earlier.append(end.told)
         self._enter(new_batch([held.assignment], self._backend, held.turn + 1))
-        held.job_id, held.ended_as, held.absences = "", None, 0
+        held.begin_anew()
         most = held.assignment.work["on_walltime"]["restart"]
         yield from self._news(held, AttemptState.QUEUED, f"its time was over: continued ({held.turn} of {most})")
 
@@ -367,18 +415,16 @@ class SlurmOperator:
         return Sighting(attempt_id=done.attempt_id, state=AttemptState.COLLECTING, external_id=held.job_id, done=done)
 
     def _cancel_unwanted(self) -> None:
-        """Cancel jobs; whether they have ended is for the queue to say."""
+        """Cancel jobs that the queue has shown by their names; whether they have ended is for the queue to say."""
         again = uptime() - _CANCEL_AGAIN_SEC
-        there = [one for one in self._unwanted if self._held[one].stage is Stage.THERE]
-        due = [one for one in there if self._unwanted[one] <= again and self._held[one].ended_as is None]
+        there = [one for one in self._unwanted if self._held[one].is_shown]
+        due = [one for one in there if self._unwanted[one] <= again]
         if due:
             self._site.command(cancelling([self._held[one].job_id for one in due]))
             self._unwanted.update(dict.fromkeys(due, uptime()))
 
 
 def _place(held: Held, places: Places) -> Place:
-    job, assignment = held.job, held.assignment
-    if job is None:
-        raise AssertionError(f"attempt {assignment.attempt_id} has no job")
+    job, assignment = held.known_job, held.assignment
     folder = places.attempt(assignment)
     return Place(folder=folder, job_folder=places.job(job, assignment), turn=job.turn, index=held.index)

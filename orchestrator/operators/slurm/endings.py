@@ -33,6 +33,8 @@ class Ended:
         """Read what was brought home; raises `InfrastructureError` where a file cannot be read."""
         done = collected(self.held.assignment, self.fault, self.duration_sec + _earlier_sec(self.held))
         data = {**done.operator_data, "jobs": [*self.held.earlier, self.told], "note": ""}
+        if self.shipment.rejected:
+            data["rejected_entries"] = [dict(one) for one in self.shipment.rejected]
         exit_code = self.exit_code if done.exit_code is None else done.exit_code
         return dataclasses.replace(done, exit_code=exit_code, operator_data=data)
 
@@ -44,20 +46,22 @@ def ended_of(held: Held, left: Left, state: State | None, account: AccountRow | 
     if state is not None:
         came = ending(
             state,
-            exit_code=account.exit_code if account else 0,
-            signal=account.signal if account else 0,
+            reason=held.reason,
+            exit_code=account.exit_code if account else None,
+            signal=account.signal if account else None,
             record=record,
             log=left.log,
+            has_claimed=bool(left.holder),
         )
     fault = _fault(held, came, left)
-    is_failed = bool(fault) or (came is not None and came.exit_code != 0)
+    is_failed = bool(fault) or came is None or came.exit_code != 0
     return Ended(
         held=held,
         fault=fault,
         exit_code=came.exit_code if came else None,
         told=_told(held, state, came, account),
-        shipment=shipment_of(held.assignment, left.files, is_failed=is_failed),
-        wants_more=_wants_more(came, record),
+        shipment=shipment_of(held, left, is_failed=is_failed),
+        wants_more=_wants_more(held, came, record),
         duration_sec=_duration_sec(held, account),
     )
 
@@ -79,11 +83,12 @@ def _fault(held: Held, came: Ending | None, left: Left) -> str:
     return f"{words.get(came.end, '')}{came.text}"
 
 
-def _wants_more(came: Ending | None, record: Record | None) -> bool:
+def _wants_more(held: Held, came: Ending | None, record: Record | None) -> bool:
     """Tell whether an attempt may go on in another job: it was told of the end of its time, or met it."""
     if came is None:
         return False
-    was_told = record is not None and bool(record.signals) and record.exit_code != 0
+    signal = (held.assignment.work.get("on_walltime") or {}).get("signal")
+    was_told = record is not None and signal in record.signals and record.exit_code != 0
     return came.end is End.TIMEOUT or (came.end is End.EXITED and was_told)
 
 

@@ -9,12 +9,14 @@ from pathlib import Path, PurePosixPath
 
 from orchestrator.errors import InfrastructureError
 from orchestrator.files import make_directory, move_into_place, replace_file
+from orchestrator.jsonsafe import JsonValue
 from orchestrator.layout import EXIT_CODE, STDERR, STDOUT
 from orchestrator.operators.assignments import Assignment
-from orchestrator.operators.gathering import MAX_BYTES, MAX_FILES, Choice
+from orchestrator.operators.gathering import MAX_BYTES, MAX_FILES, MAX_REJECTED, Choice
 from orchestrator.operators.payload import choice_of
-from orchestrator.operators.slurm.leavings import KEPT, keeping, removal, sweeping
-from orchestrator.operators.slurm.ledger import FOLDER
+from orchestrator.operators.slurm.holding import Held
+from orchestrator.operators.slurm.leavings import KEPT, Left, keeping, removal, sweeping
+from orchestrator.operators.slurm.ledger import FOLDER, Job
 from orchestrator.operators.slurm.parcels import Places
 from orchestrator.operators.slurm.sites import Site
 from orchestrator.operators.staging import CHANGES
@@ -31,11 +33,16 @@ _LEAST_BYTES_PER_SEC = 64 * 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shipment:
-    """The files of one attempt that are to come home, by their names below its directory, with their sizes."""
+    """The files of one attempt that are to come home, by their names below its directory, with their sizes.
+
+    ``job`` is the one that carried it out, and ``rejected`` tells of results that stay, and why.
+    """
 
     assignment: Assignment
+    job: Job
     sizes: Mapping[str, int]
     is_failed: bool
+    rejected: tuple[Mapping[str, JsonValue], ...] = ()
 
     @property
     def size(self) -> int:
@@ -66,9 +73,10 @@ class Fetcher:
         for shipment in shipments:
             is_kept = self._keep.files == "all" or (self._keep.files == "failed" and shipment.is_failed)
             stays[is_kept].append(_below(shipment, places))
-        script = removal(places.root, stays[False]) if stays[False] else ""
+        jobs = {places.job(one.job, one.assignment).removeprefix(f"{places.root}/") for one in shipments}
+        script = removal(places.root, stays[False], sorted(jobs)) if stays[False] else ""
+        script += keeping(places.root, stays[True]) if stays[True] else ""
         if self._keep.files == "failed":
-            script += keeping(places.root, stays[True]) if stays[True] else ""
             script += "" if self._is_swept else sweeping(places.root, self._keep.days)
         if script:
             self._site.ask(script, deadline_sec=_REMOVE_SEC)
@@ -93,16 +101,27 @@ def is_home(assignment: Assignment) -> bool:
     return (assignment.folder / KEPT).exists()
 
 
-def shipment_of(assignment: Assignment, sizes: Mapping[str, int], *, is_failed: bool) -> Shipment:
-    """Choose what is brought home of the files that an attempt left, within the caps for one attempt."""
+def shipment_of(held: Held, left: Left, *, is_failed: bool) -> Shipment:
+    """Choose what is brought home of what an attempt left, within the caps for one attempt."""
+    assignment, job = held.assignment, held.known_job
     choice = choice_of(assignment)
     chosen: dict[str, int] = {}
+    reasons = {name: reason for name, reason in left.others.items() if _is_wanted(name, choice)}
     total = 0
-    for name, size in sorted(sizes.items()):
-        if _is_wanted(name, choice) and len(chosen) < MAX_FILES and total + size <= MAX_BYTES:
-            chosen[name] = size
-            total += size
-    return Shipment(assignment=assignment, sizes=chosen, is_failed=is_failed)
+    for name, size in sorted(left.files.items()):
+        if not _is_wanted(name, choice):
+            continue
+        if len(chosen) >= MAX_FILES or total + size > MAX_BYTES:
+            reasons[name] = f"there are more than {MAX_FILES} files or {MAX_BYTES} bytes"
+            continue
+        chosen[name] = size
+        total += size
+    rejected = tuple(_rejection(*one) for one in sorted(reasons.items())[:MAX_REJECTED])
+    return Shipment(assignment=assignment, job=job, sizes=chosen, is_failed=is_failed, rejected=rejected)
+
+
+def _rejection(name: str, reason: str) -> dict[str, JsonValue]:
+    return {"path": name.encode("utf-8", "replace").decode(), "reason": reason}
 
 
 def _is_wanted(name: str, choice: Choice) -> bool:

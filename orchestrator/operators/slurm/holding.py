@@ -11,6 +11,7 @@ from orchestrator.operators.assignments import Assignment, Sighting
 from orchestrator.operators.slurm.answers import AccountRow, QueueRow
 from orchestrator.operators.slurm.ends import Record, stuck
 from orchestrator.operators.slurm.ledger import Job
+from orchestrator.operators.slurm.notices import JobSeen
 from orchestrator.operators.slurm.states import Phase, State
 from orchestrator.states import AttemptState
 
@@ -34,8 +35,9 @@ class Stage(Enum):
 class Held:
     """An attempt in the hands of the operator: its job, and what was last seen of that.
 
-    ``since`` is the second of the machine's uptime from which on looks at the queue must show the job. ``earlier``
-    tells of the jobs that this one continues.
+    ``since`` is the second of the machine's uptime from which on looks at the queue must show the job; it ``is_shown``
+    where the last one did as one that has not ended. ``earlier`` tells of the jobs that this one continues. ``others``
+    are the ids of jobs that wait or run under the same name.
     """
 
     assignment: Assignment
@@ -47,11 +49,14 @@ class Held:
     missing_since: float | None = None
     stuck_since: float | None = None
     ended_as: State | None = None
+    word: str = ""
     reason: str = ""
     nodes: str = ""
     started: str = ""
     ends: str = ""
     is_unwanted: bool = False
+    is_shown: bool = False
+    others: tuple[str, ...] = ()
     earlier: list[JsonValue] = field(default_factory=list)
     told: tuple[AttemptState, str, str] | None = None
 
@@ -63,6 +68,13 @@ class Held:
         return self.job.attempts.index(self.assignment.attempt_id)
 
     @property
+    def known_job(self) -> Job:
+        """Give its job; it has one from when it is sent."""
+        if self.job is None:
+            raise AssertionError(f"attempt {self.assignment.attempt_id} has no job")
+        return self.job
+
+    @property
     def turn(self) -> int:
         """Tell how often it was continued."""
         return self.job.turn if self.job else 0
@@ -71,16 +83,23 @@ class Held:
         """Take what a look at the queue showed of its job: one row, or none."""
         if at_sec < self.since:
             return
+        self.is_shown = bool(rows) and rows[0].state.phase is not Phase.ENDED
         if not rows:
             self.absences += 1
             return
         row = rows[0]
         self.absences, self.missing_since = 0, None
-        self.job_id, self.reason, self.nodes = row.job_id, row.reason, row.nodes
+        self.word, self.reason, self.nodes = row.state.word, row.reason, row.nodes
         self.started, self.ends = row.started, row.ends
         self.ended_as = row.state if row.state.phase is Phase.ENDED else None
         is_stuck = row.state.phase is Phase.WAITING and stuck(row.reason, row.job_id) is not None
         self.stuck_since = (self.stuck_since or at_sec) if is_stuck else None
+
+    def begin_anew(self) -> None:
+        """Forget what was seen of its job, since it has another one."""
+        self.job_id = self.reason = self.nodes = self.started = self.ends = ""
+        self.absences, self.is_shown = 0, False
+        self.ended_as = self.missing_since = self.stuck_since = None
 
     @property
     def may_be_over(self) -> bool:
@@ -118,6 +137,11 @@ class Held:
             operator_data=data,
         )
 
+    @property
+    def seen(self) -> JobSeen:
+        """Give its job as the queue last showed it."""
+        return JobSeen(job_id=self.job_id, state=self.word, reason=self.reason, starts=self.started, nodes=self.nodes)
+
     def standing(self, row: QueueRow, at_sec: float) -> tuple[AttemptState, str]:
         """Give the state of an attempt whose job the queue shows, and what people should know of it."""
         if row.state.phase is Phase.WAITING:
@@ -131,5 +155,4 @@ class Held:
         found = stuck(row.reason, row.job_id)
         if found and self.stuck_since is not None and at_sec - self.stuck_since >= STUCK_SEC:
             return f"{found.reason}: it will never start by itself; {found.fix}"
-        begins = f", expected to start at {row.started}" if row.started else ""
-        return f"{row.reason}{begins}" if row.reason else ""
+        return row.reason

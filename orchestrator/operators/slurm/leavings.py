@@ -8,10 +8,10 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from orchestrator.operators.slurm.ends import Record, read_record
-from orchestrator.operators.slurm.names import ARRAY_LOG, CLAIM, EXIT, LOG, of_turn
+from orchestrator.operators.slurm.names import ARRAY_LOG, CLAIM, EXIT, FOLDERS, JOBS, LOG, SECRETS, of_turn
 
 # Of Slurm's log, only what it says at the end is of use.
 _LOG_BYTES = 2000
@@ -28,26 +28,54 @@ tell() {{
   printf '\\n%s log\\n' "$mark"
   test ! -s "$5" || tail -c {log_bytes} "$5"
   printf '\\n%s files\\n' "$mark"
-  find . -type f -printf '%s %P\\0' 2>/dev/null | head -z -n {most_files}
+  find . ! -type d -printf '%y %n %s %P\\0' 2>/dev/null | head -z -n {most_files}
   printf '\\n%s end\\n' "$mark"
 }}
 {calls}"""
+# The folder of an array goes with the last of the attempts that it lists.
+_CLEAR = """\
+clear() {{
+  test -s "./$1/{listed}" || return 0
+  while IFS= read -r folder; do test ! -e "$folder" || return 0; done < "./$1/{listed}"
+  rm -rf -- "./$1"
+}}
+"""
 _REMOVE = """\
 cd -- {root} || exit 1
 for folder in {folders}; do
   case $folder in
   /*|*..*|"") exit 1 ;;
   esac
+  test ! -L "./${{folder%%/*}}" || continue
   rm -rf -- "./$folder"
 done
+{clear}for job in {jobs}; do
+  test -L "./${{job%%/*}}" || clear "$job"
+  rmdir -- "./${{job%%/*}}/{arrays}" "./${{job%%/*}}" 2>/dev/null
+done
+true
 """
-# The day on which an attempt of these folders was fetched is that of the file.
-_MARK_KEPT = 'cd -- {root} && for folder in {folders}; do : > "./$folder/{kept}"; done\n'
+# The day on which an attempt of these folders was fetched is that of the file. A job that was ended by others has left
+# the secrets that it was given.
+_KEEP = """\
+cd -- {root} || exit 1
+for folder in {folders}; do
+  test -d "./$folder" || continue
+  rm -f -- "./$folder/{secrets}"
+  : > "./$folder/{kept}"
+done
+"""
 _SWEEP = """\
 cd -- {root} || exit 1
-find . -mindepth 4 -maxdepth 4 -path './*/*/{kept}' -mtime +{days} 2>/dev/null | while IFS= read -r found; do
-  rm -rf -- "${{found%/{kept}}}"
+{clear}find . -mindepth 4 -maxdepth 4 -path './*/*/{kept}' -mtime +{days} 2>/dev/null | while IFS= read -r found; do
+  attempt=${{found%/{kept}}}
+  run=${{attempt%/*}}
+  rm -rf -- "$attempt"
+  find "$run/{arrays}" -mindepth 1 -maxdepth 1 -mtime +{days} 2>/dev/null |
+    while IFS= read -r job; do clear "$job"; done
+  rmdir -- "$run/{arrays}" "$run" 2>/dev/null
 done
+true
 """
 KEPT = ".ms/fetched"
 
@@ -72,6 +100,7 @@ class Place:
 class Left:
     """What an attempt left: its record where there is one, the end of Slurm's log, and its files with their sizes.
 
+    ``others`` are the names of what is no file, or has another name elsewhere, with the reason why it is left there.
     ``holder`` is the id of the job that carries it out, or did. ``is_gone`` where its directory is not there.
     """
 
@@ -79,6 +108,7 @@ class Left:
     record: Record | None
     log: str
     files: dict[str, int]
+    others: dict[str, str] = field(default_factory=dict)
     is_gone: bool = False
 
 
@@ -101,29 +131,46 @@ def read_listing(printed: str, mark: str) -> dict[int, Left]:
     found: dict[int, Left] = {}
     for told in part.finditer(printed):
         number, gone, claim, record, log, files = told.groups()
-        found[int(number)] = (
-            Left(holder="", record=None, log="", files={}, is_gone=True)
-            if gone
-            else Left(holder=claim.partition(" ")[0], record=read_record(record), log=log, files=_sizes(files))
+        if gone:
+            found[int(number)] = Left(holder="", record=None, log="", files={}, is_gone=True)
+            continue
+        regular, others = _sorted(files)
+        found[int(number)] = Left(
+            holder=claim.partition(" ")[0], record=read_record(record), log=log, files=regular, others=others
         )
     return found
 
 
-def removal(root: str, folders: Sequence[str]) -> str:
-    """Give a script that removes folders below the root."""
-    return _REMOVE.format(root=shlex.quote(root), folders=shlex.join(folders))
+def removal(root: str, folders: Sequence[str], jobs: Sequence[str]) -> str:
+    """Give a script that removes folders below the root, and those of jobs and runs of which nothing is left."""
+    return _REMOVE.format(
+        root=shlex.quote(root), folders=shlex.join(folders), jobs=shlex.join(jobs), arrays=JOBS, clear=_clearing()
+    )
 
 
 def keeping(root: str, folders: Sequence[str]) -> str:
     """Give a script that notes in folders below the root that they were fetched today."""
-    return _MARK_KEPT.format(root=shlex.quote(root), folders=shlex.join(folders), kept=KEPT)
+    return _KEEP.format(root=shlex.quote(root), folders=shlex.join(folders), kept=KEPT, secrets=SECRETS)
 
 
 def sweeping(root: str, days: int) -> str:
     """Give a script that removes what was fetched more than so many days ago."""
-    return _SWEEP.format(root=shlex.quote(root), days=days, kept=KEPT)
+    return _SWEEP.format(root=shlex.quote(root), days=days, kept=KEPT, arrays=JOBS, clear=_clearing())
 
 
-def _sizes(text: str) -> dict[str, int]:
-    entries = (entry.partition(" ") for entry in text.split("\0") if entry)
-    return {name: int(size) for size, _, name in entries if size.isdecimal()}
+def _clearing() -> str:
+    return _CLEAR.format(listed=FOLDERS)
+
+
+def _sorted(text: str) -> tuple[dict[str, int], dict[str, str]]:
+    """Give the files with their sizes, and what is none with the reason."""
+    files: dict[str, int] = {}
+    others: dict[str, str] = {}
+    for kind, links, size, name in (entry.split(" ", 3) for entry in text.split("\0")[:-1]):
+        if kind != "f":
+            others[name] = "it is no regular file"
+        elif links != "1":
+            others[name] = "it has another name elsewhere"
+        else:
+            files[name] = int(size)
+    return files, others

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Mapping
 
 from orchestrator.operators.slurm.cluster import SlurmOperator
 from orchestrator.operators.slurm.sites import Site
@@ -12,6 +13,7 @@ from orchestrator.remote.login import Ask
 from orchestrator.remote.ssh_config import Login
 from orchestrator.remote.transport import Transport
 from orchestrator.wiring.model import SlurmBackend
+from orchestrator.workers.pool import step_environment
 
 _HERE = "this machine"
 
@@ -19,16 +21,19 @@ _lock = threading.Lock()
 _ways: dict[str, tuple[Transport, int]] = {}
 
 
-def slurm_operator(backend: SlurmBackend) -> SlurmOperator:
-    """Give the operator of a backend; nothing is asked of the site yet."""
-    return SlurmOperator(site_of(backend), backend)
+def slurm_operator(backend: SlurmBackend, environment: Mapping[str, str]) -> SlurmOperator:
+    """Give the operator of a backend; nothing is asked of the site yet.
+
+    Where the site is this machine, ``environment`` is that of Slurm's programs, which hand it on to jobs.
+    """
+    return SlurmOperator(site_of(backend, environment=environment), backend)
 
 
-def site_of(backend: SlurmBackend, ask: Ask | None = None) -> Site:
+def site_of(backend: SlurmBackend, ask: Ask | None = None, environment: Mapping[str, str] | None = None) -> Site:
     """Give the site of a backend; ``ask`` is how a person is asked for what a host wants somebody to type."""
     identity = _identity(backend)
     with _lock:
-        way, users = _ways.get(identity) or (_way_to(backend, ask), 0)
+        way, users = _ways.get(identity) or (way_to(backend, ask, environment), 0)
         _ways[identity] = way, users + 1
     return Site(way, backend.workspace_root, identity, let_go=lambda: _let_go(identity))
 
@@ -43,9 +48,10 @@ def _let_go(identity: str) -> None:
     way.close()
 
 
-def _way_to(backend: SlurmBackend, ask: Ask | None) -> Transport:
+def way_to(backend: SlurmBackend, ask: Ask | None = None, environment: Mapping[str, str] | None = None) -> Transport:
+    """Give a way of its own to the site of a backend; nothing is asked of the site yet."""
     if backend.ssh is None:
-        return LocalTransport(_HERE)
+        return LocalTransport(_HERE, step_environment(os.environ) if environment is None else environment)
     from orchestrator.remote.ssh import SshTransport  # noqa: PLC0415  slow, and few runs need it
 
     ssh = backend.ssh

@@ -13,6 +13,8 @@ from orchestrator.operators import staging
 
 MOST_LETTERS = 64
 
+# In the directory of a run, those of its arrays.
+JOBS = "jobs"
 # All of them lie in the directory that the job is submitted from: the attempt's own, or for an array one of the job.
 SCRIPT = f"{layout.OWN}/job.sh"
 FOLDERS = f"{layout.OWN}/folders"

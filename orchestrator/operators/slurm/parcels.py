@@ -13,7 +13,7 @@ from orchestrator.operators.assignments import Assignment
 from orchestrator.operators.payload import CONTEXT_VARIABLE, given_params
 from orchestrator.operators.slurm.kit import kit
 from orchestrator.operators.slurm.ledger import Job
-from orchestrator.operators.slurm.names import FOLDERS, PAYLOAD, SCRIPT, SECRETS
+from orchestrator.operators.slurm.names import FOLDERS, JOBS, PAYLOAD, SCRIPT, SECRETS
 from orchestrator.operators.slurm.script import exports, folder_list, payload
 from orchestrator.operators.staging import CONTEXT
 from orchestrator.wiring.model import SlurmBackend
@@ -41,7 +41,7 @@ class Places:
 
     def job(self, job: Job, assignment: Assignment) -> str:
         """Give the directory that a job is submitted from: an array has one of its own."""
-        return f"{self.run(assignment)}/jobs/{job.key}" if job.is_array else self.attempt(assignment)
+        return f"{self.run(assignment)}/{JOBS}/{job.key}" if job.is_array else self.attempt(assignment)
 
     @property
     def kit(self) -> str:

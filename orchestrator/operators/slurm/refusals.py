@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from orchestrator.operators.slurm.answers import Submitted, read_submitted
@@ -97,7 +97,14 @@ def judge_submission(answer: Answer | None) -> Submitted | Refusal:
     submitted = read_submitted(answer.stdout)
     if answer.exit_code == 0 and submitted is not None:
         return submitted
-    return _refusal(answer.exit_code, answer.stderr)
+    refusal = _refusal(answer.exit_code, answer.stderr)
+    # A wrapper of the site's may have failed after Slurm had the job.
+    return refusal if submitted is None else replace(refusal, verdict=Verdict.AMBIGUOUS)
+
+
+def advice_on(text: str) -> str:
+    """Give what mends a refusal in Slurm's words; empty where that is not known."""
+    return next((hint for _, pattern, hint in _PATTERNS if re.search(pattern, text)), "")
 
 
 def _refusal(exit_code: int, stderr: str) -> Refusal:

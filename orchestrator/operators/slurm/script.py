@@ -25,7 +25,8 @@ job=${{SLURM_ARRAY_JOB_ID}}_$SLURM_ARRAY_TASK_ID
 folder=$(sed -n "$((SLURM_ARRAY_TASK_ID + 1))p" {FOLDERS})
 test -n "$folder" && cd -- "$folder" || exit 1
 """
-_PASSED_ON = ("USR1", "USR2", "TERM", "INT", "HUP", "CONT")
+# Slurm sends CONT right before each signal; where bash catches that one, it loses the other.
+_PASSED_ON = ("USR1", "USR2", "TERM", "INT", "HUP")
 # A shell of its own waits for the step, as what `wait` tells is not sure where signals come close together. Bash gives
 # the step the signals that it ignores for what runs in the background; other shells do not.
 _SCRIPT = """\

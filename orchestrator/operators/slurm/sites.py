@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import secrets
 import shlex
 import time
@@ -18,6 +19,8 @@ from orchestrator.operators.slurm.leavings import Left, Place, listing, read_lis
 from orchestrator.remote.transport import Transport
 
 ASK_SEC = 60.0
+# What a script ends with that could not unpack what it was given.
+_NOT_UNPACKED = 74
 _LIST_SEC = 300.0
 # Where the folder of the wiring is, made where it is missing, and what the clock there says.
 _ARRIVE = """\
@@ -35,11 +38,22 @@ done
 
 
 class AwayError(Exception):
-    """The site cannot be asked now; the text says why. What was asked ``may_have_arrived`` and been done."""
+    """The site cannot be asked now; the text says why. What was asked ``may_have_arrived`` and been done.
 
-    def __init__(self, note: str, *, may_have_arrived: bool) -> None:
+    Where the last try is too young, the next one is ``again_sec`` from now; infinity is after a person did something.
+    """
+
+    def __init__(self, note: str, *, may_have_arrived: bool, again_sec: float | None = None) -> None:
         super().__init__(note)
         self.may_have_arrived = may_have_arrived
+        self.again_sec = again_sec
+
+
+class NoRoomError(AwayError):
+    """The site takes no files now, as where its disk or a quota is full; nothing else was done there."""
+
+    def __init__(self, note: str) -> None:
+        super().__init__(note, may_have_arrived=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +84,13 @@ class Site:
         """Give the site's name for people."""
         return self._transport.site
 
+    def open(self) -> None:
+        """Open the way to the site.
+
+        Raises `SiteAwayError` or one of its kinds, and `UsageError` where the SSH configuration cannot be followed.
+        """
+        self._transport.open()
+
     def facts(self) -> Facts:
         """Give what holds for the session; raises `AwayError`."""
         if self._facts is None:
@@ -91,7 +112,11 @@ class Site:
             ran = self._transport.run(script, stdin, deadline_sec=deadline_sec)
         if ran.exit_code:
             said = ran.stderr.strip()[-500:] or f"a script ended with {ran.exit_code}"
+            if ran.exit_code == _NOT_UNPACKED:
+                raise NoRoomError(f"{self.name}: files cannot be put there: {said}")
             raise AwayError(f"{self.name}: {said}", may_have_arrived=True)
+        if not ran.is_whole:
+            raise AwayError(f"{self.name}: an answer had more than 16 MiB", may_have_arrived=True)
         return ran.stdout.decode("utf-8", "surrogateescape")
 
     def command(self, words: Sequence[str], *, deadline_sec: float = ASK_SEC) -> Answer | None:
@@ -102,7 +127,8 @@ class Site:
     def deliver(self, write: Callable[[IO[bytes]], None], root: str, script: str, *, deadline_sec: float) -> str:
         """Unpack a tar archive in the root, then run a script, in one go; give what the script printed.
 
-        Nothing of the script is run where the archive did not arrive whole. Raises `AwayError`.
+        Nothing of the script is run where the archive did not arrive whole. Raises `AwayError`; that is a `NoRoomError`
+        where the site did not take the files.
         """
         import tempfile
 
@@ -110,7 +136,7 @@ class Site:
             write(archive)
             size = archive.tell()
             archive.seek(0)
-            unpacked = f"cd -- {shlex.quote(root)} && head -c {size} | tar -xof - || exit 1\n"
+            unpacked = f"cd -- {shlex.quote(root)} && head -c {size} | tar -xof - || exit {_NOT_UNPACKED}\n"
             return self.ask(unpacked + script, stdin=archive.read(), deadline_sec=deadline_sec)
 
     def bring(self, root: str, names: Sequence[str], into: Path, *, deadline_sec: float) -> dict[str, str]:
@@ -119,11 +145,14 @@ class Site:
             return dict(self._transport.get_tree(root, names, into, deadline_sec=deadline_sec).sha256)
 
     def put_once(self, content: bytes, path: str) -> None:
-        """Let a file be there that has its digest in its name. Raises `AwayError`."""
+        """Let a file be there that has its digest in its name. Raises `AwayError`, or `NoRoomError`."""
         if path not in self._has:
             with _told_as_away():
                 if self._transport.stat(path) is None:
-                    self._transport.put(content, path)
+                    try:
+                        self._transport.put(content, path)
+                    except TransferError as error:
+                        raise NoRoomError(error.message) from error
             self._has.add(path)
 
     def leavings(self, places: Sequence[Place]) -> list[Left | None]:
@@ -146,7 +175,11 @@ def _told_as_away() -> Iterator[None]:
         yield
     except AnswerLostError as error:
         raise AwayError(error.message, may_have_arrived=True) from error
-    except (SiteAwayError, TransferError) as error:
+    except SiteAwayError as error:
+        again_sec = math.inf if error.is_final else error.again_sec
+        note = f"{error.message}: {error.hint}" if error.is_final and error.hint else error.message
+        raise AwayError(note, may_have_arrived=False, again_sec=again_sec) from error
+    except TransferError as error:
         raise AwayError(error.message, may_have_arrived=False) from error
 
 

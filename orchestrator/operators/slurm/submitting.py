@@ -5,8 +5,9 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from datetime import datetime, timedelta
 
-from orchestrator.operators.slurm.answers import QueueRow, Submitted, read_accounting
+from orchestrator.operators.slurm.answers import QueueRow, Submitted, read_accounting, read_submitted
 from orchestrator.operators.slurm.asking import accounting, answer, cancelling, submission
 from orchestrator.operators.slurm.batches import Batch, parcel_of, submission_of
 from orchestrator.operators.slurm.kit import kit
@@ -14,8 +15,8 @@ from orchestrator.operators.slurm.lookout import uptime
 from orchestrator.operators.slurm.names import JOB, of_turn
 from orchestrator.operators.slurm.parcels import Places, pack
 from orchestrator.operators.slurm.refusals import Refusal, Verdict, judge_submission
-from orchestrator.operators.slurm.settling import Search, by_number
-from orchestrator.operators.slurm.sites import AwayError, Site
+from orchestrator.operators.slurm.settling import Inquiry, Search, by_number
+from orchestrator.operators.slurm.sites import AwayError, NoRoomError, Site
 from orchestrator.wiring.model import SlurmBackend
 
 # So many jobs are submitted by one script: what is lost with its answer is then soon found again.
@@ -24,6 +25,7 @@ _AT_ONCE = 25
 _ASK_SEC, _SUBMIT_SEC = 60.0, 20.0
 # A site that refuses more jobs for now is asked again after so long, and ever less often.
 _BACK_OFF_SEC, _MOST_BACK_OFF_SEC = 30.0, 600.0
+_MOST_SKEW = timedelta(days=1)
 
 
 class Submissions:
@@ -58,7 +60,8 @@ class Submissions:
         """Look for the jobs of which nobody knows; give each that was found, with its id.
 
         ``rows`` is what the queue showed, None where it could not be asked. Jobs that are proved not to be there wait
-        to be sent again. Doubles are cancelled. Raises `AwayError`.
+        to be sent again. Doubles are cancelled unless they have begun: one of them may carry an attempt out, and the
+        others end by themselves. Raises `AwayError`.
         """
         if not self.unknown:
             return
@@ -77,14 +80,30 @@ class Submissions:
                 continue
             del self.unknown[key]
             if settled.is_absent:
+                batch.inquiry = Inquiry(self._backend.grace)
                 self.waiting.append(batch)
                 continue
             if settled.doubles:
-                self._site.command(cancelling(settled.doubles))
-                batch.note = f"cancelled the double {', '.join(settled.doubles)}"
+                self._site.command(cancelling(settled.doubles, only_waiting=True))
+                batch.note = f"there were several jobs of its name: {settled.adopt}, {', '.join(settled.doubles)}"
             yield batch, settled.adopt
 
     def _send(self, due: Sequence[Batch], places: Places) -> Iterator[tuple[Batch, Submitted | Refusal]]:
+        try:
+            printed, marks = self._deliver(due, places)
+        except NoRoomError as error:
+            for batch in due:
+                came = Refusal(verdict=Verdict.NOT_NOW, text=str(error))
+                self._take(batch, came)
+                yield batch, came
+            return
+        for batch, mark in zip(due, marks, strict=True):
+            answered = judge_submission(answer(printed, mark))
+            self._take(batch, answered)
+            yield batch, answered
+
+    def _deliver(self, due: Sequence[Batch], places: Places) -> tuple[str, list[str]]:
+        """Submit jobs; give what was printed, and the mark of each answer in it."""
         marks = [secrets.token_hex(8) for _ in due]
         script = "".join(
             f"({submission(submission_of(batch, places), mark)})\n" for batch, mark in zip(due, marks, strict=True)
@@ -97,27 +116,25 @@ class Submissions:
             self.waiting.remove(batch)
             self.unknown[batch.job.key] = batch
         try:
-            printed = self._site.deliver(
+            return self._site.deliver(
                 lambda archive: pack(parcels, places, self._backend, archive),
                 places.root,
                 script,
                 deadline_sec=_ASK_SEC + _SUBMIT_SEC * len(due),
-            )
+            ), marks
         except AwayError as error:
             if not error.may_have_arrived:
                 self._put_back(due)
             raise
-        for batch, mark in zip(due, marks, strict=True):
-            came = judge_submission(answer(printed, mark))
-            self._take(batch, came)
-            yield batch, came
 
     def _take(self, batch: Batch, came: Submitted | Refusal) -> None:
         if isinstance(came, Refusal) and came.verdict is Verdict.AMBIGUOUS:
             batch.note = came.text
             return
-        del self.unknown[batch.job.key]
+        self.unknown.pop(batch.job.key, None)
         if isinstance(came, Refusal) and came.verdict is Verdict.NOT_NOW:
+            if batch in self.waiting:
+                self.waiting.remove(batch)
             batch.refusals += 1
             wait = min(_BACK_OFF_SEC * 2 ** (batch.refusals - 1), _MOST_BACK_OFF_SEC, self._backend.poll_every * 10)
             batch.not_before, batch.note = uptime() + wait, came.text
@@ -132,8 +149,8 @@ class Submissions:
         """Give the ids that the site has noted in the folders of jobs, by key; empty where it has noted none."""
         batches = list(self.unknown.values())
         files = [f"{places.job(one.job, one.assignments[0])}/{of_turn(JOB, one.job.turn)}" for one in batches]
-        told = self._site.first_lines(files)
-        return {batch.job.key: line for batch, line in zip(batches, told, strict=True)}
+        told = [read_submitted(line) for line in self._site.first_lines(files)]
+        return {batch.job.key: one.job_id if one else "" for batch, one in zip(batches, told, strict=True)}
 
     def _told_by_accounting(self, batch: Batch) -> set[str] | None:
         """Give the ids that the accounting knows by the name of a job; None where it cannot be asked and should know.
@@ -142,7 +159,8 @@ class Submissions:
         """
         if not self._site.facts().settings.has_accounting:
             return set()
-        since = batch.job.asked_at[:16]
+        # The site's clock may be behind, and nothing else has the name.
+        since = f"{(datetime.fromisoformat(batch.job.asked_at) - _MOST_SKEW).isoformat()[:16]}"
         with suppress(AwayError):
             told = self._site.command(accounting(name=batch.job.key, since=since), deadline_sec=20.0)
             if told is not None and told.exit_code == 0:

@@ -27,9 +27,10 @@ def scancel(cluster: Cluster, words: Sequence[str]) -> Reply:
         head = f"Kill job error on job id {options.rest[0]}: " if options.rest else ""
         code, patience = _EXIT_CODES[cluster.setting("controller")], cluster.setting("patience_sec")
         raise RefusedError(f"scancel: error: {head}{text}", code, patience)
+    states = (options.get("state").upper(),) if "state" in options else ACTIVE
     for job in cluster.jobs():
         named = "name" not in options or job["name"] == options.get("name")
-        if job["state"] in ACTIVE and named and (not wanted or any(_is_one(job, one) for one in wanted)):
+        if job["state"] in states and named and (not wanted or any(_is_one(job, one) for one in wanted)):
             cluster.ask_to_end(job, "CANCELLED", by=os.getuid())
     cluster.advance()
     return Reply()

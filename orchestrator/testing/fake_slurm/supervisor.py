@@ -65,6 +65,7 @@ class Watch:
             time.sleep(LOOKS_EVERY_SEC)
             spent = time.monotonic() - began
             if not warned and spent >= limit_sec - float(self.job["signal"].partition("@")[2] or 60):
+                os.kill(process.pid, signal.SIGCONT)
                 os.kill(process.pid, signal_of(self.job["signal"].partition("@")[0].partition(":")[2]))
                 warned = True
             asked = self._asked()

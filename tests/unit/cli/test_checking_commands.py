@@ -33,6 +33,25 @@ def test_a_recipe_that_cannot_be_planned_is_not_valid(call: Call, workshop: Work
     assert (answer.status, [(p["code"], p["line"]) for p in report["problems"]]) == (3, [("MS206", 2), ("MS216", 3)])
 
 
+@pytest.mark.parametrize("name", ["demos/slow", "workspaces/demos/slow", "workspaces/demos/slow/recipe.yaml"])
+@pytest.mark.parametrize("command", ["validate", "lint", "plan", "graph"])
+def test_a_workspace_stands_for_its_recipe(call: Call, workshop: Workshop, command: str, name: str) -> None:
+    """By its slug or its path, as for the commands that begin a run of it."""
+    workshop.write("workspaces/demos/slow/recipe.yaml", recipe(shell("a", "true")))
+
+    assert call(command, name).status == 0
+
+
+@pytest.mark.parametrize("command", ["validate", "lint", "plan", "graph"])
+def test_a_folder_that_is_no_workspace_stands_for_nothing(call: Call, workshop: Workshop, command: str) -> None:
+    """No run of it could begin either."""
+    workshop.write("elsewhere/recipe.yaml", recipe(shell("a", "true")))
+
+    answer = call(command, "elsewhere")
+
+    assert (answer.status, "'elsewhere' is no workspace" in answer.stderr) == (2, True)
+
+
 def test_a_warning_does_not_make_a_recipe_invalid(call: Call, workshop: Workshop) -> None:
     """It is shown with its place."""
     workshop.write("r.yaml", recipe(python("b", keys="idx: 2"), python("a", keys="idx: 1")))

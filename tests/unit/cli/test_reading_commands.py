@@ -172,6 +172,26 @@ def test_what_was_asked_and_has_not_come_about_is_explained(call: Call, workshop
     assert explained.stdout.splitlines()[1].endswith(" has asked: pause (lunch)")
 
 
+def test_failures_that_are_allowed_are_told_apart(call: Call, workshop: Workshop) -> None:
+    """Nobody has to mend them: not those of items, nor of the steps of a recipe that may fail."""
+    workshop.write("part.yaml", recipe(shell("inner", "exit 4", "stdout: free")))
+    ran = workshop.run(
+        recipe(
+            shell("each", "exit 3", "foreach: [1, 2, 3, 4], allow_failure: true"),
+            "{name: used, type: recipe, uses: ./part.yaml, allow_failure: true}",
+            f"{{name: planned, type: workflow, tasks: [{shell('one', 'exit 6', 'allow_failure: true')}]}}",
+            shell("bad", "exit 5"),
+        )
+    )
+
+    explained = call("explain", ran.root.name).stdout.splitlines()
+
+    assert explained[1:3] == [
+        "  bad failed: the exit code is 5, not 0",
+        "  7 tasks failed, as allow_failure allows: used, each[1], each[2], each[3] and 3 more",
+    ]
+
+
 @pytest.mark.parametrize("step", ["type: human, instructions: so?", "type: experiment"])
 def test_what_waits_in_a_directory_that_was_removed_is_told_of(call: Call, workshop: Workshop, step: str) -> None:
     """With the command that puts it back."""

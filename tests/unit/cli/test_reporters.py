@@ -371,6 +371,25 @@ def test_a_run_that_can_go_on_says_how(lines: Callable[..., list[str]], status: 
     assert told[-1] == f"  = go on with:  matterstack {verb} r1"
 
 
+def test_what_is_done_last_and_waits_is_told_of(lines: Callable[..., list[str]]) -> None:
+    """Whoever interrupted the run may have counted on it."""
+    settled = RunSettled(
+        run_id="r1",
+        run_root=Path("/r1"),
+        status=RunState.PENDING,
+        reason="interrupted by SIGINT",
+        goes_on=("measure",),
+        has_last_to_do=True,
+    )
+
+    told = lines(settled)
+
+    assert told[-3:-1] == [
+        "  = without this runner go on:  measure",
+        "  = not done yet:  finally, which waits until they have ended and the run goes on",
+    ]
+
+
 def test_a_paused_run_of_the_same_recipe_is_named(lines: Callable[..., list[str]]) -> None:
     """The one that begins is another."""
     assert lines(RunLeftBehind(run_id="r1", status=RunState.PAUSED)) == [

@@ -105,6 +105,72 @@ def test_a_secret_in_the_name_of_a_file_is_refused(tmp_path: Path, monkeypatch: 
     assert not (run_root / "evidence").exists()
 
 
+NAMED = """
+secrets: { lab: { env: LAB_KEY } }
+steps:
+- name: a
+  type: shell
+  operator_key: local.default
+  stdout: free
+  env: { KEY: "${{ secrets.lab }}" }
+  run: echo 1 > "$KEY.txt"; echo 2 > b.txt
+  fetch: { optional: ["*.txt"] }
+"""
+
+
+@pytest.mark.parametrize("redact", [False, True])
+def test_a_file_whose_name_the_run_has_masked_is_withheld(
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch, *, redact: bool
+) -> None:
+    """It is there, under a name that nobody may know: it is not gone."""
+    monkeypatch.setenv("LAB_KEY", "horse-battery")
+    ran = workshop.run(NAMED)
+
+    found = exported(ran.root, redact=redact)
+
+    named = {artifact["name"]: artifact for artifact in bundle_of(ran.root)["artifacts"]}
+    assert (named["***.txt"]["state"], named["b.txt"]["state"]) == ("withheld", "kept")
+    assert (ran.root / "evidence" / named["***.txt"]["path"]).read_bytes() == b'{"size":2,"withheld":true}\n'
+    assert [name.rpartition("/")[2] for name in found.faults["withheld"]] == ["***.txt"]
+    assert found.faults["missing"] == []
+
+
+def test_a_file_whose_name_the_run_has_masked_can_be_gone(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No file with such a name is left."""
+    monkeypatch.setenv("LAB_KEY", "horse-battery")
+    ran = workshop.run(NAMED)
+    (left,) = ran.root.glob("tasks/a/attempts/*/horse-battery.txt")
+    left.unlink()
+
+    assert [name.rpartition("/")[2] for name in exported(ran.root).faults["missing"]] == ["***.txt"]
+
+
+def test_the_digest_of_a_file_with_a_secret_in_its_name_and_in_it_is_masked(
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A short secret could be guessed from it."""
+    monkeypatch.setenv("LAB_KEY", "horse-battery")
+    ran = workshop.run(NAMED.replace("echo 1", 'echo "$KEY"'))
+
+    exported(ran.root, redact=True)
+
+    digest = hashlib.sha256(b"horse-battery\n").hexdigest().encode()
+    assert [name for name, content in everything(ran.root / "evidence").items() if digest in content] == []
+
+
+def test_a_snapshot_that_names_the_digest_of_what_is_withheld_is_withheld_too(
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a step was to do holds what nobody declared to be a secret."""
+    ran = workshop.run(recipe(shell("a", f"echo {SECRET}", "operator_key: local.default, stdout: free")))
+    monkeypatch.setenv("LAB_KEY", SECRET)
+
+    found = exported(ran.root, redact=True, secret_env=("LAB_KEY",))
+
+    names = [name.rpartition("/")[2] for name in found.faults["withheld"]]
+    assert names == ["recipe.yaml", "manifest.json", "work.json", "stdout.log"]
+
+
 def test_a_secret_that_the_recipe_declares_is_looked_for(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without any option."""
     monkeypatch.setenv("LAB_TOKEN", "the-one-of-that-time")

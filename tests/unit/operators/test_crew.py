@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
+from threading import Event
 
 from orchestrator.operators.assignments import Assignment, Sighting
 from orchestrator.operators.crew import Crew
@@ -80,6 +82,22 @@ def test_what_waits_is_handed_over_together() -> None:
 
     assert ledger.asked == [("adopt", ["a2"]), ("submit", ["a1", "a3"])]
     assert [one.attempt_id for one in told] == ["a1", "a3"]
+
+
+def test_what_waits_comes_to_a_thread_together() -> None:
+    """However soon that looks."""
+    ledger, woken = Ledger(), Event()
+    crew = Crew(lambda _: ledger, woken.set, has_threads=True)
+    names = [f"a{number}" for number in range(200)]
+    for name in names:
+        crew.hand_over(assignment(name))
+        time.sleep(0.0001)
+
+    crew.send()
+
+    assert woken.wait(10.0)
+    crew.close()
+    assert ledger.asked == [("submit", names)]
 
 
 def test_what_is_ended_at_once_says_why() -> None:

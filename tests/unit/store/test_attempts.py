@@ -7,7 +7,7 @@ import pytest
 from orchestrator.context import Change
 from orchestrator.errors import InfrastructureError
 from orchestrator.states import AttemptState, TaskState
-from orchestrator.store.attempts import AttemptResult, attempt_token, close_attempt, open_attempt
+from orchestrator.store.attempts import AttemptResult, attempt_token, close_attempt, note_sighting, open_attempt
 from orchestrator.store.contexts import read_context, read_history
 from orchestrator.store.database import Database
 from orchestrator.store.events import chain_fault, iterate_events
@@ -65,6 +65,23 @@ def test_an_attempt_is_recorded_before_it_happens(database: Database) -> None:
     assert (opened.params, opened.operator_key) == ({"src": "x"}, "hpc.default")
     assert opened.ended_at is None
     assert states_of(database)["load"] == "RUNNING"
+
+
+def test_what_an_operator_says_more_of_an_attempt_is_kept(database: Database) -> None:
+    """Also where its state is the same: another id or note is recorded once, and the task shows why it waits."""
+    with database.transaction():
+        attempt_id, _ = open_attempt(database, "load", {}, "hpc.default", work={})
+    said = {"state": "QUEUED", "external_id": "7", "operator_data": {"note": "Priority"}}
+    seen = [said, said, {**said, "external_id": "8", "operator_data": {"note": "JobHeldUser"}}]
+
+    for sighting in seen:
+        with database.transaction():
+            note_sighting(database, "load", attempt_id, sighting)
+
+    (kept,) = read_open_attempts(database)
+    assert (kept.external_id, kept.operator_data["note"]) == ("8", "JobHeldUser")
+    assert read_tasks(database)[0].status_reason == "JobHeldUser"
+    assert [event.kind for event in iterate_events(database)][-2:] == ["attempt.submitted", "attempt.moved"]
 
 
 def test_a_success_is_recorded_whole(database: Database) -> None:

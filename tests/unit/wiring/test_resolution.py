@@ -179,8 +179,11 @@ def test_a_cluster_of_no_kind_is_an_error(site: Path, cluster: str) -> None:
     """Whatever stands there."""
     (site / "hpc.yaml").write_text(f"{cluster}\nworkspace_root: /s\n")
 
-    with pytest.raises(UsageError, match="there is no backend"):
+    with pytest.raises(InvalidFileError) as caught:
         resolve_wiring(site / "w", WiringOptions(hpc_config=Path("hpc.yaml")))
+
+    (problem,) = caught.value.problems
+    assert (str(problem.place), problem.message[:19]) == ("hpc.yaml:1:7", "there is no backend")
 
 
 def test_a_name_that_is_too_long_is_an_error(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,204 @@
+"""The commands about operators say what is wrong with a cluster, and steer what it takes on."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.acceptance.program import Ended, finish
+from tests.acceptance.slurm_projects import FakeProject, fake_project, until
+
+OK = 'echo \'{"status": "ok", "outputs": []}\''
+
+
+@pytest.fixture(name="demo")
+def _demo(tmp_path: Path) -> Iterator[FakeProject]:
+    with fake_project(tmp_path) as made:
+        yield made
+
+
+def verdicts(ended: Ended) -> dict[str, str]:
+    """Give what `operators check` says of each thing it looked at."""
+    return {row["what"]: row["verdict"] for row in ended.table}
+
+
+def statuses(demo: FakeProject) -> dict[str, str]:
+    """Give the states of the tasks of the last run."""
+    return {row["task"]: row["status"] for row in demo.call("status", "@last").table}
+
+
+def test_check_finds_a_good_cluster_good(demo: FakeProject) -> None:
+    """It looks at all there is, and leaves nothing there, not even the folder that a run will make."""
+    ended = demo.call("operators", "check", "demo", "hpc.default")
+
+    assert ended.status == 0, ended.stdout
+    assert set(verdicts(ended).values()) == {"ok"}
+    assert {"reach", "programs", "python", "clock", "workspace_root", "space"} < verdicts(ended).keys()
+    assert {"slurm", "accounting", "partition", "sbatch --test-only"} < verdicts(ended).keys()
+    assert (demo.root.exists(), list(demo.root.parent.glob(".ms-check*")), demo.cluster.jobs()) == (False, [], [])
+
+
+def test_s15_check_asks_slurm_whether_it_takes_jobs(demo: FakeProject) -> None:
+    """A partition that is not there fails twice, with what to do."""
+    demo.wire(slurm={"partition": "nope"})
+
+    ended = demo.call("operators", "check", "demo", "hpc.default", "--json")
+
+    failed = [finding for finding in ended.answer["findings"] if finding["verdict"] == "FAIL"]
+    assert (ended.status, ended.answer["ok"]) == (6, False)
+    assert [finding["what"] for finding in failed] == ["partition", "sbatch --test-only"]
+    assert all("slurm.partition" in finding["todo"] for finding in failed)
+
+
+@pytest.mark.parametrize(
+    ("wiring", "settings", "failing"),
+    [
+        ({"python": "/nowhere/python3"}, {}, "python"),
+        ({"workspace_root": "/proc/nobody"}, {}, "workspace_root"),
+        ({"workspace_root": "$NOBODY_SET_THIS/runs"}, {}, "workspace_root"),
+        ({}, {"controller": "down", "patience_sec": 0.1}, "slurm"),
+        ({}, {"accounting": "down"}, "accounting"),
+        ({"poll_every": 290.0}, {"min_job_age_sec": 300.0}, "poll_every"),
+    ],
+)
+def test_check_names_what_is_wrong(
+    demo: FakeProject, wiring: dict[str, object], settings: dict[str, object], failing: str
+) -> None:
+    """Each fault has a row of its own that says what to do."""
+    demo.wire(**wiring)
+    demo.cluster.set(**settings)
+
+    ended = demo.call("operators", "check", "demo", "hpc.default")
+
+    bad = [row for row in ended.table if row["verdict"] != "ok"]
+    assert [row["what"] for row in bad] == [failing]
+    assert all(row["todo"] for row in bad)
+    assert ended.status == (6 if bad[0]["verdict"] == "FAIL" else 0)
+
+
+def test_check_knows_what_needs_none(demo: FakeProject) -> None:
+    """Files and people need none; a driver has to be there, and an address to answer."""
+    demo.project.write(
+        "workspaces/demo/operators.yaml",
+        "operators:\n"
+        "  experiment.files: {kind: experiment}\n"
+        "  experiment.driver: {kind: experiment, backend: {type: command, command: [no-such-driver]}}\n"
+        "  experiment.web: {kind: experiment, backend: {type: http, url: 'http://127.0.0.1:9'}}\n"
+        "  human.default: {kind: human}\n",
+    )
+
+    ended = demo.call("operators", "check", "demo")
+
+    found = {row["operator_key"]: (row["what"], row["verdict"]) for row in ended.table}
+    assert ended.status == 6
+    assert found == {
+        "experiment.files": ("nothing", "ok"),
+        "experiment.driver": ("driver", "FAIL"),
+        "experiment.web": ("reach", "FAIL"),
+        "human.default": ("nothing", "ok"),
+    }
+
+
+def test_check_of_a_key_that_is_not_wired_says_which_are(demo: FakeProject) -> None:
+    """A slip is told."""
+    ended = demo.call("operators", "check", "demo", "hpc.defualt")
+
+    assert (ended.status, "did you mean 'hpc.default'?" in ended.stderr) == (2, True)
+
+
+def test_a_paused_operator_takes_on_nothing_new(demo: FakeProject) -> None:
+    """What it has goes on, and so does everything else; it is told of where one looks."""
+    demo.recipe(
+        {"name": "first", "run": ["sh", "-c", f"until test -e {demo.root}/go; do sleep 0.1; done; {OK}"]},
+        {"name": "second", "run": ["sh", "-c", OK], "depends_on": ["first"]},
+    )
+    here = {"name": "here", "type": "shell", "run": ["sh", "-c", OK], "depends_on": ["first"]}
+    recipe = demo.project.folder / "workspaces/demo/recipe.yaml"
+    recipe.write_text(recipe.read_text() + yaml.safe_dump([here]))
+    runner = demo.project.start("run", "demo", env=demo.env)
+    until(lambda: [job for job in demo.cluster.jobs() if job["state"] == "RUNNING"])
+
+    paused = demo.call("operators", "pause", "hpc.default", "--reason", "maintenance")
+    (demo.root / "go").touch()
+    until(lambda: statuses(demo).get("here") == "COMPLETED")
+    time.sleep(1.0)
+    waiting = statuses(demo)
+    listed = {row["operator_key"]: row["paused"] for row in demo.call("operators", "list", "demo").table}
+    shown = demo.call("status", "@last").stderr
+    resumed = demo.call("operators", "resume", "hpc.default")
+    _, said = runner.communicate(timeout=60)
+
+    assert (paused.status, resumed.status, runner.returncode) == (0, 0, 0), said
+    assert (waiting["first"], waiting["second"]) == ("COMPLETED", "PENDING")
+    assert len(demo.cluster.jobs()) == 2
+    assert (listed["human.default"], "maintenance" in listed["hpc.default"]) == ("", True)
+    assert all("hpc.default was paused by" in text for text in (said, shown)), (said, shown)
+
+
+def test_a_run_begun_under_a_pause_submits_nothing(demo: FakeProject) -> None:
+    """`step` says what it waits for; a pause for the run alone is one for no other."""
+    demo.recipe({"name": "only", "run": ["sh", "-c", OK]})
+    demo.call("init", "demo")
+    demo.call("operators", "pause", "hpc.default", "--run", "@last")
+
+    stepped = demo.call("step", "@last")
+
+    assert (stepped.status, demo.cluster.jobs()) == (5, [])
+    assert "hpc.default" in stepped.stderr
+    assert demo.call("run", "demo", "--new").status == 0
+
+
+def test_pausing_twice_or_resuming_what_goes_on_is_told(demo: FakeProject) -> None:
+    """Each says so and changes nothing."""
+    assert demo.call("operators", "resume", "hpc.default").status == 2
+    assert demo.call("operators", "pause", "hpc.default").status == 0
+    assert "paused already" in demo.call("operators", "pause", "hpc.default").stderr
+
+
+def test_s28_status_shows_the_jobs_and_the_next_look(demo: FakeProject) -> None:
+    """Also what stands in the way, and that nobody looks any more once the runner is stopped."""
+    demo.recipe({"name": "long", "run": ["sh", "-c", "sleep 60"]})
+    runner = demo.start("run", "demo")
+    until(lambda: "job 1 RUNNING" in demo.call("status", "@last").stdout)
+    shown = demo.call("status", "@last").stderr
+    demo.says("squeue", "echo 'squeue: error: no luck' >&2; exit 1")
+    until(lambda: "no luck" in demo.call("status", "@last").stdout)
+    sites = demo.call("status", "@last", "--json").answer["sites"]
+    runner.kill()
+    finish(runner)
+    stopped = demo.call("status", "@last").stderr
+
+    assert "hpc.default: looked at 20" in shown
+    assert "; next at 20" in shown
+    assert "no luck" in sites["hpc.default"]["trouble"]
+    assert "the runner is stopped" in stopped
+
+
+def test_logs_follow_a_job_on_the_cluster(demo: FakeProject) -> None:
+    """They show what it writes while it runs, also without a runner, and each line once."""
+    wait = f"until test -e {demo.root}/go$N; do sleep 0.1; done"
+    script = f"echo one >&2; {wait.replace('$N', '1')}; echo two >&2; {wait.replace('$N', '2')}; {OK}"
+    demo.recipe({"name": "talk", "run": ["sh", "-c", script]})
+    runner = demo.start("run", "demo")
+    until(lambda: [job for job in demo.cluster.jobs() if job["state"] == "RUNNING"])
+    until(lambda: demo.call("status", "@last").status == 0)
+    logs = demo.start("logs", "@last", "talk", "-f")
+    lines = logs.stdout
+    assert lines is not None
+    assert lines.readline() == "one\n"
+    runner.kill()
+    finish(runner)
+    (demo.root / "go1").touch()
+    assert lines.readline() == "two\n"
+    again = demo.start("resume", "@last")
+    (demo.root / "go2").touch()
+    finish(again)
+
+    rest = finish(logs)
+
+    assert (rest.status, "one" in rest.stdout, "two" in rest.stdout) == (0, False, False), rest.stderr
+    assert '"status": "ok"' in rest.stdout

@@ -1,0 +1,206 @@
+"""What jobs leave comes home whole, and only then is anything removed; the numbers are those of the design."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.acceptance.program import finish
+from tests.acceptance.slurm_projects import FakeProject, RealProject, SlurmProject, until
+
+# Runs until somebody makes the file, which has to be done soon.
+HELD = "for _ in $(seq 600); do test -f go && break; sleep 0.1; done"
+LONG_AGO_SEC = 40 * 86_400
+
+
+def step(script: str, **more: Any) -> dict[str, Any]:  # noqa: ANN401  any value of YAML
+    """Give a step that runs a shell script on the cluster."""
+    return {"name": "relax", "run": ["sh", "-c", script], "stdout": "free", **more}
+
+
+def home(demo: SlurmProject, name: str) -> Path:
+    """Give a file that was brought home."""
+    (found,) = demo.project.folder.rglob(name)
+    return found
+
+
+def left_there(demo: SlurmProject) -> list[str]:
+    """Give what lies in the folder on the cluster, other than the kit."""
+    return sorted(path.name for path in demo.root.iterdir() if path.is_dir())
+
+
+def test_S23_results_keep_their_paths(demo: SlurmProject) -> None:
+    """Also with blanks and other letters."""
+    demo.recipe(step("mkdir -p 'a b/c'; echo 1 > 'a b/c/ü.txt'; echo 2 > d.txt", fetch={"required": ["*.txt"]}))
+
+    ended = demo.run()
+
+    assert ended.status == 0, ended.stderr
+    assert home(demo, "ü.txt").parts[-3:-1] == ("a b", "c")
+    assert home(demo, "d.txt").read_text() == "2\n"
+
+
+def test_S23_a_required_file_that_is_missing_is_named(demo: SlurmProject) -> None:
+    """The step has failed, and is not run again for that."""
+    demo.recipe(step("echo 1 > a.txt", fetch={"required": ["*.dat"], "optional": ["*.txt"]}))
+
+    ended = demo.run()
+
+    assert ended.status == 1
+    (attempt,) = demo.attempts("relax")
+    assert "*.dat" in attempt["reason"]
+    assert home(demo, "a.txt").read_text() == "1\n"
+
+
+def test_C4_only_plain_files_come_home(demo: SlurmProject) -> None:
+    """What is left there is told of, as with steps of this machine."""
+    odd = "ln -s /etc/passwd link; mkfifo pipe; echo 1 > one; ln one two; ln -s / folder; echo 1 > plain"
+    demo.recipe(step(odd))
+
+    ended = demo.run()
+
+    assert ended.status == 0, ended.stderr
+    (attempt,) = demo.call("attempts", "@last", "relax", "--json").answer
+    rejected = {one["path"]: one["reason"] for one in attempt["operator_data"]["rejected_entries"]}
+    assert rejected == {
+        **dict.fromkeys(("folder", "link", "pipe"), "it is no regular file"),
+        **dict.fromkeys(("one", "two"), "it has another name elsewhere"),
+    }
+    assert home(demo, "plain").read_text() == "1\n"
+
+
+def test_S24_nothing_stays_of_what_ended_well(demo: SlurmProject) -> None:
+    """No folder of an attempt, of an array or of the run."""
+    demo.recipe(step("echo $N > out", foreach=[1, 2], env={"N": "${{ item }}"}))
+
+    ended = demo.run()
+
+    assert ended.status == 0, ended.stderr
+    assert left_there(demo) == []
+
+
+@pytest.mark.parametrize(("keep", "stay"), [("failed", 1), ("all", 2), ("none", 0)])
+def test_S24_what_stays_is_what_is_wanted(fake_demo: FakeProject, keep: str, stay: int) -> None:
+    """No secret of a job that somebody ended stays with it."""
+    fake_demo.wire(keep={"files": keep})
+    fake_demo.recipe(step("test $N = 1", foreach=[1, 2], env={"N": "${{ item }}"}))
+
+    fake_demo.run()
+
+    assert len([*fake_demo.root.glob("*/*/.ms/claim")]) == stay
+    assert len([*fake_demo.root.glob("*/jobs/*")]) == min(stay, 1)
+
+
+def test_E6_no_secret_stays_of_a_job_that_was_ended(fake_demo: FakeProject) -> None:
+    """Its own script had no time to remove it."""
+    fake_demo.project.write("secret", "hunter2-hunter2\n")
+    secret = f"file:{fake_demo.project.folder}/secret"
+    fake_demo.recipe(step("echo begun > begun; sleep 60", env={"TOKEN": f"secret://{secret}"}))
+    runner = fake_demo.start("run", "demo")
+    until(lambda: [*fake_demo.root.rglob("begun")])
+
+    fake_demo.end("1", "OUT_OF_MEMORY")
+    finish(runner)
+
+    assert len([*fake_demo.root.rglob(".ms/claim")]) == 1
+    assert [*fake_demo.root.rglob(".ms/secrets.sh")] == []
+
+
+def test_S24_what_is_old_goes_with_its_folders(fake_demo: FakeProject) -> None:
+    """The folders of failed attempts stay for thirty days; nothing else in the root is touched."""
+    fake_demo.recipe(step("exit 1", foreach=[1, 2]))
+    fake_demo.run()
+    theirs = fake_demo.root / "theirs/deep/er"
+    theirs.mkdir(parents=True)
+    then = time.time() - LONG_AGO_SEC
+    for path in [*fake_demo.root.rglob("*"), fake_demo.root / "theirs"]:
+        os.utime(path, (then, then), follow_symlinks=False)
+
+    fake_demo.recipe(step("exit 0"))
+    fake_demo.run()
+
+    assert left_there(fake_demo) == ["theirs"]
+    assert theirs.is_dir()
+
+
+def test_S24_nothing_outside_of_the_root_is_removed(fake_demo: FakeProject, tmp_path: Path) -> None:
+    """Not even where somebody has put a link in the place of the run's folder."""
+    fake_demo.recipe(step("echo begun > begun; while test ! -e ../../go; do sleep 0.1; done; exit 0"))
+    runner = fake_demo.start("run", "demo")
+    until(lambda: [*fake_demo.root.rglob("begun")])
+    (run,) = fake_demo.root.glob("*_*")
+    elsewhere = tmp_path / "elsewhere"
+    run.rename(elsewhere)
+    run.symlink_to(elsewhere)
+    (tmp_path / "go").touch()
+    (fake_demo.root / "go").touch()
+
+    finish(runner)
+
+    assert len([*elsewhere.rglob("begun")]) == 1
+
+
+def test_S24_a_full_quota_is_waited_for(fake_demo: FakeProject) -> None:
+    """What runs there is brought home and removed meanwhile, which may make room."""
+    with small_disk(fake_demo.root):
+        ballast = fake_demo.root / "ballast"
+        fake_demo.recipe(
+            step("while test ! -e ../../go; do sleep 0.1; done; rm ../../ballast", name="first", parallel=True),
+            step("cat big | wc -c > size", name="second", files={"big": {"content": "x" * 300_000}}, parallel=True),
+        )
+        ballast.write_bytes(b"x" * 900_000)
+        runner = fake_demo.start("run", "demo")
+        until(lambda: "No space left" in fake_demo.call("status", "@last").stdout)
+        (fake_demo.root / "go").touch()
+
+        ended = finish(runner)
+
+        assert ended.status == 0, ended.stderr
+        assert home(fake_demo, "size").read_text().strip() == "300000"
+        assert len(fake_demo.jobs()) == 2
+
+
+@contextmanager
+def small_disk(folder: Path) -> Iterator[None]:
+    """Let a folder be a file system of one megabyte while the block lasts."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if (
+        os.geteuid()
+        or subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", "size=1200k", "tmpfs", folder], capture_output=True, check=False
+        ).returncode
+    ):
+        pytest.skip("no file system can be mounted here")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "-l", folder], check=True)
+
+
+@pytest.mark.slurm
+def test_F38_results_come_home_over_a_line_that_is_cut(real_demo: RealProject) -> None:
+    """At every tenth of a file; nothing that is not whole is ever seen, and no job runs twice."""
+    size = 10_000_000
+    real_demo.recipe(step(f"head -c {size} /dev/urandom > big; sha256sum big > sum; echo begun > begun; {HELD}"))
+    runner = real_demo.start("run", "demo")
+    until(lambda: [*real_demo.root.rglob("begun")])
+    (begun,) = real_demo.root.rglob("begun")
+    for tenth in range(1, 10):
+        real_demo.proxy.cut_after(tenth * size // 10)
+        (begun.parent / "go").touch()
+        until(lambda: real_demo.proxy.budget is None)
+        assert [*real_demo.project.folder.glob("workspaces/**/big")] == []
+
+    ended = finish(runner)
+
+    assert ended.status == 0, ended.stderr
+    assert hashlib.sha256(home(real_demo, "big").read_bytes()).hexdigest() == home(real_demo, "sum").read_text()[:64]
+    assert len(real_demo.jobs()) == 1

@@ -1,0 +1,253 @@
+"""What is heard of jobs ends attempts, and what is not heard ends none; the numbers are those of the design."""
+
+from __future__ import annotations
+
+import time
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.program import finish
+from tests.acceptance.slurm_projects import RealProject, SlurmProject, fake_project, real_project, until
+from tests.hpc.stack import Centre
+
+STEP = {"name": "relax", "stdout": "free", "run": "echo here >> out.txt", "fetch": {"required": ["out.txt"]}}
+WAITING = {**STEP, "run": "echo here >> out.txt; while test ! -e ../go; do sleep 0.1; done"}
+# The queue as it is once Slurm has forgotten what has ended.
+FORGETS = '"$real" "$@" | grep -E "[|](PENDING|CONFIGURING|RUNNING|COMPLETING)[|]"; exit 0'
+SHOWS_NOTHING = '"$real" "$@" > /dev/null'
+INTERVAL_SEC = 1.5
+
+
+def let_go(demo: SlurmProject) -> None:
+    """Let the step come to its end."""
+    next(demo.root.glob("2*")).joinpath("go").touch()
+
+
+def came_to_its_end(demo: SlurmProject) -> None:
+    """Check that the step was carried out once, by one attempt and one job."""
+    assert [attempt["status"] for attempt in demo.attempts("relax")] == ["COMPLETED"]
+    assert [path.read_text() for path in demo.project.folder.rglob("out.txt")] == ["here\n"]
+    assert len(demo.jobs()) == 1
+
+
+def test_S7_two_runners_share_one_look_at_the_queue(demo: SlurmProject) -> None:
+    """There is at most one in an interval, however many jobs there are; while nothing changes, there are fewer."""
+    demo.wire(poll_every=INTERVAL_SEC)
+    demo.recipe({**STEP, "foreach": list(range(10))}, {**STEP, "name": "other", "depends_on": []})
+    times = demo.shims / "times"
+    times.touch()
+    times.chmod(0o666)
+    demo.says("squeue", f'date +%s.%N >> {times}; exec "$real" "$@"')
+    demo.says("sbatch", 'exec "$real" --hold "$@"')
+    runs = [demo.call("init", "demo").stdout.split()[-1] for _ in range(2)]
+
+    runners = [demo.start("resume", run) for run in runs]
+    until(lambda: len(demo.jobs()) == 22)
+    began = time.time()
+    time.sleep(4.5 * INTERVAL_SEC)
+    for runner in runners:
+        runner.terminate()
+        finish(runner)
+
+    looks = [float(line) for line in times.read_text().split()]
+    assert min(later - earlier for earlier, later in pairwise(looks)) > INTERVAL_SEC * 0.8
+    assert 1 <= len([look for look in looks if look > began]) <= 5
+
+
+def test_S8_the_accounting_is_asked_for_what_the_queue_does_not_show(demo: SlurmProject) -> None:
+    """For all of it in one call, and for nothing else."""
+    demo.recipe({**STEP, "foreach": [1, 2, 3]})
+    demo.says("squeue", FORGETS)
+
+    ended = demo.run()
+
+    assert ended.status == 0, ended.stderr
+    asked = [call for call in demo.calls("sacct") if "--jobs=" in call]
+    assert 1 <= len(asked) <= 3
+    assert asked[0].count("_") == 3
+
+
+def test_S8_the_accounting_is_left_alone_while_the_queue_tells(demo: SlurmProject) -> None:
+    """It is slow, and often down."""
+    demo.recipe(STEP)
+
+    ended = demo.run()
+
+    assert ended.status == 0, ended.stderr
+    assert demo.calls("sacct") == []
+
+
+def test_S8_F34_an_accounting_that_is_down_stops_no_run(demo: SlurmProject) -> None:
+    """What the job left tells how it ended; the accounting is then not asked again for a while."""
+    demo.accounting("down")
+    demo.recipe({**STEP, "foreach": [1, 2]}, {**STEP, "name": "then", "depends_on": ["relax"]})
+    demo.says("squeue", FORGETS)
+
+    ended = demo.run()
+
+    assert ended.status == 0, ended.stderr
+    assert len(demo.calls("sacct")) == 1
+
+
+def test_S8_a_cluster_without_accounting_will_do(tmp_path: Path) -> None:
+    """Its queue is all that tells of a job, beside what the job left."""
+    with fake_project(tmp_path, accounting="off") as demo:
+        runs_without_accounting(demo)
+
+
+@pytest.mark.slurm
+def test_S8_a_real_cluster_without_accounting_will_do(tmp_path: Path, centre: Centre) -> None:
+    """As the other one."""
+    with real_project(tmp_path, centre, "beta") as demo:
+        runs_without_accounting(demo)
+
+
+def runs_without_accounting(demo: SlurmProject) -> None:
+    """Submit a job the second time that is asked for, and forget it once it has ended."""
+    demo.recipe(STEP)
+    demo.says("squeue", FORGETS)
+    text = "sbatch: error: Batch job submission failed: Zero Bytes were transmitted or received"
+    demo.says("sbatch", f"""test "$(wc -l < "$0.calls")" -gt 1 && exec "$real" "$@"; echo '{text}' >&2; exit 1""")
+
+    ended = demo.run()
+
+    assert ended.status == 0, ended.stderr
+    assert demo.calls("sacct") == []
+    came_to_its_end(demo)
+
+
+@pytest.mark.slurm
+def test_S8_F34_an_accounting_that_hangs_has_its_time(real_demo: RealProject) -> None:
+    """Twenty seconds, and then what the job left will do."""
+    real_demo.recipe(STEP)
+    real_demo.says("squeue", FORGETS)
+    real_demo.says("sacct", "sleep 100")
+
+    ended = real_demo.run()
+
+    assert ended.status == 0, ended.stderr
+    assert 20 <= ended.seconds < 40
+    came_to_its_end(real_demo)
+
+
+@pytest.mark.parametrize(
+    "says",
+    [
+        "echo 'slurm_load_jobs error: Invalid job id specified' >&2; exit 1",
+        "echo 'slurm_load_jobs error: Unable to contact slurm controller (connect failure)' >&2; exit 1",
+        "kill -9 $$",
+    ],
+    ids=["invalid", "down", "killed"],
+)
+def test_S9_F34_a_queue_that_is_not_told_changes_nothing(demo: SlurmProject, says: str) -> None:
+    """The attempt stays what it was, and ends once the queue is told again."""
+    demo.recipe(WAITING)
+    runner = demo.start("run", "demo")
+    until(lambda: demo.is_in("relax", "RUNNING"))
+
+    demo.says("squeue", says)
+    looks = len(demo.calls("squeue"))
+    until(lambda: len(demo.calls("squeue")) > looks)
+    let_go(demo)
+    until(lambda: len(demo.calls("squeue")) > looks + 2)
+    assert demo.is_in("relax", "RUNNING")
+    demo.says("squeue")
+    ended = finish(runner)
+
+    assert ended.status == 0, ended.stderr
+    came_to_its_end(demo)
+
+
+@pytest.mark.parametrize("state", ["hung", "down"])
+def test_S9_F34_a_controller_that_is_away_changes_nothing(demo: SlurmProject, state: str) -> None:
+    """The job goes on and ends meanwhile."""
+    demo.recipe(WAITING)
+    runner = demo.start("run", "demo")
+    until(lambda: demo.is_in("relax", "RUNNING"))
+
+    demo.controller(state)
+    let_go(demo)
+    looks = len(demo.calls("squeue"))
+    until(lambda: len(demo.calls("squeue")) > looks + 1)
+    assert demo.is_in("relax", "RUNNING")
+    demo.controller("up")
+    ended = finish(runner)
+
+    assert ended.status == 0, ended.stderr
+    came_to_its_end(demo)
+
+
+def test_S10_F34_a_job_that_is_not_shown_is_missing_and_not_over(demo: SlurmProject) -> None:
+    """An empty queue and an empty accounting say nothing; it is shown as MISSING until somebody knows more."""
+    demo.recipe(WAITING)
+    runner = demo.start("run", "demo")
+    until(lambda: demo.is_in("relax", "RUNNING"))
+
+    demo.says("sacct", SHOWS_NOTHING)
+    demo.says("squeue", SHOWS_NOTHING)
+    until(lambda: demo.is_in("relax", "MISSING"))
+    demo.says("squeue")
+    until(lambda: demo.is_in("relax", "RUNNING"))
+    let_go(demo)
+    ended = finish(runner)
+
+    assert ended.status == 0, ended.stderr
+    came_to_its_end(demo)
+
+
+def test_S10_a_job_that_is_missing_for_too_long_is_lost(demo: SlurmProject) -> None:
+    """What it left comes home all the same, and the task is attempted again at no cost to its own retries."""
+    demo.wire(lost_after=2.0)
+    demo.recipe(WAITING)
+    demo.says("sacct", SHOWS_NOTHING)
+    runner = demo.start("run", "demo")
+    until(lambda: demo.is_in("relax", "RUNNING"))
+
+    demo.says("squeue", SHOWS_NOTHING)
+    until(lambda: len(demo.attempts("relax")) > 1)
+    demo.says("squeue")
+    let_go(demo)
+    ended = finish(runner)
+
+    assert ended.status == 0, ended.stderr
+    first, *_, last = [attempt["status"] for attempt in demo.attempts("relax")]
+    assert (first, last) == ("LOST", "COMPLETED")
+    found = [path.read_text() for path in demo.project.folder.rglob("out.txt")]
+    assert found == ["here\n"] * len(demo.attempts("relax"))
+
+
+def test_S10_the_record_of_a_job_tells_its_end(demo: SlurmProject) -> None:
+    """Where neither the queue nor the accounting shows it any more."""
+    demo.recipe({**STEP, "run": "echo here >> out.txt; exit 3"})
+    demo.says("sacct", SHOWS_NOTHING)
+    demo.says("squeue", FORGETS)
+
+    ended = demo.run()
+
+    assert ended.status == 1
+    assert [(one["status"], one["exit_code"]) for one in demo.attempts("relax")] == [("FAILED", "3")]
+
+
+def test_F35_an_id_that_is_another_jobs_says_nothing(demo: SlurmProject) -> None:
+    """Jobs are known by their names: neither the queue nor the accounting ends an attempt by its id alone."""
+    demo.recipe(WAITING)
+    runner = demo.start("run", "demo")
+    until(lambda: demo.is_in("relax", "RUNNING"))
+    number = demo.attempts("relax")[0]["external_id"]
+
+    times = "2026-01-01T00:00:00|2026-01-01T00:00:00|2026-01-01T00:00:00"
+    demo.says("sacct", f"echo '{number}|{number}|another|FAILED|1:0|{times}|1|node1'")
+    demo.says("squeue", f"echo '{number}|{number}|N/A|FAILED|NonZeroExitCode|N/A|N/A|node1|another'")
+    until(lambda: demo.is_in("relax", "MISSING"))
+    looks = len(demo.calls("squeue"))
+    until(lambda: len(demo.calls("squeue")) > looks + 2)
+    assert demo.is_in("relax", "MISSING")
+    demo.says("sacct")
+    demo.says("squeue")
+    let_go(demo)
+    ended = finish(runner)
+
+    assert ended.status == 0, ended.stderr
+    came_to_its_end(demo)
