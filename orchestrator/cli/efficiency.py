@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,6 @@ from orchestrator.operators.slurm.usage import Usage, usage_of
 from orchestrator.store.database import Database, reading
 from orchestrator.store.queries import AttemptRow, iterate_all_attempts
 from orchestrator.wiring.model import SlurmBackend
-from orchestrator.workers.pool import step_environment
 
 HEADERS = ["task", "attempt", "job", "time", "time_limit", "cpu", "cores", "memory", "memory_asked"]
 
@@ -114,7 +112,7 @@ def _has_job(row: AttemptRow, clusters: Mapping[str, SlurmBackend]) -> bool:
 
 
 def _asked_of(key: str, backend: SlurmBackend, ids: list[str]) -> Iterator[tuple[str, Usage]]:
-    site = site_of(backend, step_environment(os.environ), terminal_ask())
+    site = site_of(backend, terminal_ask())
     try:
         yield from usage_of(site, ids).items()
     except AwayError as error:
