@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.program import finish
-from tests.acceptance.slurm_projects import RealProject, SlurmProject, fake_project, real_project, until
+from tests.acceptance.slurm_projects import FakeProject, RealProject, SlurmProject, fake_project, real_project, until
 from tests.hpc.stack import Centre
 
 STEP = {"name": "relax", "stdout": "free", "run": "echo here >> out.txt", "fetch": {"required": ["out.txt"]}}
@@ -132,17 +132,18 @@ def test_S8_F34_an_accounting_that_hangs_has_its_time(real_demo: RealProject) ->
     came_to_its_end(real_demo)
 
 
-@pytest.mark.parametrize(
-    "says",
-    [
-        "echo 'slurm_load_jobs error: Invalid job id specified' >&2; exit 1",
-        "echo 'slurm_load_jobs error: Unable to contact slurm controller (connect failure)' >&2; exit 1",
-        "kill -9 $$",
-    ],
-    ids=["invalid", "down", "killed"],
-)
-def test_S9_F34_a_queue_that_is_not_told_changes_nothing(demo: SlurmProject, says: str) -> None:
-    """The attempt stays what it was, and ends once the queue is told again."""
+def test_S9_F34_an_id_that_is_invalid_ends_no_attempt(demo: SlurmProject) -> None:
+    """It says nothing of the job."""
+    goes_on_without_the_queue(demo, "echo 'slurm_load_jobs error: Invalid job id specified' >&2; exit 1")
+
+
+def test_S9_F34_a_queue_that_is_not_told_changes_nothing(fake_demo: FakeProject) -> None:
+    """Whatever becomes of the program that asks."""
+    goes_on_without_the_queue(fake_demo, "kill -9 $$")
+
+
+def goes_on_without_the_queue(demo: SlurmProject, says: str) -> None:
+    """Check that the attempt stays what it was, and ends once the queue is told again."""
     demo.recipe(WAITING)
     runner = demo.start("run", "demo")
     until(lambda: demo.is_in("relax", "RUNNING"))
@@ -160,9 +161,18 @@ def test_S9_F34_a_queue_that_is_not_told_changes_nothing(demo: SlurmProject, say
     came_to_its_end(demo)
 
 
-@pytest.mark.parametrize("state", ["hung", "down"])
-def test_S9_F34_a_controller_that_is_away_changes_nothing(demo: SlurmProject, state: str) -> None:
+def test_S9_F34_a_controller_that_hangs_changes_nothing(demo: SlurmProject) -> None:
     """The job goes on and ends meanwhile."""
+    goes_on_without_a_controller(demo, "hung")
+
+
+def test_S9_F34_a_controller_that_is_down_changes_nothing(fake_demo: FakeProject) -> None:
+    """As little."""
+    goes_on_without_a_controller(fake_demo, "down")
+
+
+def goes_on_without_a_controller(demo: SlurmProject, state: str) -> None:
+    """Check that the attempt stays what it was, and ends once the controller is back."""
     demo.recipe(WAITING)
     runner = demo.start("run", "demo")
     until(lambda: demo.is_in("relax", "RUNNING"))

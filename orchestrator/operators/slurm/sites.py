@@ -111,7 +111,7 @@ class Site:
         with _told_as_away():
             ran = self._transport.run(script, stdin, deadline_sec=deadline_sec)
         if ran.exit_code:
-            said = ran.stderr.strip()[-500:] or f"a script ended with {ran.exit_code}"
+            said = "; ".join(ran.stderr.strip()[-500:].splitlines()) or f"a script ended with {ran.exit_code}"
             if ran.exit_code == _NOT_UNPACKED:
                 raise NoRoomError(f"{self.name}: files cannot be put there: {said}")
             raise AwayError(f"{self.name}: {said}", may_have_arrived=True)

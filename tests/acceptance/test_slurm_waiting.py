@@ -1,0 +1,172 @@
+"""What waits, is stuck, or is not wanted any more on a cluster; the numbers are those of the design."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.acceptance.program import finish
+from tests.acceptance.slurm_projects import FakeProject, SlurmProject, until
+
+FOR_A_MINUTE = "echo begun > begun; sleep 60"
+
+
+def step(script: str, **more: Any) -> dict[str, Any]:  # noqa: ANN401  any value of YAML
+    """Give a step that runs a shell script on the cluster."""
+    return {"name": "relax", "run": ["sh", "-c", script], "stdout": "free", **more}
+
+
+def status(demo: SlurmProject) -> list[dict[str, str]]:
+    """Give the tasks of the last run; none where it has not begun."""
+    ended = demo.call("status", "@last")
+    return ended.table if ended.status == 0 else [{"status": "", "reason": ""}]
+
+
+def test_S14_a_job_that_runs_is_cancelled(demo: SlurmProject) -> None:
+    """The attempt has ended once Slurm says that the job has."""
+    demo.recipe(step(FOR_A_MINUTE))
+    runner = demo.start("run", "demo")
+    until(lambda: list(demo.root.rglob("begun")))
+
+    demo.call("cancel", "@last")
+    finish(runner)
+
+    until(lambda: not any(job.is_active for job in demo.jobs()))
+    assert demo.attempts("relax")[0]["status"] == "CANCELLED"
+
+
+def test_S14_that_scancel_fails_says_nothing(fake_demo: FakeProject) -> None:
+    """It is asked again, and what the queue shows counts."""
+    fake_demo.recipe(step(FOR_A_MINUTE))
+    fake_demo.says("scancel", 'test -f "$0.once" && exec "$real" "$@"; touch "$0.once"; exit 1')
+    runner = fake_demo.start("run", "demo")
+    until(lambda: list(fake_demo.root.rglob("begun")))
+    asking = fake_demo.start("cancel", "@last")
+    until(lambda: fake_demo.calls("scancel"))
+
+    assert runner.poll() is None
+    fake_demo.end("1", "CANCELLED")
+    finish(runner)
+    finish(asking)
+
+    assert fake_demo.attempts("relax")[0]["status"] == "CANCELLED"
+
+
+def test_S14_one_of_an_array_is_cancelled_alone(demo: SlurmProject) -> None:
+    """The others go on."""
+    one = "echo begun > begun; test $N = 1 || exit 0; sleep 60"
+    demo.recipe(step(one, foreach=[1, 2], env={"N": "${{ item }}"}, max_failures=1))
+    runner = demo.start("run", "demo")
+    until(lambda: demo.is_in("relax[1]", "RUNNING"))
+    until(lambda: list(demo.root.rglob("begun")))
+    attempt = demo.attempts("relax[1]")[0]["attempt_id"]
+
+    demo.call("cancel-attempt", "@last", "relax[1]", attempt)
+    finish(runner)
+
+    assert sorted(job.state for job in demo.jobs()) == ["CANCELLED", "COMPLETED"]
+
+
+def test_S14_a_job_is_cancelled_once_it_is_found(demo: SlurmProject) -> None:
+    """While nobody knows whether there is one, nothing is said of its end."""
+    demo.recipe(step(FOR_A_MINUTE))
+    demo.says(
+        "sbatch", '"$real" "$@" >/dev/null; rm -f .ms/job; echo "Socket timed out on send/recv operation" >&2; exit 1'
+    )
+    demo.says("squeue", "exit 1")
+    runner = demo.start("run", "demo")
+    until(lambda: demo.is_in("relax", "UNKNOWN"))
+
+    asking = demo.start("cancel", "@last")
+    until(lambda: "asked" in demo.call("explain", "@last").stdout)
+    demo.says("squeue")
+    finish(runner)
+    finish(asking)
+
+    assert demo.attempts("relax")[0]["status"] == "CANCELLED"
+    assert not any(job.is_active for job in demo.jobs())
+
+
+def test_S14_what_was_never_sent_ends_at_once(fake_demo: FakeProject) -> None:
+    """No job is made for it."""
+    fake_demo.recipe(step(FOR_A_MINUTE))
+    fake_demo.cluster.set(max_submit=0)
+    runner = fake_demo.start("run", "demo")
+    until(lambda: fake_demo.calls("sbatch"))
+
+    fake_demo.call("cancel", "@last")
+    finish(runner)
+
+    assert fake_demo.attempts("relax")[0]["status"] == "CANCELLED"
+    assert fake_demo.jobs() == []
+
+
+def test_S15_why_a_job_waits_is_shown(demo: SlurmProject) -> None:
+    """By ``status`` and ``explain``, in the words of Slurm."""
+    demo.recipe(step("exit 0"))
+    demo.says("sbatch", 'exec "$real" --hold "$@"')
+    runner = demo.start("run", "demo")
+
+    until(lambda: "JobHeldUser" in status(demo)[0]["reason"])
+
+    assert "JobHeldUser" in demo.call("explain", "@last").stdout
+    demo.slurm("scontrol", "release", demo.jobs()[0].job_id)
+    assert finish(runner).status == 0
+    assert status(demo)[0]["reason"] == ""
+
+
+def test_S11_a_state_that_nobody_knows_is_going_on(fake_demo: FakeProject) -> None:
+    """It is named in ``explain``."""
+    fake_demo.recipe(step("while test ! -f go; do sleep 0.1; done; echo begun > begun"))
+    runner = fake_demo.start("run", "demo")
+    until(lambda: fake_demo.is_in("relax", "RUNNING"))
+    fake_demo.cluster.show("1", "A_STATE_OF_TOMORROW")
+
+    until(lambda: "A_STATE_OF_TOMORROW" in fake_demo.call("explain", "@last").stdout)
+
+    assert runner.poll() is None
+    fake_demo.cluster.show("1", "RUNNING")
+    (claim,) = fake_demo.root.rglob("claim")
+    (claim.parent.parent / "go").touch()
+    assert finish(runner).status == 0
+
+
+def test_S28_a_site_that_is_down_delays_nobody_else(fake_demo: FakeProject) -> None:
+    """A step of another operator is done; ``status`` says why the first one waits."""
+    fake_demo.controller("down")
+    here = step("echo 1 > one", name="here", operator_key="local.default", parallel=True)
+    fake_demo.recipe(step("exit 0", parallel=True), here)
+    runner = fake_demo.start("run", "demo")
+
+    until(lambda: [row["status"] for row in status(fake_demo)] == ["RUNNING", "COMPLETED"])
+
+    until(lambda: "Unable to contact slurm controller" in status(fake_demo)[0]["reason"])
+    fake_demo.controller("up")
+    assert finish(runner).status == 0
+
+
+@pytest.mark.parametrize("word", ["; touch PWNED", "$(touch PWNED)", "`touch PWNED`", "a\nb", "-rf", "*", "'\"'"])
+def test_D1_words_reach_the_program_as_they_are(fake_demo: FakeProject, word: str) -> None:
+    """Through the archive, the login's shell and the job's script."""
+    fake_demo.recipe({"name": "relax", "run": ["printf", "%s", word], "stdout": "free", "env": {"W": word}})
+
+    ended = fake_demo.run()
+
+    assert ended.status == 0, ended.stderr
+    (stdout,) = fake_demo.project.folder.rglob("stdout.log")
+    assert stdout.read_text() == word
+    assert list(fake_demo.root.parent.rglob("PWNED")) == []
+
+
+def test_S25_as_many_submissions_as_slurm_makes_necessary(fake_demo: FakeProject) -> None:
+    """Of arrays as large as it allows; only those that have failed are submitted again."""
+    fake_demo.cluster.set(max_array_size=4)
+    again = "test $N != 7 || test -e ../../seen || { touch ../../seen; exit 1; }"
+    fake_demo.recipe(step(again, foreach=list(range(10)), env={"N": "${{ item }}"}, retry={"max": 1}))
+
+    ended = fake_demo.run()
+
+    assert ended.status == 0, ended.stderr
+    assert len(fake_demo.calls("sbatch")) == 3 + 1
+    assert len(fake_demo.jobs()) == 10 + 1
