@@ -190,7 +190,7 @@ def small_disk(folder: Path) -> Iterator[None]:
 
 @pytest.mark.slurm
 def test_F38_results_come_home_over_a_line_that_is_cut(real_demo: RealProject) -> None:
-    """Nothing that is not whole is ever seen, and no job runs twice; the way to a site is cut at more places elsewhere."""
+    """Nothing that is not whole is ever seen, and no job runs twice."""
     size = 9_000_000
     real_demo.recipe(step(f"head -c {size} /dev/urandom > big; sha256sum big > sum; echo begun > begun; {HELD}"))
     runner = real_demo.start("run", "demo")
