@@ -7,7 +7,7 @@ ARGS =
 BIN = .venv/bin
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help demo test test-slurm check format lint types imports fix schema crash-sweep two-runners bench clean
+.PHONY: help demo test test-slurm check format lint types imports fix schema crash-sweep two-runners bench bench-slurm clean
 
 help:
 	@echo "make demo          run recipes/speed_of_light.yaml and show its results"
@@ -19,6 +19,7 @@ help:
 	@echo "make crash-sweep   kill runs at every call that matters and resume them"
 	@echo "make two-runners   let two runners begin at the same instant, very often, and interrupt them at any"
 	@echo "make bench         measure"
+	@echo "make bench-slurm   measure a thousand jobs on such a cluster, as root on Debian"
 	@echo "make clean         remove .venv and the tools' caches; runs stay"
 	@echo "another interpreter: make PYTHON=python3.12 test"
 
@@ -64,6 +65,11 @@ two-runners: .venv/.stamp-dev
 
 bench: .venv/.stamp
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+bench-slurm: .venv/.stamp-dev
+	@test "$$(id -u)" = 0 || { echo "the cluster starts daemons of several users: run 'make bench-slurm' as root" >&2; exit 1; }
+	@tests/hpc/centre/install
+	@$(BIN)/python -u -m benchmarks.slurm $(ARGS)
 
 clean:
 	@rm -rf .venv .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist

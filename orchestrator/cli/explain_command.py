@@ -16,7 +16,7 @@ from orchestrator.errors import CODES, UsageError
 from orchestrator.keys import did_you_mean
 from orchestrator.store.database import Database
 from orchestrator.store.queries import read_run
-from orchestrator.store.wirings import read_kept
+from orchestrator.store.wirings import read_kept, tampering
 from orchestrator.wiring.snapshot import FOLDER, TEXT_NAME
 
 _CODE = re.compile(r"MS[0-9]+", re.IGNORECASE)
@@ -57,6 +57,8 @@ def _explain_run(database: Database, *, as_json: bool) -> None:
 
 
 def _wiring(database: Database) -> Iterator[str]:
-    """Say by which wiring the run goes, where it has kept one."""
+    """Say by which wiring the run goes, where it has kept one, and whether that is still what it was."""
     if kept := read_kept(database):
         yield f"Operator wiring: source={kept.source} sha256={kept.sha256} snapshot={FOLDER}/{TEXT_NAME}"
+        if found := tampering(database, kept):
+            yield f"nobody can go on with it: {found}; put {FOLDER} back as it was, or start a new run"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from orchestrator.cli.options import workspaces_option
+from orchestrator.cli.options import json_option, workspaces_option
 from orchestrator.errors import UsageError
 from orchestrator.files import make_directory, replace_file
 from orchestrator.paths import find_run, workspaces_root
@@ -26,11 +26,27 @@ _WRITERS = {"html": (page_of, "report.html"), "junit": (junit_xml, "junit.xml")}
 @click.argument("run", default="@last")
 @click.option("--format", "kind", type=click.Choice(list(_WRITERS)), default="html", show_default=True)
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Where to write; else into the run.")
+@click.option("--efficiency", is_flag=True, help="Print what jobs on clusters used of what they asked for instead.")
 @workspaces_option
-def command(run: str, kind: str, out: Path | None, workspaces_dir: Path | None) -> None:
+@json_option
+def command(
+    run: str,
+    kind: str,
+    out: Path | None,
+    efficiency: bool,  # noqa: FBT001  a command-line flag
+    workspaces_dir: Path | None,
+    as_json: bool,  # noqa: FBT001  a command-line flag
+) -> None:
     """Write a report of RUN: a page for people, or JUnit XML for test servers; print its path."""
+    if as_json and not efficiency:
+        raise UsageError("--json is for --efficiency alone", hint="a report is a file; see --format")
     run_root = find_run(run, workspaces_root(workspaces_dir))
     update_legacy(run_root)
+    if efficiency:
+        from orchestrator.cli.efficiency import show_efficiency  # noqa: PLC0415  slow, and few reports need it
+
+        show_efficiency(run_root, as_json=as_json)
+        return
     click.echo(write_report(run_root, kind, out))
 
 

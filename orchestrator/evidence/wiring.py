@@ -10,7 +10,7 @@ from orchestrator.errors import UsageError
 from orchestrator.evidence.draft import Draft
 from orchestrator.evidence.reading import opened_inside
 from orchestrator.store.database import Database, opened, reading
-from orchestrator.store.wirings import CODE, is_tampered, read_kept, refuse_tampered, snapshot_of, wiring_events
+from orchestrator.store.wirings import CODE, read_kept, refuse_tampered, snapshot_of, tampering, wiring_events
 from orchestrator.wiring.snapshot import FOLDER, former_name
 
 
@@ -28,7 +28,7 @@ def check_wiring(run_root: Path) -> None:
     """Refuse a run whose snapshot is not what was recorded, and record that; raises `UsageError` (MS215)."""
     with reading(run_root) as database:
         kept = read_kept(database)
-        is_doubtful = kept is not None and is_tampered(database, kept)
+        is_doubtful = kept is not None and tampering(database, kept)
     if is_doubtful:
         refuse_tampered(opened(run_root))
 

@@ -15,6 +15,7 @@ from orchestrator.plan.model import Found, SubRecipe
 from orchestrator.plan.tasks import tasks_of
 from orchestrator.recipe.load import LoadedRecipe, load_recipe
 from orchestrator.recipe.model import PythonStep, RecipeStep, ShellStep, Step
+from orchestrator.schemas import unusable
 from orchestrator.sources import Source
 from orchestrator.support import unsupported
 
@@ -32,6 +33,7 @@ def look(loaded: LoadedRecipe, project: Project, using: tuple[Path, ...] = ()) -
     problems = [*unsupported(loaded, is_used=bool(using))]
     files = _find_files(loaded, project, problems)
     problems += unfit(loaded, files)
+    problems += unusable(loaded)
     subs: dict[str, SubRecipe] = {}
     chain = (*using, (project.recipe_folder / Path(loaded.source.name).name).resolve())
     for step in loaded.recipe.every_step():

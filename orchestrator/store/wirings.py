@@ -65,17 +65,17 @@ def snapshot_of(database: Database, kept: KeptWiring) -> dict[str, bytes]:
     return snapshot_files(kept, read_run(database).workspace_slug, wiring_events(database))
 
 
-def is_tampered(database: Database, kept: KeptWiring) -> bool:
-    """Tell whether somebody changed the files of the snapshot; those that are still to be written do not count."""
-    return not kept.files_due and any(faults(database.run_root, snapshot_of(database, kept)))
+def tampering(database: Database, kept: KeptWiring) -> str:
+    """Say which files of the snapshot somebody changed; those that are still to be written do not count."""
+    return "" if kept.files_due else "; ".join(faults(database.run_root, snapshot_of(database, kept)))
 
 
 def refuse_tampered(database: Database) -> None:
     """Record that somebody changed the files of the snapshot, and raise `UsageError` (MS215) that names them."""
     kept = read_kept(database)
-    if kept is None or not is_tampered(database, kept):
+    found = tampering(database, kept) if kept else ""
+    if kept is None or not found:
         return
-    found = "; ".join(faults(database.run_root, snapshot_of(database, kept)))
     with database.transaction():
         note_refusal(database, TAMPERED, kept, {"faults": found})
     hint = f"put {FOLDER} back as it was, or start a new run"

@@ -30,6 +30,10 @@ def _score(record_property: Callable[[str, object], None]) -> Score:
     return record
 
 
+# What of the real half runs with the other tests.
+SAMPLE = "test_slurm.py"
+
+
 @pytest.fixture(name="demo", params=["fake", pytest.param("real", marks=pytest.mark.slurm)])
 def _demo(request: pytest.FixtureRequest) -> SlurmProject:
     """Give a project on the cluster that is not there, and on the real one."""
@@ -46,7 +50,12 @@ def _fake_demo(tmp_path: Path) -> Iterator[FakeProject]:
 
 @pytest.fixture(name="real_demo")
 def _real_demo(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[RealProject]:
-    """Give a project on the real cluster; who asks for it carries the mark ``slurm``."""
+    """Give a project on the real cluster; who asks for it carries the mark ``slurm``.
+
+    All of it takes minutes: beside a sample, it is for those who ask for the mark, as make test-slurm does.
+    """
+    if request.config.getoption("markexpr") != "slurm" and request.path.name != SAMPLE:
+        pytest.skip("all that is tried on a real cluster takes minutes: make test-slurm")
     with real_project(tmp_path, request.getfixturevalue("centre")) as made:
         yield made
 

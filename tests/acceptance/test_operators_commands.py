@@ -202,3 +202,22 @@ def test_logs_follow_a_job_on_the_cluster(demo: FakeProject) -> None:
 
     assert (rest.status, "one" in rest.stdout, "two" in rest.stdout) == (0, False, False), rest.stderr
     assert '"status": "ok"' in rest.stdout
+
+
+def test_efficiency_sets_what_was_used_against_what_was_asked(demo: FakeProject) -> None:
+    """A cluster is asked once for all jobs; without accounting, that is said."""
+    step = {"run": ["sh", "-c", OK], "resources": {"cores": 2, "memory_gb": 1, "time_limit": "2m"}}
+    demo.recipe({"name": "one", **step}, {"name": "two", **step})
+    assert demo.run().status == 0
+    before = len(demo.calls("sacct"))
+
+    shown = demo.call("report", "@last", "--efficiency")
+    asked = len(demo.calls("sacct")) - before
+    demo.accounting("down")
+    without = demo.call("report", "@last", "--efficiency", "--json")
+
+    rows = [(row["task"], row["job"], row["time_limit"], row["cores"], row["memory_asked"]) for row in shown.table]
+    assert rows == [("one", "1", "2m00s", "2", "1 GB"), ("two", "2", "2m00s", "2", "1 GB")]
+    assert (shown.status, asked, without.status) == (0, 1, 0)
+    assert "is not known" in without.stderr
+    assert without.answer[0]["used"] == {"time_sec": None, "cpu_sec": None, "max_rss_mb": None}

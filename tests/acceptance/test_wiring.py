@@ -178,6 +178,9 @@ def test_F45_a_snapshot_that_was_changed_is_refused(lab: Project, name: str, cha
 
     assert (ended.status, f"operators_snapshot/{name}" in ended.stderr) == (2, True)
     assert recorded(lab) == ["WIRING_PERSISTED", "WIRING_TAMPERED"]
+    assert f"operators_snapshot/{name}" in lab.call("explain", "@last").stdout.replace(
+        "snapshot=operators_snapshot", ""
+    )
 
 
 def test_H4_a_wiring_that_was_changed_everywhere_is_refused(lab: Project) -> None:

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import termios
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,13 +47,21 @@ class Exchange:
     shown: str
 
 
-def follow(folder: Path, document: Path) -> None:
-    """Do what a document says, in order: write its files and type its commands, and compare all that appears."""
+def follow(
+    folder: Path, document: Path, *, changes: Mapping[str, str] | None = None, env: Mapping[str, str] | None = None
+) -> None:
+    """Do what a document says, in order: write its files and type its commands, and compare all that appears.
+
+    ``changes`` are texts of its files that are other ones here, and ``env`` further variables.
+    """
     for block in blocks(document):
         if block.file:
-            _write(folder / block.file, block.text)
+            text = block.text
+            for theirs, ours in (changes or {}).items():
+                text = text.replace(theirs, ours)
+            _write(folder / block.file, text)
         elif block.language == "console":
-            _converse(folder, block)
+            _converse(folder, block, env or {})
 
 
 def exchanges(text: str) -> Iterator[Exchange]:
@@ -70,21 +78,27 @@ def matches(shown: str, seen: str) -> bool:
     return re.fullmatch(_pattern(shown), _masked(seen)) is not None
 
 
-def _converse(folder: Path, block: Block) -> None:
+def _converse(folder: Path, block: Block, env: Mapping[str, str]) -> None:
     for exchange in exchanges(block.text):
         if exchange.command.startswith(_INSTALLING):
             continue
-        seen = type_in(folder, exchange)
+        seen = type_in(folder, exchange, env)
         assert matches(exchange.shown, seen), f"{block.place}\n$ {exchange.command}\n{seen}"
 
 
-def type_in(folder: Path, exchange: Exchange) -> str:
+def type_in(folder: Path, exchange: Exchange, env: Mapping[str, str] | None = None) -> str:
     """Run a command in a terminal of its own and give all that appears; ``^C`` is typed where the document shows it."""
     ours, theirs = os.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 200, 0, 0))
     launch = [sys.executable, "-I", "-S", "-c", _LAUNCH, exchange.command]
     with subprocess.Popen(
-        launch, stdin=theirs, stdout=theirs, stderr=theirs, cwd=folder, env=_environment(folder), start_new_session=True
+        launch,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        cwd=folder,
+        env={**_environment(folder), **(env or {})},
+        start_new_session=True,
     ) as process:
         os.close(theirs)
         try:

@@ -159,16 +159,18 @@ def _folder(slot: str) -> Path:
 def _free_slot() -> str:
     """Take a slot that nobody has, and clear one whose session was killed; the directory is the reservation."""
     owner = os.getppid() if "PYTEST_XDIST_WORKER" in os.environ else os.getpid()
-    for slot in map(str, range(_SLOTS)):
-        folder = _folder(slot)
-        if _is_left(folder):
-            _clear(folder)
-        with contextlib.suppress(FileExistsError):
-            folder.mkdir()
-            (folder / "owner").write_text(str(owner), encoding="ascii")
-            if _are_free(_first_port(slot)):
-                return slot
-            shutil.rmtree(folder)
+    # Of two sessions that clear one slot, the second would clear what the first has started there.
+    with _locked(Path(tempfile.gettempdir()) / "ms-hpc.lock"):
+        for slot in map(str, range(_SLOTS)):
+            folder = _folder(slot)
+            if _is_left(folder):
+                _clear(folder)
+            with contextlib.suppress(FileExistsError):
+                folder.mkdir()
+                (folder / "owner").write_text(str(owner), encoding="ascii")
+                if _are_free(_first_port(slot)):
+                    return slot
+                shutil.rmtree(folder)
     pytest.skip(f"all {_SLOTS} slots for clusters are taken: see {_folder('*')}")
 
 

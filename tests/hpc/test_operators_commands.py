@@ -195,3 +195,22 @@ def _is_noted(guarded: Wired) -> bool:
     told = guarded.call("attempts", "@last", "away", "--json")
     notes = [str(row["operator_data"].get("note")) for row in json.loads(told.stdout or "[]")]
     return any("needs login" in note for note in notes)
+
+
+def test_the_real_accounting_tells_what_was_used(centre: Centre, tmp_path: Path) -> None:
+    """The times are there once the accounting has the job."""
+    with real_project(tmp_path, centre) as demo:
+        work = "n=0; while test $n -lt 200000; do n=$((n + 1)); done"
+        demo.recipe(
+            {"name": "busy", "run": ["sh", "-c", f"{work}; {OK}"], "resources": {"cores": 1, "time_limit": "2m"}}
+        )
+        assert demo.run().status == 0
+
+        until(lambda: _used(demo)["cpu_sec"])
+
+        assert _used(demo)["time_sec"] is not None
+
+
+def _used(demo: RealProject) -> dict[str, float | None]:
+    used: dict[str, float | None] = demo.call("report", "@last", "--efficiency", "--json").answer[0]["used"]
+    return used

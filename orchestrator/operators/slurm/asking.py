@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from orchestrator.errors import ScriptletError
@@ -23,7 +23,7 @@ PARTITIONS = ("sinfo", "-h", "-o", PARTITION_FORMAT)
 BUSY = 75
 
 _MARK = re.compile(r"[A-Za-z0-9._-]+")
-_OPENING = """\
+_CLEANING = """\
 for name in $(env | sed -n \
 -e 's/^\\(SQUEUE_[A-Za-z0-9_]*\\)=.*/\\1/p' -e 's/^\\(SBATCH_[A-Za-z0-9_]*\\)=.*/\\1/p' \
 -e 's/^\\(SACCT_[A-Za-z0-9_]*\\)=.*/\\1/p' -e 's/^\\(SCANCEL_[A-Za-z0-9_]*\\)=.*/\\1/p' \
@@ -33,6 +33,8 @@ done
 unset SLURM_TIME_FORMAT
 TZ=UTC LC_ALL=C
 export TZ LC_ALL
+"""
+_ASK = """\
 ask() {
   printf '\\n%s begin\\n' "$mark"
   { told=$("$@" 2>&1 >&3 3>&- </dev/null); rc=$?; } 3>&1
@@ -118,7 +120,7 @@ def question(command: Sequence[str], mark: str) -> str:
 
     ``mark`` is a word that nobody else prints, such as a random number.
     """
-    return f"{_opening(mark)}ask {shlex.join(command)}\n"
+    return f"{_CLEANING}{_opening(mark)}ask {shlex.join(command)}\n"
 
 
 def submission(asked: Submission, mark: str) -> str:
@@ -126,14 +128,12 @@ def submission(asked: Submission, mark: str) -> str:
 
     It may run any number of times, also side by side. Raises `ScriptletError` for a folder that is not absolute.
     """
-    if not asked.folder.startswith("/") or "\0" in asked.folder or "\n" in asked.folder:
-        hint = "give the wiring another workspace_root"
-        raise ScriptletError(f"{asked.folder!r} is no absolute directory for a job", hint=hint, code="MS214")
-    steps = _SUBMISSION.format(
-        own=OWN, lock=LOCK, job=of_turn(JOB, asked.turn), busy=BUSY, sbatch=shlex.join(_sbatch(asked))
-    )
-    place = f"lost={shlex.quote(asked.lost)}\nenter() {{\n  cd -- {shlex.quote(asked.folder)} && submit\n}}\n"
-    return f"{_opening(mark)}{steps}{place}ask enter\n"
+    return _CLEANING + _submission(asked, mark)
+
+
+def submissions(asked: Iterable[tuple[Submission, str]]) -> str:
+    """Give a script that submits several jobs, each with the mark of its own answer, as `submission` does one."""
+    return _CLEANING + "".join(f"({_submission(one, mark)})\n" for one, mark in asked)
 
 
 def forecast_of(script: str) -> tuple[str, ...]:
@@ -151,10 +151,21 @@ def answer(text: str, mark: str) -> Answer | None:
     return Answer(exit_code=int(ended[1]), stdout=stdout, stderr=rest[: max(0, ended.start() - 1)])
 
 
+def _submission(asked: Submission, mark: str) -> str:
+    if not asked.folder.startswith("/") or "\0" in asked.folder or "\n" in asked.folder:
+        hint = "give the wiring another workspace_root"
+        raise ScriptletError(f"{asked.folder!r} is no absolute directory for a job", hint=hint, code="MS214")
+    steps = _SUBMISSION.format(
+        own=OWN, lock=LOCK, job=of_turn(JOB, asked.turn), busy=BUSY, sbatch=shlex.join(_sbatch(asked))
+    )
+    place = f"lost={shlex.quote(asked.lost)}\nenter() {{\n  cd -- {shlex.quote(asked.folder)} && submit\n}}\n"
+    return f"{_opening(mark)}{steps}{place}ask enter\n"
+
+
 def _opening(mark: str) -> str:
     if not _MARK.fullmatch(mark):
         raise ValueError(f"{mark!r} cannot mark an answer")
-    return f"mark={mark}\n{_OPENING}"
+    return f"mark={mark}\n{_ASK}"
 
 
 def _sbatch(asked: Submission) -> list[str]:

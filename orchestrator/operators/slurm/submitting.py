@@ -8,7 +8,7 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 
 from orchestrator.operators.slurm.answers import QueueRow, Submitted, read_accounting, read_submitted
-from orchestrator.operators.slurm.asking import accounting, answer, cancelling, submission
+from orchestrator.operators.slurm.asking import accounting, answer, cancelling, submissions
 from orchestrator.operators.slurm.batches import Batch, parcel_of, submission_of
 from orchestrator.operators.slurm.kit import kit
 from orchestrator.operators.slurm.lookout import uptime
@@ -105,9 +105,7 @@ class Submissions:
     def _deliver(self, due: Sequence[Batch], places: Places) -> tuple[str, list[str]]:
         """Submit jobs; give what was printed, and the mark of each answer in it."""
         marks = [secrets.token_hex(8) for _ in due]
-        script = "".join(
-            f"({submission(submission_of(batch, places), mark)})\n" for batch, mark in zip(due, marks, strict=True)
-        )
+        script = submissions((submission_of(batch, places), mark) for batch, mark in zip(due, marks, strict=True))
         parcels = [parcel_of(batch, self._backend) for batch in due]
         if any("class" in one.work for batch in due for one in batch.assignments):
             self._site.put_once(kit().content, places.kit)

@@ -21,7 +21,7 @@ _JOB_WORD = re.compile(r"\d+(_\d+)?")
 
 _ACCOUNT_FIELDS = (
     *("JobID", "JobIDRaw", "JobName", "Partition", "Account", "State", "ExitCode", "Submit", "Start", "End"),
-    *("ElapsedRaw", "NodeList", "Comment"),
+    *("ElapsedRaw", "NodeList", "Comment", "TotalCPU", "MaxRSS"),
 )
 _QUEUE_COLUMNS: dict[str, Callable[[Job], Any]] = {
     "A": lambda job: job["raw_id"],
@@ -164,6 +164,8 @@ def _record(job: dict[str, Any], now: float, lag: float) -> dict[str, Any]:
         "ElapsedRaw": 0 if job["started"] is None else int(until - job["started"]),
         "NodeList": job["node"] or "None assigned",
         "Comment": job["comment"],
+        "TotalCPU": "00:00:00",
+        "MaxRSS": "",
     }
 
 
