@@ -57,8 +57,14 @@ class Answer:
         self._ended: Ended | None = None
 
     def __iter__(self) -> Iterator[bytes]:
-        """Give the pieces."""
-        self._ended = yield from self._pieces
+        """Give the pieces; who stops early leaves the rest unread."""
+        while True:
+            try:
+                piece = next(self._pieces)
+            except StopIteration as end:
+                self._ended = self._ended or end.value
+                return
+            yield piece
 
     @property
     def ended(self) -> Ended:
