@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from orchestrator.operators.slurm.notices import Notice
 from orchestrator.store.database import Database
+from orchestrator.store.glances import count_by_operator
 from orchestrator.store.leases import is_driven
 from orchestrator.store.queries import read_open_attempts
 
@@ -22,9 +23,11 @@ def jobs_of(database: Database, seen: Mapping[str, Notice]) -> dict[str, str]:
 
 
 def site_lines(database: Database, seen: Mapping[str, Notice]) -> Iterator[str]:
-    """Say when each cluster was looked at last and will be, or what stands in the way."""
-    driven = is_driven(database.run_root)
+    """Say of each cluster that has attempts when it was looked at last and will be, or what stands in the way."""
+    driven, busy = is_driven(database.run_root), count_by_operator(database) if seen else {}
     for key, notice in seen.items():
+        if key not in busy:
+            continue
         looked = f"looked at {_clock(notice.looked_at)}" if notice.looked_at else "not looked at yet"
         ahead = f"next at {_clock(notice.next_at)}" if driven else "the runner is stopped"
         yield f"{key}: {notice.trouble or looked}; {ahead}"

@@ -53,16 +53,18 @@ class Answer:
     """What a command writes to standard output, piece by piece; ``ended`` is there once all was read."""
 
     def __init__(self, pieces: Generator[bytes, None, Ended]) -> None:
+        self._pieces = pieces
         self._ended: Ended | None = None
-        # Whoever reads may stop before the end, and the rest is still to come.
-        self._pieces = self._read(pieces)
 
     def __iter__(self) -> Iterator[bytes]:
-        """Give the pieces that were not read yet."""
-        return self._pieces
-
-    def _read(self, pieces: Generator[bytes, None, Ended]) -> Iterator[bytes]:
-        self._ended = yield from pieces
+        """Give the pieces; who stops early leaves the rest unread."""
+        while True:
+            try:
+                piece = next(self._pieces)
+            except StopIteration as end:
+                self._ended = self._ended or end.value
+                return
+            yield piece
 
     @property
     def ended(self) -> Ended:
