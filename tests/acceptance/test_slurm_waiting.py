@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from typing import Any
 
 import pytest
@@ -131,6 +132,28 @@ def test_S11_a_state_that_nobody_knows_is_going_on(fake_demo: FakeProject) -> No
     (claim,) = fake_demo.root.rglob("claim")
     (claim.parent.parent / "go").touch()
     assert finish(runner).status == 0
+
+
+def test_S26_after_a_sleep_one_look_at_a_time_settles_all(demo: SlurmProject) -> None:
+    """Slurm has forgotten the job by then; what it left tells how it ended."""
+    demo.wire(poll_every=1.0)
+    demo.recipe(step("echo begun > begun; while test ! -f go; do sleep 0.1; done", foreach=[1, 2, 3]))
+    runner = demo.start("run", "demo")
+    until(lambda: len(list(demo.root.rglob("begun"))) == 3)
+    runner.send_signal(signal.SIGSTOP)
+    seen = len(demo.calls("squeue"))
+    for begun in demo.root.rglob("begun"):
+        (begun.parent / "go").touch()
+    if isinstance(demo, FakeProject):
+        until(lambda: not any(job.is_active for job in demo.jobs()))
+        demo.cluster.set(accounting="off", min_job_age_sec=0.0)
+    until(lambda: not demo.slurm("squeue", "-h", "-t", "all").stdout.strip())
+
+    runner.send_signal(signal.SIGCONT)
+    ended = finish(runner)
+
+    assert ended.status == 0, ended.stderr
+    assert len(demo.calls("squeue")) - seen <= 3
 
 
 def test_S28_a_site_that_is_down_delays_nobody_else(fake_demo: FakeProject) -> None:

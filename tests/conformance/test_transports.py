@@ -237,6 +237,16 @@ def test_s23_named_files_come_with_their_paths(way: Transport, far: str, tmp_pat
         way.get_tree(f"{far}/t", ["log", "none"], tmp_path / "more")
 
 
+def test_s23_an_archive_may_be_as_long_as_some_reads(way: Transport, far: str, tmp_path: Path) -> None:
+    """Its end is then seen before that of the command."""
+    length = 5 * 32_768
+    way.put_tree({"a": b"1" * (length - 3 * 512)}, f"{far}/t")
+
+    fetched = way.get_tree(f"{far}/t", ["a"], tmp_path / "back")
+
+    assert sorted(fetched.sha256) == ["a"]
+
+
 def test_c4_links_are_left_out(way: Transport, far: str, tmp_path: Path) -> None:
     """They and pipes are named; a second name of a file is a link too."""
     way.run(f"cd {far}; echo 1 > a; ln a b; ln -s /etc/passwd c; mkfifo d", deadline_sec=SECONDS)
