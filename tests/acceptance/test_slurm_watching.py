@@ -66,7 +66,7 @@ def test_S8_the_accounting_is_asked_for_what_the_queue_does_not_show(demo: Slurm
     assert ended.status == 0, ended.stderr
     asked = [call for call in demo.calls("sacct") if "--jobs=" in call]
     assert 1 <= len(asked) <= 3
-    assert asked[0].count("_") == 3
+    assert max(call.count("_") for call in asked) > 1
 
 
 def test_S8_the_accounting_is_left_alone_while_the_queue_tells(demo: SlurmProject) -> None:

@@ -19,6 +19,7 @@ ALLOWED = {
     "orchestrator/remote/connection.py": "what is connected is a socket",
     "orchestrator/remote/trees.py": "an archive that is read as a stream has a mode of its own",
     "orchestrator/workers/commands.py": "params too long for a command line pass through a temporary file",
+    "orchestrator/operators/slurm/notices.py": "what was last seen of a site is of use while its runner lives",
     "orchestrator/operators/slurm/parcels.py": "an archive is written into a file that is nowhere to be found",
     "orchestrator/operators/slurm/sites.py": "an archive on its way to a cluster, of which nothing stays",
     "orchestrator/operators/web.py": "what is connected is a socket",
