@@ -39,8 +39,13 @@ def uptime() -> dict[str, str | float]:
 
     The clock of the machine can be set without a change of it.
     """
-    start = _start_of_machine()
-    return {"boot_id": start, "sec": time.clock_gettime(time.CLOCK_BOOTTIME)} if start else {}
+    start = start_of_machine()
+    return {"boot_id": start, "sec": up_sec()} if start else {}
+
+
+def up_sec() -> float:
+    """Give the seconds since this machine was started, asleep or awake: the same for all of its processes."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
 
 
 def seconds_since(at: str, uptime_then: Mapping[str, Any]) -> float:
@@ -55,7 +60,8 @@ def seconds_since(at: str, uptime_then: Mapping[str, Any]) -> float:
 
 
 @functools.cache
-def _start_of_machine() -> str:
+def start_of_machine() -> str:
+    """Give a text that this start of the machine alone has; empty without Linux."""
     try:
         found = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
     except OSError:

@@ -87,9 +87,9 @@ def find_recipe(name: str, workspaces: Path) -> tuple[str, str | None]:
         return name, None
     inside = Path(os.path.normpath(folder))
     slug = inside.relative_to(workspaces).as_posix() if inside.is_relative_to(workspaces) else ""
-    if not is_workspace_slug(slug) and inside.suffix in (".yaml", ".yml"):
-        return name, None  # a folder in the place of a recipe, as whoever reads it is going to say
     if not is_workspace_slug(slug):
+        if inside.suffix in (".yaml", ".yml"):
+            return name, None  # a folder in the place of a recipe, as whoever reads it is going to say
         hint = f"name a folder below {workspaces}, or a recipe file"
         raise UsageError(f"{name!r} is no workspace", hint=hint)
     return str(entry_of(folder)), slug

@@ -15,7 +15,7 @@ from pathlib import Path
 from urllib.parse import quote, quote_plus
 
 from orchestrator.errors import UsageError
-from orchestrator.files import private_files
+from orchestrator.files import own_directory, private_files, refused
 from orchestrator.recipe.model import Secret
 
 MASK = "***"
@@ -128,6 +128,16 @@ def runtime_folder() -> Path:
     named = Path(os.environ.get("XDG_RUNTIME_DIR") or "/nowhere")
     base = named if os.access(named, os.W_OK) else Path(tempfile.gettempdir())
     return base / f"matterstack-{os.getuid()}"
+
+
+def own_runtime_folder() -> Path:
+    """Make that folder, or see that it is there for this user alone; raises `InfrastructureError`."""
+    folder = runtime_folder()
+    try:
+        own_directory(folder)
+    except OSError as error:
+        raise refused(error, f"make the directory {folder}") from error
+    return folder
 
 
 class Masker:

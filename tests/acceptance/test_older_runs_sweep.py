@@ -10,15 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.files import TEMPORARY
-from orchestrator.states import AttemptState, RunState
+from orchestrator.states import AttemptState
 from orchestrator.store.database import open_database
 from orchestrator.store.events import iterate_events
 from orchestrator.store.queries import read_attempts
 from tests.acceptance.kills import Point, Survival, kill, spread
-from tests.acceptance.moments import Score, check, copied, points_of, sweep
+from tests.acceptance.moments import Score, check, copied, end_faults, points_of, sweep
 from tests.acceptance.program import Project, make_project
-from tests.acceptance.remains import Remains, see
+from tests.acceptance.remains import Records, Remains, see
 from tests.legacy import ATTEMPTS, change, put_run, rows_of
 
 pytestmark = pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
@@ -80,7 +79,8 @@ def survive(moment: Project, words: tuple[str, ...], go_on: GoOn, folder: Path, 
         shutil.rmtree(project.folder)
         return Survival(point=point, hit=False)
     before = see(project, ended.stderr)
-    faults = (*go_on(project), *end_faults(project, before, rows_of(state_of(moment), prefix="legacy_")))
+    look = partial(older_faults, project, rows_of(state_of(moment), prefix="legacy_"))
+    faults = (*go_on(project), *end_faults(project, before, look))
     if not faults:
         shutil.rmtree(project.folder)
     return Survival(point=point, hit=True, faults=faults)
@@ -107,49 +107,22 @@ def nothing_more(_: Project) -> Iterator[str]:
     yield from ()
 
 
-def end_faults(project: Project, before: Remains, former: dict[str, list[tuple[object, ...]]]) -> Iterator[str]:
-    """Drive a run to its end, and give what was lost, done twice or left behind."""
-    ended = project.call("loop", "@last")
-    if ended.status != 0 and not see(project, "").told_its_end:
-        yield f"the run ended with {ended.status}: {ended.stderr}"
-        return
-    after = see(project, ended.stderr)
-    yield from record_faults(before, after)
-    if rows_of(state_of(project), prefix="legacy_") != former:
-        yield "rows of the earlier program differ"
-    yield from left_faults(project)
-    if (exported := project.call("export-evidence", "@last")).status != 0:
-        yield f"the export ended with {exported.status}: {exported.stderr}"
-
-
-def record_faults(before: Remains, after: Remains) -> Iterator[str]:
-    """Give what the records of a run that has ended say too much or too little of."""
-    old, new = before.records, after.records
-    if old is None or new is None:
-        yield "there is no run"
-        return
-    if new.damage or new.status is not RunState.COMPLETED:
-        yield f"the run is {new.status} {new.damage}"
-    if new.events[: len(old.events)] != old.events:
-        yield "events were lost"
+def older_faults(
+    project: Project, former: dict[str, list[tuple[object, ...]]], new: Records, after: Remains
+) -> Iterator[str]:
+    """Give what was attempted or done too often or not at all, and what was inherited otherwise than once."""
     if {task: new.attempts_at(task) for task in ENDS} != ENDS:
         yield f"the attempts are {new.attempts}"
     if after.effects != EFFECTS:
         yield f"the effects are {after.effects}"
-
-
-def left_faults(project: Project) -> Iterator[str]:
-    """Give what was inherited more than once, and what a run has left behind that nobody needs."""
+    if rows_of(state_of(project), prefix="legacy_") != former:
+        yield "rows of the earlier program differ"
     database = open_database(state_of(project), readonly=True)
     kinds = [event.kind for event in iterate_events(database)]
     folders = {row.relative_path for task in ENDS for row in read_attempts(database, task)}
     database.close()
     if (kinds.count("run.migrated"), kinds.count("run.inherited")) != (1, 1):
         yield f"the events are {kinds}"
-    if left := project.survivors():
-        yield f"processes {left} outlived the run"
-    if leftovers := [path.name for path in project.folder.rglob(f"{TEMPORARY}*")]:
-        yield f"temporary files are left: {leftovers}"
     (run,) = project.run_folders()
     made = {str(path.relative_to(run)) for path in run.glob("tasks/*/attempts/[!.]*")}
     if not made <= folders:

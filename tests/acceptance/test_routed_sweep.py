@@ -14,12 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.files import TEMPORARY
-from orchestrator.states import AttemptState, RunState
+from orchestrator.states import AttemptState
 from tests.acceptance.kills import Point, Survival, kill, spread
-from tests.acceptance.moments import Score, check, copied, points_of, sweep
+from tests.acceptance.moments import Score, check, copied, end_faults, points_of, sweep
 from tests.acceptance.program import Project, finish
-from tests.acceptance.remains import Remains, see
+from tests.acceptance.remains import Records, Remains, see
 
 needs_strace = pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
 extents = pytest.mark.parametrize("every", [False, pytest.param(True, marks=pytest.mark.crash)], ids=["some", "every"])
@@ -91,35 +90,14 @@ def survive(
         shutil.rmtree(project.folder)
         return Survival(point=point, hit=False)
     before = see(project, ended.stderr)
-    faults = (*go_on(project), *end_faults(project, before))
+    faults = (*go_on(project), *end_faults(project, before, partial(routed_faults, project)))
     if not faults:
         shutil.rmtree(project.folder)
     return Survival(point=point, hit=True, faults=faults)
 
 
-def end_faults(project: Project, before: Remains) -> Iterator[str]:
-    """Drive a run to its end, export its evidence, and give what was lost, done twice or left behind."""
-    ended = project.call("loop", "@last")
-    if ended.status != 0 and not see(project, "").told_its_end:
-        yield f"the run ended with {ended.status}: {ended.stderr}"
-        return
-    after = see(project, ended.stderr)
-    yield from record_faults(before, after)
-    yield from left_faults(project)
-    if (exported := project.call("export-evidence", "@last")).status != 0:
-        yield f"the export ended with {exported.status}: {exported.stderr}"
-
-
-def record_faults(before: Remains, after: Remains) -> Iterator[str]:
-    """Give what the records of a run that has ended say too much or too little of."""
-    old, new = before.records, after.records
-    if old is None or new is None:
-        yield "there is no run"
-        return
-    if new.damage or new.status is not RunState.COMPLETED:
-        yield f"the run is {new.status} {new.damage}"
-    if new.events[: len(old.events)] != old.events:
-        yield "events were lost"
+def routed_faults(project: Project, new: Records, after: Remains) -> Iterator[str]:
+    """Give what was attempted, done or laid out too often or not at all."""
     if {task: len(new.attempts_at(task)) for task in ATTEMPTS} != ATTEMPTS:
         yield f"there are other attempts: {new.attempts}"
     if wrong := {status for status in new.attempts.values() if status is not AttemptState.COMPLETED}:
@@ -127,14 +105,6 @@ def record_faults(before: Remains, after: Remains) -> Iterator[str]:
     effects = {task: len(tokens) for (_, task), tokens in after.effects.items()}
     if effects != dict.fromkeys(ELSEWHERE, 1):
         yield f"the effects are {effects}"
-
-
-def left_faults(project: Project) -> Iterator[str]:
-    """Give what a run has left behind that nobody needs."""
-    if left := project.survivors():
-        yield f"processes {left} outlived the run"
-    if leftovers := [path.name for path in project.folder.rglob(f"{TEMPORARY}*")]:
-        yield f"temporary files are left: {leftovers}"
     for task in ATTEMPTS:
         if len(attempt_folders(project, task)) != 1:
             yield f"{task} has the directories {attempt_folders(project, task)}"
@@ -219,7 +189,7 @@ def killed_at_random(project: Project, moment: random.Random) -> Survival:
     kill_runners(project, moment)
     faults = [*submit_and_answer(project)]
     kill_runners(project, moment)
-    faults += end_faults(project, before)
+    faults += end_faults(project, before, partial(routed_faults, project))
     return Survival(point=Point("random", 2 * KILLS), hit=True, faults=tuple(faults))
 
 

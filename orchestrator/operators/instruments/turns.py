@@ -7,8 +7,8 @@ import hashlib
 import os
 import weakref
 
-from orchestrator.files import note_in_lock, open_lock, own_directory, refused
-from orchestrator.secrecy import runtime_folder
+from orchestrator.files import note_in_lock, open_lock, refused
+from orchestrator.secrecy import own_runtime_folder
 
 _NOTE_BYTES = 1000
 
@@ -38,11 +38,7 @@ def take_turn(identity: str, at_once: int, note: str) -> Turn:
     the notes of the others, and `InfrastructureError` where this machine refuses the lock.
     """
     digest = hashlib.sha256(identity.encode("utf-8", "surrogatepass")).hexdigest()[:16]
-    folder = runtime_folder()
-    try:
-        own_directory(folder)
-    except OSError as error:
-        raise refused(error, f"make the directory {folder}") from error
+    folder = own_runtime_folder()
     holders = []
     for place in range(at_once):
         descriptor = open_lock(folder / f"instrument-{digest}-{place}.lock")

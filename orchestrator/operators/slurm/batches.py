@@ -7,7 +7,7 @@ import json
 import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from orchestrator.clock import utc_now
@@ -33,10 +33,8 @@ class Batch:
     assignments: tuple[Assignment, ...]
     inquiry: Inquiry
     not_before: float = 0.0
-    lost: str = ""
     refusals: int = 0
     note: str = ""
-    ids: set[str] = field(default_factory=set)
 
 
 def batches_of(assignments: Sequence[Assignment], backend: SlurmBackend, max_array_size: int | None) -> Iterator[Batch]:
@@ -96,7 +94,6 @@ def submission_of(batch: Batch, places: Places) -> Submission:
         signal=near_end.get("signal"),
         before_sec=math.ceil(near_end.get("before", 0)),
         turn=job.turn,
-        lost=batch.lost,
     )
 
 

@@ -6,8 +6,9 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
+from pathlib import Path
 
-from orchestrator.clock import utc_after
+from orchestrator.clock import up_sec, utc_after
 from orchestrator.errors import ScriptletError
 from orchestrator.operators.assignments import Assignment, Sighting, not_begun
 from orchestrator.operators.payload import texts_of
@@ -19,7 +20,7 @@ from orchestrator.operators.slurm.fetching import Fetcher
 from orchestrator.operators.slurm.holding import Held, Stage
 from orchestrator.operators.slurm.leavings import Place
 from orchestrator.operators.slurm.ledger import Job, enter, entered
-from orchestrator.operators.slurm.lookout import look_at_queue, uptime
+from orchestrator.operators.slurm.lookout import look_at_queue
 from orchestrator.operators.slurm.notices import Notice, leave
 from orchestrator.operators.slurm.parcels import Places, payload_of
 from orchestrator.operators.slurm.refusals import Refusal, Verdict
@@ -56,6 +57,7 @@ class SlurmOperator:
         self._backend = backend
         self._held: dict[str, Held] = {}
         self._jobs: dict[str, Job] = {}
+        self._read: set[Path] = set()
         self._fresh: list[Assignment] = []
         self._submissions = Submissions(site, backend)
         self._fetcher = Fetcher(site, backend.keep)
@@ -69,7 +71,7 @@ class SlurmOperator:
     def looks_every_sec(self) -> float | None:
         """Give the seconds until there is something to do."""
         times = [self._poll_at, *self._submissions.times(), *([0.0] if self._fresh else [])]
-        until_sec = max(min(times), self._away_until) - uptime()
+        until_sec = max(min(times), self._away_until) - up_sec()
         return None if math.isinf(until_sec) else max(_SHORTEST_SEC, until_sec)
 
     def fileno(self) -> int | None:
@@ -78,19 +80,17 @@ class SlurmOperator:
 
     def submit(self, assignments: Sequence[Assignment]) -> Iterator[Sighting]:
         """Stage attempts and submit their jobs, as few as may be; those that may have jobs are looked for first."""
-        known = self._known_jobs(assignments)
+        self._read_jobs(assignments)
         for assignment in assignments:
-            if assignment.attempt_id in known:
-                yield from self._hold_again(assignment, known[assignment.attempt_id])
-            else:
-                yield from self._hold_new(assignment)
+            job = self._jobs.get(assignment.attempt_id)
+            yield from self._hold_again(assignment, job) if job else self._hold_new(assignment)
         yield from self._reached(self._send)
 
     def adopt(self, assignments: Sequence[Assignment]) -> Iterator[Sighting]:
         """Take hold of attempts whose jobs were submitted, or may have been."""
-        known = self._known_jobs(assignments)
+        self._read_jobs(assignments)
         for assignment in assignments:
-            job = known.get(assignment.attempt_id)
+            job = self._jobs.get(assignment.attempt_id)
             if job is None:
                 note = "there is no record of its job: cancel the attempt, then retry"
                 yield Sighting(attempt_id=assignment.attempt_id, state=AttemptState.UNKNOWN, note=note)
@@ -99,10 +99,10 @@ class SlurmOperator:
 
     def look(self) -> Iterator[Sighting]:
         """Send what waits, look at the queue when it is time, and bring home what ended."""
-        if uptime() < self._away_until:
+        if up_sec() < self._away_until:
             return
         yield from self._reached(self._send)
-        if uptime() >= max(self._poll_at, self._away_until):
+        if up_sec() >= max(self._poll_at, self._away_until):
             yield from self._reached(self._watch)
         self._leave_notice()
 
@@ -115,8 +115,8 @@ class SlurmOperator:
         assignment = next(iter(self._held.values())).assignment
         notice = Notice(
             site=self._site.name,
-            looked_at=utc_after(self._looked_at - uptime()) if self._looked_at else "",
-            next_at=utc_after(max(self._poll_at, self._away_until) - uptime()),
+            looked_at=utc_after(self._looked_at - up_sec()) if self._looked_at else "",
+            next_at=utc_after(max(self._poll_at, self._away_until) - up_sec()),
             trouble=self._trouble,
             jobs={attempt_id: held.seen for attempt_id, held in self._held.items() if held.word},
         )
@@ -126,7 +126,6 @@ class SlurmOperator:
         """Cancel the jobs of attempts; those that have none yet get none, or are cancelled once they are found."""
         for attempt_id in attempts:
             if attempt_id in self._held:
-                self._held[attempt_id].is_unwanted = True
                 self._unwanted[attempt_id] = 0.0
         self._look_soon()
         with suppress(AwayError):
@@ -136,16 +135,18 @@ class SlurmOperator:
         """Let go of the site; jobs go on."""
         self._site.let_go()
 
-    def _known_jobs(self, assignments: Iterable[Assignment]) -> dict[str, Job]:
-        """Give the last job of each attempt that was recorded with one."""
-        known: dict[str, Job] = {}
-        for run_root in {assignment.run_root for assignment in assignments}:
+    def _read_jobs(self, assignments: Iterable[Assignment]) -> None:
+        """Learn, once for each run, the last job that each attempt was recorded with; from then on they are our own."""
+        for run_root in {assignment.run_root for assignment in assignments} - self._read:
             for job in entered(run_root):
-                self._jobs[job.key] = job
-                for attempt_id in job.attempts:
-                    if attempt_id not in known or known[attempt_id].turn <= job.turn:
-                        known[attempt_id] = job
-        return known
+                self._remember(job)
+            self._read.add(run_root)
+
+    def _remember(self, job: Job) -> None:
+        for attempt_id in job.attempts:
+            former = self._jobs.get(attempt_id)
+            if former is None or former.turn <= job.turn:
+                self._jobs[attempt_id] = job
 
     def _hold_new(self, assignment: Assignment) -> Iterator[Sighting]:
         try:
@@ -160,11 +161,10 @@ class SlurmOperator:
         yield Sighting(attempt_id=assignment.attempt_id, state=AttemptState.SUBMITTING, operator_data=told)
 
     def _hold_again(self, assignment: Assignment, job: Job) -> Iterator[Sighting]:
-        held = Held(assignment=assignment, job=job, job_id=assignment.external_id, since=uptime())
+        held = Held(assignment=assignment, job=job, job_id=assignment.external_id, since=up_sec())
         held.earlier = list(assignment.jobs[: job.turn])
         self._held[assignment.attempt_id] = held
         if assignment.cancel_asked:
-            held.is_unwanted = True
             self._unwanted[assignment.attempt_id] = 0.0
         if assignment.external_id and job.turn == 0:
             held.stage = Stage.THERE
@@ -188,7 +188,7 @@ class SlurmOperator:
                 wait_sec = error.again_sec
                 note = f"{self._trouble or error}: tried again at {utc_after(wait_sec)}"
             self._miss_answers()
-            self._away_until = uptime() + wait_sec
+            self._away_until = up_sec() + wait_sec
             yield from self._told_of_trouble(note)
 
     def _miss_answers(self) -> None:
@@ -235,7 +235,7 @@ class SlurmOperator:
 
     def _enter(self, batch: Batch) -> None:
         enter(batch.assignments[0].run_root, batch.job)
-        self._jobs[batch.job.key] = batch.job
+        self._remember(batch.job)
         self._submissions.waiting.append(batch)
         for assignment in batch.assignments:
             held = self._held[assignment.attempt_id]
@@ -262,7 +262,7 @@ class SlurmOperator:
             self._look_soon()
 
     def _is_there(self, held: Held, job_id: str, note: str = "") -> Iterator[Sighting]:
-        held.stage, held.since = Stage.THERE, uptime()
+        held.stage, held.since = Stage.THERE, up_sec()
         held.job_id = job_id if held.index is None else f"{job_id}_{held.index}"
         held.absences, held.missing_since, held.ended_as = 0, None, None
         yield from self._news(held, AttemptState.SUBMITTED, note)
@@ -281,13 +281,13 @@ class SlurmOperator:
 
     def _watch(self) -> Iterator[Sighting]:
         if not any(held.stage in (Stage.UNKNOWN, Stage.THERE) for held in self._held.values()):
-            self._poll_at = uptime() + self._backend.poll_every
+            self._poll_at = up_sec() + self._backend.poll_every
             return
         places = self._places()
         # Another runner's look will do where it is young enough, but never the own one before.
-        oldest = max(uptime() - self._backend.poll_every, self._looked_at + 0.001)
+        oldest = max(up_sec() - self._backend.poll_every, self._looked_at + 0.001)
         look = look_at_queue(self._site.identity, self._ask_queue, not_before=oldest)
-        self._looked_at = uptime()
+        self._looked_at = up_sec()
         rows = read_queue(look.text)
         before = self._standing()
         for batch, job_id in self._submissions.settle(rows, places):
@@ -307,7 +307,7 @@ class SlurmOperator:
     def _look_soon(self) -> None:
         """Look at the queue as soon as the site's patience allows."""
         self._every_sec = self._backend.poll_every
-        self._poll_at = min(self._poll_at, max(uptime(), self._looked_at + self._every_sec))
+        self._poll_at = min(self._poll_at, max(up_sec(), self._looked_at + self._every_sec))
 
     def _ask_queue(self) -> str:
         told = self._site.command(QUEUE)
@@ -361,7 +361,7 @@ class SlurmOperator:
                 )
                 continue
             end = ended_of(held, left, state, account)
-            if end.wants_more and not held.is_unwanted and may_continue(held.assignment, held.turn):
+            if end.wants_more and not self._is_unwanted(held) and may_continue(held.assignment, held.turn):
                 yield from self._continue(end)
             else:
                 ended.append(end)
@@ -374,12 +374,12 @@ class SlurmOperator:
 
     def _is_lost(self, held: Held) -> bool:
         """Tell whether the job of an attempt was nowhere to be found for too long."""
-        held.missing_since = uptime() if held.missing_since is None else held.missing_since
-        return uptime() - held.missing_since >= self._backend.lost_after
+        held.missing_since = up_sec() if held.missing_since is None else held.missing_since
+        return up_sec() - held.missing_since >= self._backend.lost_after
 
     def _accounts(self, missing: Sequence[Held]) -> dict[str, AccountRow]:
         """Ask the accounting for jobs that the queue does not show any more; it may be down, or there may be none."""
-        if not missing or uptime() < self._account_at or not self._site.facts().settings.has_accounting:
+        if not missing or up_sec() < self._account_at or not self._site.facts().settings.has_accounting:
             return {}
         names = {held.job_id: held.job.key for held in missing if held.job}
         with suppress(AwayError):
@@ -387,7 +387,7 @@ class SlurmOperator:
             if told is not None and told.exit_code == 0:
                 rows = read_accounting(told.stdout)
                 return {row.job_id: row for row in rows if names.get(row.job_id) == row.name}
-        self._account_at = uptime() + _ACCOUNT_AGAIN_SEC
+        self._account_at = up_sec() + _ACCOUNT_AGAIN_SEC
         return {}
 
     def _continue(self, end: Ended) -> Iterator[Sighting]:
@@ -414,14 +414,17 @@ class SlurmOperator:
         self._unwanted.pop(held.assignment.attempt_id, None)
         return Sighting(attempt_id=done.attempt_id, state=AttemptState.COLLECTING, external_id=held.job_id, done=done)
 
+    def _is_unwanted(self, held: Held) -> bool:
+        return held.assignment.attempt_id in self._unwanted
+
     def _cancel_unwanted(self) -> None:
         """Cancel jobs that the queue has shown by their names; whether they have ended is for the queue to say."""
-        again = uptime() - _CANCEL_AGAIN_SEC
+        again = up_sec() - _CANCEL_AGAIN_SEC
         there = [one for one in self._unwanted if self._held[one].is_shown]
         due = [one for one in there if self._unwanted[one] <= again]
         if due:
             self._site.command(cancelling([self._held[one].job_id for one in due]))
-            self._unwanted.update(dict.fromkeys(due, uptime()))
+            self._unwanted.update(dict.fromkeys(due, up_sec()))
 
 
 def _place(held: Held, places: Places) -> Place:

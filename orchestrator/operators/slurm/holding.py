@@ -28,7 +28,6 @@ class Stage(Enum):
     SENDING = auto()
     UNKNOWN = auto()
     THERE = auto()
-    OVER = auto()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -54,7 +53,6 @@ class Held:
     nodes: str = ""
     started: str = ""
     ends: str = ""
-    is_unwanted: bool = False
     is_shown: bool = False
     others: tuple[str, ...] = ()
     earlier: list[JsonValue] = field(default_factory=list)

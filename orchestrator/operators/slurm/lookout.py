@@ -6,16 +6,14 @@ import fcntl
 import hashlib
 import json
 import os
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
-from orchestrator.files import note_in_lock, open_lock, own_directory, refused
-from orchestrator.secrecy import runtime_folder
+from orchestrator.clock import start_of_machine, up_sec
+from orchestrator.files import note_in_lock, open_lock
+from orchestrator.secrecy import own_runtime_folder
 
 _MOST_BYTES = 64 * 1024 * 1024
-_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,11 +24,6 @@ class Look:
     text: str
 
 
-def uptime() -> float:
-    """Give the seconds since the machine was started, asleep or awake: the same for all of its processes."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
-
-
 def look_at_queue(site: str, ask: Callable[[], str], *, not_before: float) -> Look:
     """Give the last look at the queue of a site, or a new one by ``ask`` where that is older than ``not_before``.
 
@@ -38,19 +31,15 @@ def look_at_queue(site: str, ask: Callable[[], str], *, not_before: float) -> Lo
     ``ask`` raises is passed on and kept from nobody else. Raises `InfrastructureError` where this machine refuses a
     file for it.
     """
-    folder = runtime_folder()
-    try:
-        own_directory(folder)
-    except OSError as error:
-        raise refused(error, f"make the directory {folder}") from error
+    folder = own_runtime_folder()
     name = hashlib.sha256(site.encode("utf-8", "surrogatepass")).hexdigest()[:16]
     descriptor = open_lock(folder / f"queue-{name}")
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         last = _read(descriptor)
-        if last is not None and not_before <= last.at_sec <= uptime():
+        if last is not None and not_before <= last.at_sec <= up_sec():
             return last
-        at = uptime()
+        at = up_sec()
         look = Look(at_sec=at, text=ask())
         _write(descriptor, look)
         return look
@@ -62,18 +51,11 @@ def _read(descriptor: int) -> Look | None:
     """Give what the last one saw; None where nobody looked since the machine was started, or could leave it whole."""
     try:
         told = json.loads(os.pread(descriptor, _MOST_BYTES, 0))
-        return Look(at_sec=told["at_sec"], text=told["text"]) if told["boot_id"] == _boot_id() else None
+        return Look(at_sec=told["at_sec"], text=told["text"]) if told["boot_id"] == start_of_machine() else None
     except (OSError, ValueError, TypeError, KeyError):
         return None
 
 
 def _write(descriptor: int, look: Look) -> None:
     """Leave it for the others; where the disk refuses, they ask for themselves."""
-    note_in_lock(descriptor, json.dumps({"boot_id": _boot_id(), "at_sec": look.at_sec, "text": look.text}))
-
-
-def _boot_id() -> str:
-    try:
-        return _BOOT_ID.read_text(encoding="ascii").strip()
-    except OSError:
-        return ""
+    note_in_lock(descriptor, json.dumps({"boot_id": start_of_machine(), "at_sec": look.at_sec, "text": look.text}))

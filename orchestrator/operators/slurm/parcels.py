@@ -6,7 +6,6 @@ import io
 import tarfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import IO
 
 from orchestrator.layout import MANIFEST, SNAPSHOT
 from orchestrator.operators.assignments import Assignment
@@ -58,11 +57,12 @@ class Parcel:
     assignments: Sequence[Assignment]
 
 
-def pack(parcels: Sequence[Parcel], places: Places, backend: SlurmBackend, archive: IO[bytes]) -> None:
-    """Write a tar archive to be unpacked in the root of the wiring; a folder may be there already.
+def pack(parcels: Sequence[Parcel], places: Places, backend: SlurmBackend) -> bytes:
+    """Give a tar archive to be unpacked in the root of the wiring; a folder may be there already.
 
     Raises `ScriptletError` for what no program can get, and `OSError`.
     """
+    archive = io.BytesIO()
     with tarfile.open(fileobj=archive, mode="w", format=tarfile.PAX_FORMAT) as tar:
         for parcel in parcels:
             for path, content, mode in _texts(parcel, places, backend):
@@ -70,6 +70,7 @@ def pack(parcels: Sequence[Parcel], places: Places, backend: SlurmBackend, archi
             # One that is continued finds its directory as it left it.
             for assignment in parcel.assignments if parcel.job.turn == 0 else ():
                 _add_files(tar, assignment, places.attempt(assignment).removeprefix(f"{places.root}/"))
+    return archive.getvalue()
 
 
 def payload_of(assignment: Assignment, places: Places, backend: SlurmBackend) -> str:

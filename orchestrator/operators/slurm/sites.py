@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 from orchestrator.errors import AnswerLostError, SiteAwayError, TransferError
 from orchestrator.operators.slurm.answers import Settings, read_settings
@@ -124,20 +123,14 @@ class Site:
         mark = secrets.token_hex(8)
         return answer(self.ask(question(words, mark), deadline_sec=deadline_sec), mark)
 
-    def deliver(self, write: Callable[[IO[bytes]], None], root: str, script: str, *, deadline_sec: float) -> str:
+    def deliver(self, archive: bytes, root: str, script: str, *, deadline_sec: float) -> str:
         """Unpack a tar archive in the root, then run a script, in one go; give what the script printed.
 
         Nothing of the script is run where the archive did not arrive whole. Raises `AwayError`; that is a `NoRoomError`
         where the site did not take the files.
         """
-        import tempfile
-
-        with tempfile.SpooledTemporaryFile(max_size=8 * 1024 * 1024) as archive:
-            write(archive)
-            size = archive.tell()
-            archive.seek(0)
-            unpacked = f"cd -- {shlex.quote(root)} && head -c {size} | tar -xof - || exit {_NOT_UNPACKED}\n"
-            return self.ask(unpacked + script, stdin=archive.read(), deadline_sec=deadline_sec)
+        unpacked = f"cd -- {shlex.quote(root)} && head -c {len(archive)} | tar -xof - || exit {_NOT_UNPACKED}\n"
+        return self.ask(unpacked + script, stdin=archive, deadline_sec=deadline_sec)
 
     def bring(self, root: str, names: Sequence[str], into: Path, *, deadline_sec: float) -> dict[str, str]:
         """Fetch files below the root into a folder here; give the digests of those that came. Raises `AwayError`."""

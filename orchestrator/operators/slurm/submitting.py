@@ -7,11 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 
+from orchestrator.clock import up_sec
 from orchestrator.operators.slurm.answers import QueueRow, Submitted, read_accounting, read_submitted
 from orchestrator.operators.slurm.asking import accounting, answer, cancelling, submissions
 from orchestrator.operators.slurm.batches import Batch, parcel_of, submission_of
 from orchestrator.operators.slurm.kit import kit
-from orchestrator.operators.slurm.lookout import uptime
 from orchestrator.operators.slurm.names import JOB, of_turn
 from orchestrator.operators.slurm.parcels import Places, pack
 from orchestrator.operators.slurm.refusals import Refusal, Verdict, judge_submission
@@ -52,7 +52,7 @@ class Submissions:
 
         Raises `AwayError` where the site cannot be reached; what was not sent then goes on waiting.
         """
-        due = [batch for batch in self.waiting if batch.not_before <= uptime()]
+        due = [batch for batch in self.waiting if batch.not_before <= up_sec()]
         for start in range(0, len(due), _AT_ONCE):
             yield from self._send(due[start : start + _AT_ONCE], places)
 
@@ -67,7 +67,7 @@ class Submissions:
             return
         told = self._told_by_folders(places)
         for batch in list(self.unknown.values()):
-            key, at = batch.job.key, uptime()
+            key, at = batch.job.key, up_sec()
             ids = {told[key]} if told.get(key) else set()
             ids |= {row.array_id for row in rows or () if row.name == key}
             is_whole = rows is not None and key in told
@@ -75,7 +75,7 @@ class Submissions:
                 found = self._told_by_accounting(batch)
                 ids |= found or set()
                 is_whole = found is not None
-            settled = batch.inquiry.take(Search(at_sec=at, ids=frozenset(ids - {batch.lost}), is_whole=is_whole))
+            settled = batch.inquiry.take(Search(at_sec=at, ids=frozenset(ids), is_whole=is_whole))
             if settled is None:
                 continue
             del self.unknown[key]
@@ -115,7 +115,7 @@ class Submissions:
             self.unknown[batch.job.key] = batch
         try:
             return self._site.deliver(
-                lambda archive: pack(parcels, places, self._backend, archive),
+                pack(parcels, places, self._backend),
                 places.root,
                 script,
                 deadline_sec=_ASK_SEC + _SUBMIT_SEC * len(due),
@@ -135,7 +135,7 @@ class Submissions:
                 self.waiting.remove(batch)
             batch.refusals += 1
             wait = min(_BACK_OFF_SEC * 2 ** (batch.refusals - 1), _MOST_BACK_OFF_SEC, self._backend.poll_every * 10)
-            batch.not_before, batch.note = uptime() + wait, came.text
+            batch.not_before, batch.note = up_sec() + wait, came.text
             self.waiting.append(batch)
 
     def _put_back(self, batches: Sequence[Batch]) -> None:

@@ -10,12 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.operators.slurm.lookout import Look, look_at_queue, uptime
+from orchestrator.clock import up_sec
+from orchestrator.operators.slurm.lookout import Look, look_at_queue
 
 ASKS = """
 import sys, time
 from pathlib import Path
-from orchestrator.operators.slurm.lookout import look_at_queue, uptime
+from orchestrator.clock import up_sec
+from orchestrator.operators.slurm.lookout import look_at_queue
 
 def ask():
     with Path(sys.argv[1]).open("a") as asked:
@@ -23,7 +25,7 @@ def ask():
     time.sleep(0.5)
     return "of one"
 
-print(look_at_queue("alpha", ask, not_before=uptime() - 30).text)
+print(look_at_queue("alpha", ask, not_before=up_sec() - 30).text)
 """
 
 
@@ -39,12 +41,12 @@ def never() -> str:
 
 def test_an_answer_that_is_young_enough_is_taken() -> None:
     """For each site its own; what is older is asked for again."""
-    before = uptime()
+    before = up_sec()
     first = look_at_queue("alpha", lambda: "one", not_before=before)
 
     assert look_at_queue("alpha", never, not_before=before) == first
     assert look_at_queue("beta", lambda: "two", not_before=before).text == "two"
-    assert look_at_queue("alpha", lambda: "three", not_before=uptime()).text == "three"
+    assert look_at_queue("alpha", lambda: "three", not_before=up_sec()).text == "three"
 
 
 def test_what_cannot_be_asked_is_kept_from_nobody() -> None:
@@ -54,7 +56,7 @@ def test_what_cannot_be_asked_is_kept_from_nobody() -> None:
         raise TimeoutError
 
     with pytest.raises(TimeoutError):
-        look_at_queue("alpha", refuse, not_before=uptime())
+        look_at_queue("alpha", refuse, not_before=up_sec())
 
     assert look_at_queue("alpha", lambda: "there", not_before=0.0).text == "there"
 
@@ -93,7 +95,7 @@ def test_S7_two_runners_ask_once(tmp_path: Path) -> None:  # noqa: N802  a state
 def test_a_runner_that_waits_is_served_by_the_one_that_asks() -> None:
     """Threads of one process are runners too."""
     looks: list[Look] = []
-    not_before = uptime()
+    not_before = up_sec()
 
     def ask() -> str:
         time.sleep(0.2)
