@@ -116,6 +116,9 @@ class SshTransport(Transport):
         try:
             return connection.channel(max(0.0, deadline - monotonic()))
         except (SSHException, EOFError, OSError) as error:
+            # The library calls a connection alive until its own thread has noticed that it is not.
+            if not isinstance(error, SSHException):
+                connection.close()
             message = f"{self.site}: no command can be started: {reason(error)}"
             raise SiteAwayError(message, hint="it is tried again") from error
 
