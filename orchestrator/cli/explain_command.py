@@ -57,8 +57,11 @@ def _explain_run(database: Database, *, as_json: bool) -> None:
 
 
 def _wiring(database: Database) -> Iterator[str]:
-    """Say by which wiring the run goes, where it has kept one, and whether that is still what it was."""
-    if kept := read_kept(database):
+    """Say by which wiring the run goes, and whether what it has kept is still what it was."""
+    kept = read_kept(database)
+    if kept is None:
+        yield "Operator wiring: source=NONE sha256=none snapshot=none"
+    else:
         yield f"Operator wiring: source={kept.source} sha256={kept.sha256} snapshot={FOLDER}/{TEXT_NAME}"
         if found := tampering(database, kept):
             yield f"nobody can go on with it: {found}; put {FOLDER} back as it was, or start a new run"
