@@ -18,7 +18,7 @@ from orchestrator.store.database import reading
 from orchestrator.store.wirings import read_kept
 from orchestrator.wiring.options import WiringOptions
 from orchestrator.wiring.reading import Wiring
-from orchestrator.wiring.resolution import Resolved, resolve_wiring, resolved_from
+from orchestrator.wiring.resolution import Resolved, WiringSource, resolve_wiring, resolved_from, unused_variable
 
 
 class ResolveWiring(CoreScriptlet):
@@ -43,14 +43,19 @@ class ResolveWiring(CoreScriptlet):
     }
 
     def work(self, ctx: Context, params: Params) -> Outputs:
-        """Give the source, the file, the digest and the text of the wiring in force."""
+        """Give the source, the file, the digest and the text of the wiring in force.
+
+        Where a run goes by what it has kept, ``unused`` is what the variable names instead.
+        """
         options = WiringOptions(
             operators_config=_path(params.get("operators_config")),
             profile=params.get("profile"),
             profiles_config=_path(params.get("profiles_config")),
             hpc_config=_path(params.get("hpc_config")),
         )
-        found = resolve_wiring(Path(params["workspace"]), options, _persisted(params.get("run_root")))
+        workspace = Path(params["workspace"])
+        found = resolve_wiring(workspace, options, _persisted(params.get("run_root")))
+        is_kept = found.source is WiringSource.RUN_PERSISTED
         return {
             "_wiring.resolved_v1": {
                 "source": found.source.name,
@@ -59,6 +64,7 @@ class ResolveWiring(CoreScriptlet):
                 "text": _text(found.wiring.source),
                 "operators": sorted(found.wiring.operators),
                 "idle": _idle(found.wiring),
+                "unused": unused_variable(workspace, found.wiring.sha256) if is_kept else None,
             }
         }
 

@@ -22,7 +22,9 @@ from orchestrator.store.wirings import (
     keep,
     note_files,
     note_refusal,
+    note_unused,
     read_kept,
+    read_unused,
     refuse_tampered,
     snapshot_of,
     wiring_events,
@@ -62,6 +64,9 @@ class SnapshotWiring(CoreScriptlet):
         if kept is None:
             return {"_wiring.kept_v1": None}
         self._heal(database, kept)
+        if (unused := (params.get("wiring") or {}).get("unused")) and unused != read_unused(database):
+            with database.transaction():
+                note_unused(database, unused)
         return {"_wiring.kept_v1": {"source": kept.source, "sha256": kept.sha256, "snapshot": FOLDER}}
 
     def _take(self, database: Database, kept: KeptWiring | None, given: KeptWiring, *, force: bool) -> KeptWiring:
