@@ -90,7 +90,7 @@ class People:
 
     def _ended(self, question: Question, assignment: Assignment, came: Answer) -> Done | None:
         if question.attempt_id in self._withdrawn:
-            return Done(attempt_id=question.attempt_id, exit_code=None)
+            return Done(attempt_id=question.attempt_id, exit_code=None, duration_sec=assignment.age_sec)
         return _done(question, came, assignment) if came.status else None
 
     def cancel(self, attempts: Collection[str]) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import ClassVar
 
 if not __package__:
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from orchestrator import Context
 from orchestrator.files import replace_file
-from orchestrator.scriptlet import Outputs, Params
+from orchestrator.scriptlet import Outputs, Params, Schema
 from orchestrator.states import ENDED_TASKS, AttemptState, RunState, TaskState
 from orchestrator.store.attempts import AttemptResult, close_attempt
 from orchestrator.store.contexts import context_json
@@ -27,6 +28,18 @@ class CloseRun(RunScriptlet):
     and, optional, ``reason`` and ``outputs``, the results that the recipe declares, by name. What has not ended in a
     run that is cancelled ends as cancelled too.
     """
+
+    params_schema: ClassVar[Schema] = {
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["run_root", "status"],
+        "properties": {
+            "run_root": {"type": "string"},
+            "status": {"type": "string", "enum": ["COMPLETED", "FAILED", "CANCELLED", "PENDING", "PAUSED"]},
+            "reason": {"type": "string"},
+            "outputs": {"type": "object"},
+        },
+    }
 
     def work(self, ctx: Context, params: Params) -> Outputs:
         """Write context.json before the state is durable: a settled run always has it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 if not __package__:
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
@@ -13,7 +13,7 @@ if not __package__:
 from orchestrator import Context
 from orchestrator.operators.assignments import assignment_of
 from orchestrator.operators.by_hand import look_by_hand
-from orchestrator.scriptlet import Outputs, Params
+from orchestrator.scriptlet import Outputs, Params, Schema
 from orchestrator.states import AttemptState
 from orchestrator.store.attempts import note_sighting
 from orchestrator.store.database import Database, opened
@@ -29,6 +29,19 @@ class PollAttempts(RunScriptlet):
     Params: ``run_root``; optional ``task_id`` and ``attempt_id``, one attempt instead of all that operators have, with
     ``sighting``, what its operator has said where it was asked already. One that has ended is left to be collected.
     """
+
+    params_schema: ClassVar[Schema] = {
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["run_root"],
+        "dependentRequired": {"sighting": ["task_id", "attempt_id"]},
+        "properties": {
+            "run_root": {"type": "string"},
+            "task_id": {"type": "string"},
+            "attempt_id": {"type": "string"},
+            "sighting": {"type": "object"},
+        },
+    }
 
     def work(self, ctx: Context, params: Params) -> Outputs:
         """Record the states."""

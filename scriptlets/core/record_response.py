@@ -4,27 +4,38 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import ClassVar
 
 if not __package__:
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from orchestrator import BaseScriptlet, Context
+from orchestrator import Context
+from orchestrator.core_scriptlet import CoreScriptlet
 from orchestrator.errors import UsageError
 from orchestrator.operators.answers import NotYetError
 from orchestrator.operators.human import check_response, current_user, respond
 from orchestrator.operators.questions import open_question
-from orchestrator.scriptlet import Outputs, Params
+from orchestrator.scriptlet import Outputs, Params, Schema
 from orchestrator.store.database import reading
 
 
-class RecordResponse(BaseScriptlet):
+class RecordResponse(CoreScriptlet):
     """Answer a question as the user who runs this; the runner takes the answer when it goes on.
 
     Params: ``run_root``, ``task_id`` and ``response``, an object with ``status`` (COMPLETED or FAILED) and, optional,
     ``data`` and ``error``. An answer that would not count is refused.
     """
 
-    own_keys = True
+    params_schema: ClassVar[Schema] = {
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["run_root", "task_id", "response"],
+        "properties": {
+            "run_root": {"type": "string"},
+            "task_id": {"type": "string"},
+            "response": {"type": "object"},
+        },
+    }
 
     def work(self, ctx: Context, params: Params) -> Outputs:
         """Write the answer where the operator looks for it; the file appears whole."""
