@@ -10,7 +10,7 @@ if not __package__:
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from orchestrator import BaseScriptlet, Context
-from orchestrator.operators.human import current_user
+from orchestrator.operators.asking import current_user
 from orchestrator.scriptlet import Outputs, Params
 from orchestrator.store.database import opened
 from orchestrator.store.requests import Wish, record_request
