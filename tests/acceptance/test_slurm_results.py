@@ -99,21 +99,6 @@ def test_S24_what_stays_is_what_is_wanted(fake_demo: FakeProject, keep: str, sta
     assert len([*fake_demo.root.glob("*/jobs/*")]) == min(stay, 1)
 
 
-def test_E6_no_secret_stays_of_a_job_that_was_ended(fake_demo: FakeProject) -> None:
-    """Its own script had no time to remove it."""
-    fake_demo.project.write("secret", "hunter2-hunter2\n")
-    secret = f"file:{fake_demo.project.folder}/secret"
-    fake_demo.recipe(step("echo begun > begun; sleep 60", env={"TOKEN": f"secret://{secret}"}))
-    runner = fake_demo.start("run", "demo")
-    until(lambda: [*fake_demo.root.rglob("begun")])
-
-    fake_demo.end("1", "OUT_OF_MEMORY")
-    finish(runner)
-
-    assert len([*fake_demo.root.rglob(".ms/claim")]) == 1
-    assert [*fake_demo.root.rglob(".ms/secrets.sh")] == []
-
-
 def test_S24_what_is_old_goes_with_its_folders(fake_demo: FakeProject) -> None:
     """The folders of failed attempts stay for thirty days; nothing else in the root is touched."""
     fake_demo.recipe(step("exit 1", foreach=[1, 2]))

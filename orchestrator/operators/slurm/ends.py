@@ -8,6 +8,7 @@ import signal as signals
 from dataclasses import dataclass
 from enum import StrEnum
 
+from orchestrator.jsonsafe import JsonValue
 from orchestrator.operators.slurm.states import State
 
 
@@ -94,6 +95,11 @@ class Record:
     restart: int
     exit_code: int
     signals: frozenset[str] = frozenset()
+
+    def to_json(self) -> dict[str, JsonValue]:
+        """Give it as the job left it."""
+        signals = " ".join(sorted(self.signals))
+        return {"job": self.job_id, "restart": self.restart, "signals": signals, "exit_code": self.exit_code}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
