@@ -244,6 +244,7 @@ class SlurmOperator:
             held.job, held.stage = batch.job, Stage.SENDING
 
     def _submitted(self, batch: Batch, came: Submitted | Refusal) -> Iterator[Sighting]:
+        again = utc_after(max(0.0, batch.not_before - up_sec()))
         for assignment in batch.assignments:
             held = self._held.get(assignment.attempt_id)
             if held is None:
@@ -253,7 +254,7 @@ class SlurmOperator:
             elif came.verdict is Verdict.REJECTED:
                 self._unbegun.append((held, not_begun(assignment, f"{came.text}\n{came.hint}".strip())))
             elif came.verdict is Verdict.NOT_NOW:
-                yield from self._news(held, AttemptState.SUBMITTING, f"{came.text}: tried again later")
+                yield from self._news(held, AttemptState.SUBMITTING, f"{came.text}: tried again at {again}")
             else:
                 held.stage = Stage.UNKNOWN
                 note = f"{came.text}: there may be a job, which is looked for"

@@ -145,10 +145,10 @@ def ending(
         return Ending(end=end, text=_text(end, state))
     if record is not None:
         return _exited(record.exit_code)
-    if signal == _NO_OUTPUT or (reason == _KILLED and signal is None and not has_claimed):
-        return Ending(end=End.LAUNCH_FAILED, text=_TEXTS[End.LAUNCH_FAILED])
-    if _OUT_OF_MEMORY.search(log):
+    if signal != _NO_OUTPUT and _OUT_OF_MEMORY.search(log):
         return Ending(end=End.OUT_OF_MEMORY, text=_TEXTS[End.OUT_OF_MEMORY])
+    if signal == _NO_OUTPUT or (not has_claimed and state.word != "COMPLETED"):
+        return Ending(end=End.LAUNCH_FAILED, text=_TEXTS[End.LAUNCH_FAILED])
     if signal or (reason == _KILLED and signal is None):
         return _signalled(signal_name(signal) if signal else "")
     return _exited(0 if state.word == "COMPLETED" else exit_code)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 
-from orchestrator.clock import up_sec
+from orchestrator.clock import jittered, up_sec
 from orchestrator.operators.slurm.answers import QueueRow, Submitted, read_accounting, read_submitted
 from orchestrator.operators.slurm.asking import accounting, answer, cancelling, submissions
 from orchestrator.operators.slurm.batches import Batch, parcel_of, submission_of
@@ -24,7 +24,7 @@ from orchestrator.wiring.model import SlurmBackend
 _AT_ONCE = 25
 # A hung controller keeps each submission waiting for ten seconds or more.
 _ASK_SEC, _SUBMIT_SEC = 60.0, 20.0
-# A site that refuses more jobs for now is asked again after so long, and ever less often.
+# A site that refuses more jobs for now, or has no room, is asked again after so long, and ever less often.
 _BACK_OFF_SEC, _MOST_BACK_OFF_SEC = 30.0, 600.0
 _MOST_SKEW = timedelta(days=1)
 
@@ -147,7 +147,7 @@ class Submissions:
             batch.was_sent = True
             batch.refusals += 1
             wait = min(_BACK_OFF_SEC * 2 ** (batch.refusals - 1), _MOST_BACK_OFF_SEC, self._backend.poll_every * 10)
-            batch.not_before, batch.note = up_sec() + wait, came.text
+            batch.not_before, batch.note = up_sec() + jittered(wait), came.text
             self.waiting.append(batch)
 
     def _put_back(self, batches: Sequence[Batch]) -> None:
