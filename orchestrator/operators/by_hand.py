@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from orchestrator.errors import UsageError
 from orchestrator.keys import did_you_mean
 from orchestrator.operators.assignments import Assignment, Operator, Sighting
-from orchestrator.operators.registry import operator_for, wiring_of
 from orchestrator.states import AttemptState
 from orchestrator.store.database import Database
 from orchestrator.workers.calls import Done
@@ -18,6 +17,8 @@ from orchestrator.workers.calls import Done
 @contextmanager
 def _operator(database: Database, assignment: Assignment) -> Iterator[tuple[Operator, Assignment]]:
     """Give the operator of an attempt, and the attempt with the variables that were recorded; raises `UsageError`."""
+    from orchestrator.operators.registry import operator_for, wiring_of  # noqa: PLC0415  slow, and runners ask operators
+
     operators = wiring_of(database).operators
     wired = operators.get(assignment.operator_key)
     if wired is None or wired.is_idle:
