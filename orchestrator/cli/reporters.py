@@ -154,8 +154,8 @@ class PlainReporter:
             self.write(f"  = look at its values:  matterstack ctx get {settled.run_id}")
         counted = [failure for failure in self._failures if _counts(failure)]
         if first := next((failure for failure in counted if failure.began), None):
-            verb = "rerun" if first.is_away else "replay"
-            self.write(f"  = that step alone:  matterstack {verb} {settled.run_id} {shlex.quote(first.task_id)}")
+            command = "rerun" if first.is_away else "replay"
+            self.write(f"  = that step alone:  matterstack {command} {settled.run_id} {shlex.quote(first.task_id)}")
         if counted:
             self.write(f"  = what failed, again:  matterstack retry {settled.run_id}")
         if settled.goes_on:
