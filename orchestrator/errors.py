@@ -89,6 +89,7 @@ CODES = {
     "MS508": "state file is locked by another program",
     "MS601": "the machine refused a file or a process",
     "MS602": "an instrument cannot be reached",
+    "MS603": "the folder that people share cannot be used",
     "MS701": "the version of the language is missing",
     "MS702": "a context key is read that no step writes",
     "MS703": "context key without area or version",

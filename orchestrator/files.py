@@ -24,14 +24,18 @@ _TAKEN = (errno.ENOTEMPTY, errno.EEXIST)
 _CANNOT_EXCHANGE = (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP)
 
 
-def replace_file(path: Path, content: bytes, mode: int = 0o600) -> None:
+def replace_file(path: Path, content: bytes, mode: int = 0o600, *, exactly: bool = False) -> None:
     """Put ``content`` under ``path`` so that a reader sees the former file or the whole new one, also after a crash.
+
+    The file has the ``mode`` less what the user takes from all files, or ``exactly`` that one.
 
     Raises `InfrastructureError` naming the path and the size when the disk refuses.
     """
     temporary = path.with_name(f"{TEMPORARY}{os.urandom(6).hex()}")
     try:
         _write_synced(temporary, [content], mode)
+        if exactly:
+            temporary.chmod(mode)
         os.replace(temporary, path)  # noqa: PTH105  the same call as in the crash sweep's traces
         sync_directory(path.parent)
     except OSError as error:
@@ -74,6 +78,22 @@ def remove_file(path: Path) -> None:
     except OSError as error:
         raise refused(error, f"remove {path}") from error
     sync_directory(path.absolute().parent)
+
+
+def remove_directory(path: Path) -> None:
+    """Remove a directory, which is gone for readers at once; one that is gone already is no error.
+
+    What others made in it and keep from being removed stays under a temporary name. Raises `InfrastructureError`.
+    """
+    temporary = path.with_name(f"{TEMPORARY}{os.urandom(6).hex()}")
+    try:
+        path.rename(temporary)
+        sync_directory(path.parent)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise refused(error, f"remove {path}") from error
+    shutil.rmtree(temporary, ignore_errors=True)
 
 
 def make_directory(path: Path) -> None:

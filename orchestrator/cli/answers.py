@@ -9,7 +9,8 @@ from orchestrator.clock import utc_now
 from orchestrator.errors import UsageError
 from orchestrator.invoke import happen
 from orchestrator.jsonsafe import JsonValue
-from orchestrator.operators.human import COMPLETED, FAILED, Question, current_user, given
+from orchestrator.operators.asking import COMPLETED, FAILED, Question, current_user
+from orchestrator.operators.human import given
 
 
 def refuse_late(question: Question) -> None:
@@ -30,6 +31,14 @@ def verdict(*, approves: bool, reason: str, said: JsonValue) -> dict[str, JsonVa
         return {"status": COMPLETED, "data": data}
     error = f"rejected by {current_user()}{f': {reason}' if reason else ''}"
     return {"status": FAILED, "data": data, "error": error}
+
+
+def record_posted_answer(folder: Path, document: Mapping[str, JsonValue]) -> str:
+    """Record an answer to a question that is posted in a folder; as `record_answer`."""
+    file: str = happen("attempt.answered", {"posting": str(folder), "response": dict(document)})[
+        "_response.recorded_v1"
+    ]["file"]
+    return file
 
 
 def record_answer(run_root: Path, task_id: str, document: Mapping[str, JsonValue]) -> str:

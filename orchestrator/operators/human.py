@@ -3,100 +3,24 @@
 from __future__ import annotations
 
 import hashlib
-import json
+import itertools
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from orchestrator.checks import mismatch
 from orchestrator.files import replace_file
 from orchestrator.jsonsafe import JsonValue, dumps
-from orchestrator.layout import INSTRUCTIONS, RESPONSE, RESPONSES, SCHEMA
-from orchestrator.operators.answers import NotYetError, read_written, user_name
+from orchestrator.layout import ANSWERED, INSTRUCTIONS, RESPONSE, RESPONSES, SCHEMA
+from orchestrator.operators.answers import NotYetError, read_written
+from orchestrator.operators.asking import COMPLETED, FAILED, Answer, Question, Response, current_user
 from orchestrator.operators.assignments import Assignment
+from orchestrator.operators.decisions import decided
+from orchestrator.operators.postings import posted_answers
 from orchestrator.operators.staging import json_file, stage
 
-COMPLETED = "COMPLETED"
-FAILED = "FAILED"
-
-_FIELDS = frozenset({"status", "data", "error", "task_id", "attempt_id", "by"})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
-    """What people are asked in one attempt, as its params say it.
-
-    ``asked_by`` is the user whose run it is, ``asked_at`` when the attempt began.
-    """
-
-    folder: Path
-    task_id: str
-    attempt_id: str
-    run_id: str = ""
-    instructions: str
-    schema: Mapping[str, JsonValue] = field(default_factory=dict)
-    approvals: int = 1
-    approvers: tuple[str, ...] = ()
-    separation_of_duty: bool = False
-    deadline_at: str = ""
-    then: str = "fail"
-    asked_by: str = ""
-    asked_at: str = ""
-    files: Mapping[str, JsonValue] = field(default_factory=dict)
-
-    @property
-    def sha256(self) -> str:
-        """Give the digest of what is shown: the instructions, the schema that an answer must fit, and the files."""
-        shown = f"{self.instructions}\0{json.dumps(self.schema, sort_keys=True)}"
-        if self.files:
-            shown += f"\0{json.dumps(self.files, sort_keys=True)}"
-        return hashlib.sha256(shown.encode("utf-8", "surrogatepass")).hexdigest()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Response:
-    """An answer of one person: who gave it, when, and in which file."""
-
-    status: str
-    data: JsonValue
-    error: str
-    by: str
-    at_utc: str
-    path: Path
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """What came of a question: nothing yet, with what stands in the way, or an end with those who brought it about."""
-
-    status: str = ""
-    data: JsonValue = None
-    error: str = ""
-    responses: tuple[Response, ...] = ()
-    waits_for: str = ""
-
-
-def question_of(assignment: Assignment) -> Question:
-    """Give what is asked in an attempt."""
-    work = assignment.work
-    return Question(
-        folder=assignment.folder,
-        run_id=assignment.run_root.name,
-        task_id=assignment.task_id,
-        attempt_id=assignment.attempt_id,
-        instructions=str(assignment.params["instructions"]),
-        schema=work.get("response_schema") or {},
-        approvals=work.get("approvals", 1),
-        approvers=tuple(work.get("approvers", ())),
-        separation_of_duty=work.get("separation_of_duty", False),
-        deadline_at=work.get("deadline_at", ""),
-        then=work.get("then", "fail"),
-        asked_at=assignment.asked_at,
-        files=work.get("files", {}),
-        asked_by=user_name(assignment.run_root.stat().st_uid),
-    )
+_FIELDS = frozenset({"status", "data", "error", "task_id", "attempt_id", "shown_sha256", "by"})
 
 
 def ask(question: Question, assignment: Assignment) -> Mapping[str, JsonValue]:
@@ -121,15 +45,11 @@ def answer(question: Question, now_utc: str) -> Answer:
     """Say what came of a question so far.
 
     A response that is half written, malformed, by somebody who may not answer, or does not fit the schema, is waited
-    out. With several approvals each counts once for each user; one rejection ends the question.
+    out. With several approvals each counts once for each user, wherever it was given; one rejection ends the question.
     """
-    found: list[Response] = []
-    waits: list[str] = []
-    for path in _paths(question):
-        try:
-            found.append(read_response(question, path))
-        except NotYetError as error:
-            waits.append(f"{path.relative_to(question.folder)}: {error}")
+    if (came := decided(question)) is not None:
+        return came
+    found, waits = _responses(question)
     rejections = [response for response in found if response.status == FAILED]
     if rejections:
         first = rejections[0]
@@ -138,7 +58,7 @@ def answer(question: Question, now_utc: str) -> Answer:
         )
     by_user = {response.by: response for response in found}
     if len(by_user) >= question.approvals:
-        taken = tuple(by_user.values())
+        taken = tuple(by_user.values())[: question.approvals]
         return Answer(status=COMPLETED, data=taken[-1].data, responses=taken)
     if question.deadline_at and now_utc >= question.deadline_at:
         return _silence(question)
@@ -147,12 +67,32 @@ def answer(question: Question, now_utc: str) -> Answer:
     return Answer(waits_for="; ".join(waits))
 
 
+def _responses(question: Question) -> tuple[list[Response], list[str]]:
+    """Give the responses that count, and why the others do not."""
+    found: list[Response] = []
+    waits: list[str] = []
+    for path in _paths(question):
+        try:
+            found.append(read_response(question, path))
+        except NotYetError as error:
+            place = path.relative_to(question.folder) if path.is_relative_to(question.folder) else path
+            waits.append(f"{place}: {error}")
+    return found, waits
+
+
 def read_response(question: Question, path: Path) -> Response:
     """Read a response; raise `NotYetError` with the reason where it is none, or none that counts."""
-    written = read_written(path)
+    posting = question.posting
+    is_posted = posting is not None and path.parent.parent == posting
+    written = read_written(path, base=posting.parent if posting and is_posted else None)
     document = written.document
+    if is_posted and "attempt_id" not in document:
+        # What somebody wrote to another end may have been moved here.
+        raise NotYetError(f'it does not say what it answers: add "attempt_id": "{question.attempt_id}"')
     check_response(question, document, written.by)
-    if question.deadline_at and written.at_utc > question.deadline_at:
+    # Its owner can change what the file says of its time, but not what the system says of the last change.
+    at_utc = written.changed_utc if is_posted else written.at_utc
+    if question.deadline_at and at_utc > question.deadline_at:
         raise NotYetError("it came after the deadline")
     error = document.get("error", "")
     return Response(
@@ -160,8 +100,10 @@ def read_response(question: Question, path: Path) -> Response:
         data=document.get("data", {}),
         error=error if isinstance(error, str) else dumps(error),
         by=written.by,
-        at_utc=written.at_utc,
-        path=path,
+        at_utc=at_utc,
+        file=f"{ANSWERED}/{RESPONSES}/{written.by.replace('/', '_')}.json" if is_posted else path.name,
+        sha256=hashlib.sha256(written.raw).hexdigest(),
+        raw=written.raw,
     )
 
 
@@ -171,9 +113,7 @@ def check_response(question: Question, document: Mapping[str, Any], owner: str) 
         raise NotYetError(f"unknown key {unknown[0]!r}")
     if document.get("status") not in {COMPLETED, FAILED}:
         raise NotYetError(f"expected the status COMPLETED or FAILED, got {document.get('status')!r}")
-    for name in ("task_id", "attempt_id"):
-        if document.get(name, getattr(question, name)) != getattr(question, name):
-            raise NotYetError(f"it answers another question: {name} is {document[name]!r}")
+    _check_meant(question, document)
     if question.approvers and owner not in question.approvers:
         raise NotYetError(f"{owner} may not answer; asked are: {', '.join(question.approvers)}")
     if question.separation_of_duty and owner == question.asked_by:
@@ -183,19 +123,34 @@ def check_response(question: Question, document: Mapping[str, Any], owner: str) 
         raise NotYetError(problem)
 
 
+def _check_meant(question: Question, document: Mapping[str, Any]) -> None:
+    for name in ("task_id", "attempt_id"):
+        if document.get(name, getattr(question, name)) != getattr(question, name):
+            raise NotYetError(f"it answers another question: {name} is {document[name]!r}")
+    if document.get("shown_sha256", question.sha256) != question.sha256:
+        raise NotYetError("it answers other words or files than those of the question")
+
+
 def given(question: Question) -> Response | None:
     """Give the answer that this user, or for one approval anybody, has given already."""
-    try:
-        return read_response(question, _own_path(question))
-    except NotYetError:
-        return None
+    found, _ = _responses(question)
+    mine = [response for response in found if question.approvals == 1 or response.by == current_user()]
+    return mine[0] if mine else None
 
 
 def respond(question: Question, document: Mapping[str, JsonValue]) -> Path:
-    """Write the response of this user, as one to this attempt and no other; the file appears whole."""
-    path = _own_path(question)
-    named = {**document, "task_id": question.task_id, "attempt_id": question.attempt_id}
-    replace_file(path, json_file(named), mode=0o644)
+    """Write the response of this user, as one to this attempt and no other; the file appears whole.
+
+    In the folder that people share, others may read it, whatever files of this user they may read otherwise.
+    """
+    named = {
+        **document,
+        "task_id": question.task_id,
+        "attempt_id": question.attempt_id,
+        "shown_sha256": question.sha256,
+    }
+    path = _free_path(question.folder / RESPONSES) if question.is_seen_by_others else _own_path(question)
+    replace_file(path, json_file(named), mode=0o644, exactly=question.is_seen_by_others)
     return path
 
 
@@ -205,9 +160,13 @@ def _own_path(question: Question) -> Path:
     return question.folder / RESPONSES / f"{current_user()}.json"
 
 
-def current_user() -> str:
-    """Give the name of the user whose process this is."""
-    return user_name(os.getuid())
+def _free_path(folder: Path) -> Path:
+    """Give where this user may write: whoever has put a file under that name keeps nobody from answering."""
+    for number in itertools.count():
+        path = folder / f"{current_user().replace('/', '_')}{f'-{number}' if number else ''}.json"
+        if not os.path.lexists(path) or path.lstat().st_uid == os.getuid():
+            return path
+    raise AssertionError
 
 
 def _silence(question: Question) -> Answer:
@@ -218,6 +177,12 @@ def _silence(question: Question) -> Answer:
 
 
 def _paths(question: Question) -> Iterable[Path]:
+    return (*_local_paths(question), *posted_answers(question))
+
+
+def _local_paths(question: Question) -> Iterable[Path]:
+    if question.is_seen_by_others:
+        return ()
     if question.approvals > 1:
         return sorted((question.folder / RESPONSES).glob("*.json"))
     only = f"{question.folder}/{RESPONSE}"  # asked for so often that making a path of it counts

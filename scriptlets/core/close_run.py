@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from pathlib import Path
 from typing import ClassVar
@@ -10,7 +11,10 @@ if not __package__:
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from orchestrator import Context
+from orchestrator.errors import InfrastructureError
 from orchestrator.files import replace_file
+from orchestrator.operators.postings import withdraw
+from orchestrator.operators.questions import open_questions
 from orchestrator.scriptlet import Outputs, Params, Schema
 from orchestrator.states import ENDED_TASKS, AttemptState, RunState, TaskState
 from orchestrator.store.attempts import AttemptResult, close_attempt
@@ -26,7 +30,7 @@ class CloseRun(RunScriptlet):
 
     Params: ``run_root``, ``status`` (COMPLETED, FAILED, CANCELLED, or, for one that goes on later, PENDING or PAUSED)
     and, optional, ``reason`` and ``outputs``, the results that the recipe declares, by name. What has not ended in a
-    run that is cancelled ends as cancelled too.
+    run that is cancelled ends as cancelled too, and its questions are taken away.
     """
 
     params_schema: ClassVar[Schema] = {
@@ -45,6 +49,7 @@ class CloseRun(RunScriptlet):
         """Write context.json before the state is durable: a settled run always has it."""
         run_root = Path(params["run_root"])
         database = opened(run_root)
+        needless = open_questions(database) if params["status"] == RunState.CANCELLED else []
         with database.transaction():
             if params.get("outputs"):
                 put_outputs(database, params["outputs"], self.name)
@@ -52,6 +57,9 @@ class CloseRun(RunScriptlet):
                 _cancel_rest(database, params.get("reason", ""))
             set_run_state(database, RunState(params["status"]), params.get("reason", ""))
             replace_file(run_root / "context.json", context_json(database), mode=0o644)
+        for question in needless:
+            with contextlib.suppress(InfrastructureError):  # an answer to what is left there does no harm
+                withdraw(question)
         return {"_run.closed_v1": {"run_id": run_root.name, "status": params["status"]}}
 
 

@@ -54,10 +54,10 @@ class CollectAttempt(RunScriptlet):
 def _look(database: Database, task_id: str, attempt_id: str) -> Params | None:
     if not any(row.is_external for row in read_attempts(database, task_id) if row.attempt_id == attempt_id):
         return None
-    _, done = look_by_hand(database, find_assignment(database, task_id, attempt_id))
-    if done is None:
+    seen = look_by_hand(database, [find_assignment(database, task_id, attempt_id)]).get(attempt_id)
+    if seen is None or seen.done is None:
         raise UsageError(f"{task_id} has not ended", hint="ask again later")
-    return dict(done.operator_data)
+    return dict(seen.done.operator_data)
 
 
 if __name__ == "__main__":

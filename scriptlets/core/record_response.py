@@ -13,7 +13,9 @@ from orchestrator import Context
 from orchestrator.core_scriptlet import CoreScriptlet
 from orchestrator.errors import UsageError
 from orchestrator.operators.answers import NotYetError
-from orchestrator.operators.human import check_response, current_user, respond
+from orchestrator.operators.asking import Question, current_user
+from orchestrator.operators.human import check_response, respond
+from orchestrator.operators.posted import read_posted
 from orchestrator.operators.questions import open_question
 from orchestrator.scriptlet import Outputs, Params, Schema
 from orchestrator.store.database import reading
@@ -22,8 +24,9 @@ from orchestrator.store.database import reading
 class RecordResponse(CoreScriptlet):
     """Answer a question as the user who runs this; the runner takes the answer when it goes on.
 
-    Params: ``run_root``, ``task_id`` and ``response``, an object with ``status`` (COMPLETED or FAILED) and, optional,
-    ``data`` and ``error``. An answer that would not count is refused.
+    Params: ``run_root`` and ``task_id``, or ``posting``, the folder in which the question is posted; ``response``, an
+    object with ``status`` (COMPLETED or FAILED) and, optional, ``data`` and ``error``. An answer that would not count
+    is refused.
     """
 
     params_schema: ClassVar[Schema] = {
@@ -39,18 +42,25 @@ class RecordResponse(CoreScriptlet):
 
     def work(self, ctx: Context, params: Params) -> Outputs:
         """Write the answer where the operator looks for it; the file appears whole."""
-        with reading(Path(params["run_root"])) as database:
-            question = open_question(database, params["task_id"])
+        question = _question(params)
         if not question.folder.is_dir():
             hint = f"put it back with: matterstack resume {question.run_id}"
             raise UsageError(f"the directory of {question.task_id} was removed", hint=hint)
         try:
             check_response(question, params["response"], current_user())
         except NotYetError as error:
-            hint = f"see: matterstack respond {question.run_id} {question.task_id}"
+            where = question.posting or f"{question.run_id} {question.task_id}"
+            hint = f"see: matterstack respond {where}"
             raise UsageError(f"{question.task_id}: {error}", hint=hint) from error
         path = respond(question, params["response"])
         return {"_response.recorded_v1": {"attempt_id": question.attempt_id, "file": path.name, "by": current_user()}}
+
+
+def _question(params: Params) -> Question:
+    if "posting" in params:
+        return read_posted(Path(params["posting"]))
+    with reading(Path(params["run_root"])) as database:
+        return open_question(database, params["task_id"])
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ if not __package__:
 
 from orchestrator import Context
 from orchestrator.core_scriptlet import CoreScriptlet
-from orchestrator.operators.human import current_user
+from orchestrator.operators.asking import current_user
 from orchestrator.scriptlet import Outputs, Params, Schema
 from orchestrator.store.database import opened
 from orchestrator.store.requests import Wish, record_request

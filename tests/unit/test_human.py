@@ -15,8 +15,9 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.operators.asking import COMPLETED, FAILED, Answer, Question, current_user, question_of
 from orchestrator.operators.assignments import Assignment
-from orchestrator.operators.human import COMPLETED, FAILED, Answer, Question, answer, ask, current_user, question_of
+from orchestrator.operators.human import answer, ask
 from orchestrator.progress import Happening, TaskWaiting
 from tests.unit.workshop import Notes, PowerCut, Ran, Workshop, recipe, shell
 

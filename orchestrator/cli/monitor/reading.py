@@ -22,7 +22,8 @@ from orchestrator.cli.frontier import (
 )
 from orchestrator.clock import monotonic
 from orchestrator.errors import MatterStackError, StoreError
-from orchestrator.operators.human import Question, given
+from orchestrator.operators.asking import Question
+from orchestrator.operators.human import given
 from orchestrator.operators.questions import question_in
 from orchestrator.paths import iterate_runs
 from orchestrator.states import ENDED_RUNS, AttemptState, RunState, TaskState

@@ -15,7 +15,7 @@ from orchestrator.cli.monitor.reading import Choice, RunGlance, RunReader, read_
 from orchestrator.cli.monitor.screens import LOOK_SEC, Dialog, Leave, Page, Screen, moved
 from orchestrator.clock import utc_now
 from orchestrator.errors import MatterStackError
-from orchestrator.operators.human import Question
+from orchestrator.operators.asking import Question
 from orchestrator.steering import ask
 from orchestrator.store.database import update_legacy
 from orchestrator.store.glances import Order
