@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import click
 
 # What completes an argument or the value of an option: a function of the shell for each of these names.
-_KINDS = {"recipe": "recipe", "recipes": "recipe", "run": "run", "other_run": "run"}
+_KINDS = {"recipe": "recipe", "recipes": "recipe", "run": "run", "other_run": "run", "what": "run"}
 
 _BASH = """\
 _matterstack_runs() {

@@ -9,14 +9,16 @@ import select
 import struct
 import subprocess
 import sys
-import tempfile
 import termios
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
+from orchestrator.paths import iterate_runs
+from orchestrator.states import TaskState
+from orchestrator.store.database import reading
+from orchestrator.store.queries import count_tasks
 from tests.docs.documents import Block, blocks
 
 INTERRUPT = "^C"
@@ -29,8 +31,8 @@ import fcntl, os, sys, termios
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 os.execv("/bin/sh", ["sh", "-c", sys.argv[1]])
 """
-# So many seconds are enough for a reader, who has the machine for himself.
-_KILLING = re.compile(r"sleep [0-9]+; kill")
+# How a document kills a program after a while; here that is done once a step is under way, however long that takes.
+_KILLING = re.compile(r"sleep [0-9]+; (?=kill -9 \$!)")
 _PATIENCE_SEC = 60.0
 _VARYING = {
     r"\b[0-9]{8}_[0-9]{6}_[0-9a-f]{8}\b": "<run>",
@@ -93,46 +95,69 @@ def _converse(folder: Path, block: Block, env: Mapping[str, str]) -> None:
 def type_in(folder: Path, exchange: Exchange, env: Mapping[str, str] | None = None) -> str:
     """Run a command in a terminal of its own and give all that appears; ``^C`` is typed where the document shows it.
 
-    A command that kills another after some seconds does so a second after all that the document shows has appeared.
+    A program that the document kills is killed when it has shown all that the document does and a step is under way.
     """
-    with tempfile.TemporaryDirectory() as kept:
-        is_shown = Path(kept) / "is_shown"
-        wait = f"for _ in $(seq 600); do test -e {is_shown} && break; sleep 0.05; done; sleep 1; kill"
-        command = _KILLING.sub(wait, exchange.command)
-        return _type_in(folder, command, env or {}, partial(_read, shown=exchange.shown, is_shown=is_shown))
-
-
-def _type_in(folder: Path, command: str, env: Mapping[str, str], read: Callable[[int], str]) -> str:
     ours, theirs = os.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 200, 0, 0))
+    command, kills = _KILLING.subn("read _; ", exchange.command)
+    if kills:
+        _hide_what_is_typed(theirs)
+    launch = [sys.executable, "-I", "-S", "-c", _LAUNCH, command]
     with subprocess.Popen(
-        [sys.executable, "-I", "-S", "-c", _LAUNCH, command],
+        launch,
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,
         cwd=folder,
-        env={**_environment(folder), **env},
+        env={**_environment(folder), **(env or {})},
         start_new_session=True,
     ) as process:
         os.close(theirs)
         try:
-            return read(ours)
+            return _read_until_killed(ours, exchange.shown, folder) if kills else _read(ours, exchange.shown)
         finally:
             os.close(ours)
             process.kill()
 
 
-def _read(terminal: int, *, shown: str, is_shown: Path) -> str:
+def _read(terminal: int, shown: str) -> str:
     head, interrupt, _ = shown.partition(INTERRUPT)
     seen = b""
     for chunk in _chunks(terminal):
         seen += chunk
-        if is_shown.exists() or not matches(head, _text(seen)):
-            continue
-        is_shown.touch()
-        if interrupt:
+        if interrupt and matches(head, _text(seen)):
             os.write(terminal, b"\x03")
+            interrupt = ""
     return _text(seen)
+
+
+def _read_until_killed(terminal: int, shown: str, folder: Path) -> str:
+    seen, is_shown = b"", False
+    for chunk in _chunks(terminal):
+        seen += chunk
+        if not is_shown and matches(shown, _text(seen)):
+            is_shown = True
+            _wait_for_a_step(folder)
+            os.write(terminal, b"\n")
+    return _text(seen)
+
+
+def _wait_for_a_step(folder: Path) -> None:
+    """Wait until a step of the newest run is under way."""
+    run_root = next(iterate_runs(folder / "workspaces"))
+    for _ in range(int(_PATIENCE_SEC * 20)):
+        with reading(run_root) as database:
+            if count_tasks(database).keys() & {TaskState.RUNNING, TaskState.WAITING_EXTERNAL}:
+                return
+        time.sleep(0.05)
+    message = "no step is under way"
+    raise AssertionError(message)
+
+
+def _hide_what_is_typed(terminal: int) -> None:
+    attributes = termios.tcgetattr(terminal)
+    attributes[3] &= ~termios.ECHO
+    termios.tcsetattr(terminal, termios.TCSANOW, attributes)
 
 
 def _chunks(terminal: int) -> Iterator[bytes]:

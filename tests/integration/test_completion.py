@@ -21,6 +21,7 @@ TYPED = [
     ("ctx get @last-", ["@last-failed"]),
     ("ctx get @last ", []),
     ("rerun 2026", [RUN]),
+    ("explain 2026", [RUN]),
     ("run --iso", ["--isolation"]),
     ("run --isolation ", ["inline", "worker"]),
     ("run --set ", []),

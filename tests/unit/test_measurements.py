@@ -114,11 +114,14 @@ def test_it_is_not_measured_again_after_a_stop(workshop: Workshop, monkeypatch: 
 
 
 def test_what_takes_too_long_is_stopped(workshop: Workshop) -> None:
-    """Nobody answers, and the step has failed."""
-    ran = workshop.run(recipe(experiment("m", "timeout: 1s")))
+    """Nobody answers, and the step has failed, in the hands of others."""
+    notes = Notes()
+
+    ran = workshop.run(recipe(experiment("m", "timeout: 1s")), reporter=notes)
 
     assert (ran.states, ran.attempts("m")[0].status) == (["FAILED"], "TIMEOUT")
     assert (folder(ran, "m") / "experiment_abort.json").exists()
+    assert [one.is_away for one in notes.endings] == [True]
     assert ran.attempts("m")[0].duration_sec >= 1  # type: ignore[operator]
 
 
