@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
 
 from orchestrator.clock import seconds_between, utc_after, utc_now
 from orchestrator.errors import InfrastructureError, ScriptletError
 from orchestrator.jsonsafe import JsonValue
 from orchestrator.layout import NOTIFIED, RESPONSES
+from orchestrator.operators.answers import user_name
 from orchestrator.operators.asking import COMPLETED, Answer, Question, question_of
 from orchestrator.operators.assignments import Assignment, Sighting, answered, one_by_one, unrestored
 from orchestrator.operators.decisions import keep
@@ -17,6 +19,8 @@ from orchestrator.operators.gathering import Choice, gather
 from orchestrator.operators.human import answer, ask
 from orchestrator.operators.notify import tell
 from orchestrator.operators.postings import is_posted, post, withdraw
+from orchestrator.operators.quorum import CODE as QUORUM
+from orchestrator.operators.quorum import HINT, shortfall
 from orchestrator.states import AttemptState
 from orchestrator.wiring.model import HumanOperator, Notify
 from orchestrator.workers.calls import Done, HumanCall
@@ -123,8 +127,14 @@ class People:
         """Let the questions stay open; the next runner finds them, and what was answered meanwhile."""
 
 
-def asked(call: HumanCall, operator: HumanOperator) -> dict[str, JsonValue]:
-    """Give what is recorded beside the words of a question: what an answer must be, by when, and whose counts."""
+def asked(call: HumanCall, operator: HumanOperator, run_root: Path) -> dict[str, JsonValue]:
+    """Give what is recorded beside the words of a question: what an answer must be, by when, and whose counts.
+
+    Raises `ScriptletError` where fewer people may answer than must approve.
+    """
+    starter = user_name(run_root.stat().st_uid) if operator.separation_of_duty else ""
+    if wrong := shortfall(call.approvals, operator.approvers, starter):
+        raise ScriptletError(wrong, hint=HINT, code=QUORUM)
     found: dict[str, JsonValue] = {
         "response_schema": dict(call.response_schema),
         "approvals": call.approvals,
