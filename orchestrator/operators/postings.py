@@ -11,7 +11,7 @@ from pathlib import Path
 from orchestrator.errors import InfrastructureError, ScriptletError
 from orchestrator.files import TEMPORARY, new_directory, remove_directory, sweep_directories, write_chunks
 from orchestrator.jsonsafe import JsonValue
-from orchestrator.layout import INSTRUCTIONS, MANIFEST, RESPONSES, SCHEMA
+from orchestrator.layout import INSTRUCTIONS, MANIFEST, REFUSED, RESPONSES, SCHEMA
 from orchestrator.operators.asking import Question, digest_of
 from orchestrator.operators.staging import json_file
 
@@ -77,8 +77,9 @@ def posted_answers(question: Question) -> tuple[Path, ...]:
     """Give the files in the shared folder in which people may have answered a question."""
     if question.posting is None or not is_posted(question):
         return ()
-    folder = question.posting / RESPONSES
-    return tuple(sorted(path for path in folder.glob("*.json") if not path.name.startswith(TEMPORARY)))
+    given = question.posting.glob(f"{RESPONSES}/*.json")
+    found = sorted(path for path in given if not path.name.startswith(TEMPORARY))
+    return (*found, *sorted(question.posting.glob(f"{REFUSED}/*.json")))
 
 
 def withdraw(question: Question) -> None:

@@ -332,6 +332,42 @@ def test_no_link_is_followed(put: Callable[..., Question], tmp_path: Path) -> No
     assert (first.status, answer(question, "2026").status) == ("", "")
 
 
+MISFIT = {"status": "COMPLETED", "data": {"n": "x"}, "attempt_id": "a1"}
+SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}}
+
+
+def test_what_is_refused_is_kept_aside_in_the_posting(put: Callable[..., Question], lab: Path, tmp_path: Path) -> None:
+    """Where its owner sees why, and at the end with what came of the question."""
+    question = put(response_schema=SCHEMA)
+    written(question, "x.json", document=MISFIT)
+    people = People()
+
+    (waiting,) = looked(people, assignment(lab, tmp_path, response_schema=SCHEMA))
+    again = list(people.look())
+    written(question, "x.json")
+    list(people.look())
+
+    told = f"{question.posting}/refused/x-1.json is refused: data.n: 'x' is not of type 'integer'"
+    assert (waiting.note, waiting.operator_data["refused"], again) == (told, [told], [])
+    assert json.loads((tmp_path / "q" / "answered" / "refused" / "x-1.json").read_text()) == MISFIT
+
+
+@with_users
+def test_a_response_of_another_user_is_moved_out_of_the_way(
+    put: Callable[..., Question], lab: Path, tmp_path: Path
+) -> None:
+    """It stays theirs; they read why it is refused, and answer once more."""
+    question = put(response_schema=SCHEMA)
+    assert question.posting is not None
+    written(question, "x.json", BOB, MISFIT)
+
+    looked(People(), assignment(lab, tmp_path, response_schema=SCHEMA))
+    shown = run_as(BOB, "respond", question.posting, folder=lab.parent)
+
+    assert (question.posting / "refused" / "x-1.json").stat().st_uid == BOB
+    assert "refused/x-1.json is refused: data.n: 'x' is not of type 'integer'" in shown.stdout
+
+
 @with_users
 def test_a_posting_of_somebody_else_is_none(put: Callable[..., Question]) -> None:
     """Its owner could answer there in the names of others."""
