@@ -154,6 +154,8 @@ def _show(question: Question, *, as_json: bool) -> None:
     for line in terms(question):
         click.echo(harmless(line))
     click.echo(f"files: {question.folder}")
+    if question.posting and not question.is_seen_by_others:
+        click.echo(f"posted: {question.posting}")
     click.echo("answer with --approve, --reject, or --data JSON", err=True)
 
 

@@ -132,11 +132,22 @@ def _share(folder: Path, shared: os.stat_result) -> None:
     read = shared.st_mode & _OF_OTHERS & ~0o022
     inherited = shared.st_mode & stat.S_ISGID
     for path in (*folder.rglob("*"), folder):
-        if path.stat().st_gid != shared.st_gid:
-            os.chown(path, -1, shared.st_gid)
+        _give_to_group(path, shared)
         if not path.is_dir():
             path.chmod(0o600 | read & ~0o011)
         elif path == folder / RESPONSES:
             path.chmod(0o700 | shared.st_mode & _OF_OTHERS | inherited | stat.S_ISVTX)
         else:
             path.chmod(0o700 | read | inherited)
+
+
+def _give_to_group(path: Path, shared: os.stat_result) -> None:
+    """Give a file to the group of the shared folder; where everybody may use that, the group does not count."""
+    if path.stat().st_gid == shared.st_gid:
+        return
+    try:
+        os.chown(path, -1, shared.st_gid)
+    except PermissionError as error:
+        if not shared.st_mode & stat.S_IWOTH:
+            message = f"this user is not of its group {shared.st_gid}"
+            raise ScriptletError(message, hint="have this user added to the group", code=CODE) from error
