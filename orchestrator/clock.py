@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import random
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -21,6 +22,11 @@ def utc_now() -> str:
 @functools.lru_cache(maxsize=2)
 def _to_the_second(second: int) -> str:
     return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+
+
+def jittered(sec: float) -> float:
+    """Give a pause that is up to half as long again, so that many do not come back at once."""
+    return sec * random.uniform(1.0, 1.5)  # noqa: S311  nobody gains by guessing it
 
 
 def utc_after(sec: float) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Container, Mapping
 from typing import Any
 
+from orchestrator.clock import jittered
 from orchestrator.invoke import happen
 from orchestrator.operators.assignments import Assignment, Sighting, assignment_of
 from orchestrator.operators.crew import Crew
@@ -16,7 +18,10 @@ from orchestrator.workers.calls import Done
 
 # So often a task is attempted again whose attempts were lost, by no fault of its own.
 MAX_LOSSES = 5
-LOSS_DELAY_SEC = 1.0
+# The first loss is made good at once. What loses the next attempt too, such as a full disk, has its time to pass: each
+# pause is four times the one before.
+LOSS_DELAY_SEC, MOST_LOSS_DELAY_SEC = 30.0, 1800.0
+LOSS_DELAY_VARIABLE = "MATTERSTACK_LOSS_DELAY"
 # An operator may not have been told of these when a runner died.
 _MAY_BE_UNBEGUN = frozenset({AttemptState.CREATED, AttemptState.SUBMITTING})
 # People and instruments are told once more, since what they were told lies where somebody can remove it.
@@ -112,7 +117,11 @@ class Errands:
     def delay_after_loss(self, position: int) -> float | None:
         """Give the seconds until a task is attempted again whose attempt was lost; None after too many losses."""
         losses = self._losses[position] = self._losses.get(position, 0) + 1
-        return LOSS_DELAY_SEC * (losses - 1) if losses <= MAX_LOSSES else None
+        if losses > MAX_LOSSES:
+            return None
+        first_sec = float(os.environ.get(LOSS_DELAY_VARIABLE, LOSS_DELAY_SEC))
+        delay_sec = 0.0 if losses == 1 else min(first_sec * 4 ** (losses - 2), MOST_LOSS_DELAY_SEC)
+        return jittered(delay_sec)
 
     def leave(self) -> None:
         """Let what operators have go on for the next runner, which sees for itself where they stand."""

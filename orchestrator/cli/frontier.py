@@ -49,7 +49,7 @@ def findings(database: Database) -> Iterator[str]:
     as_allowed = [line.task_id for line in lines if line.status is TaskState.FAILED and line.task_id in allowed]
     for line in lines:
         if line.task_id not in as_allowed:
-            yield finding(line, database.run_root)
+            yield f"{finding(line, database.run_root)}{_measured(database, line)}"
             yield from _disregarded(database, line)
     if as_allowed:
         yield f"{_counted(len(as_allowed))} failed, as allow_failure allows: {_first(as_allowed)}"
@@ -88,6 +88,18 @@ def finding(line: TaskLine, run_root: Path) -> str:
     if asks_people(line):
         return f"{line.task_id} waits for an answer: matterstack respond {run_root.name} {shlex.quote(line.task_id)}"
     return f"{line.task_id} waits for {line.operator_key}, attempt {line.attempt_count}"
+
+
+def _measured(database: Database, line: TaskLine) -> str:
+    """Say how a measurement that a task waits for comes to its end."""
+    key = line.operator_key or ""
+    is_measured = line.status is TaskState.WAITING_EXTERNAL and kind_of(key) == "experiment"
+    if not is_measured or removal(line, database.run_root):
+        return ""
+    from orchestrator.operators.instruments.waiting import waits_for  # noqa: PLC0415  slow, as is the wiring
+    from orchestrator.operators.registry import wiring_of  # noqa: PLC0415
+
+    return f": it {waits_for(wiring_of(database).operators.get(key))}"
 
 
 def _disregarded(database: Database, line: TaskLine) -> Iterator[str]:

@@ -72,7 +72,7 @@ _REFUSALS = {
 EPILOG = (
     "Exit status: 0 ok, 1 a step failed or the run was cancelled, 2 usage, 3 recipe invalid, 4 nothing selected, "
     "5 paused, 6 infrastructure, 70 internal error, 124 timeout, 130/143 interrupted. "
-    "RUN is an id, a unique prefix, a path, or @last."
+    "RUN is an id, a unique prefix, a path, @last, or @last-failed."
 )
 
 

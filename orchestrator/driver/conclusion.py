@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from orchestrator.campaign_source import WORKFLOW_NAME, is_written
-from orchestrator.clock import monotonic
+from orchestrator.clock import monotonic, utc_after
 from orchestrator.driver.run import Running
 from orchestrator.errors import Problem
 from orchestrator.frames import Task
@@ -54,10 +54,18 @@ class Conclusion:
             "status": self.status,
             "task_status": self.state,
             "outcome": self.outcome,
-            "reason": self.failing.reason if self.failing else "",
+            "reason": self._reason,
             "collected": collected(self.done) if is_away else None,
             **recorded(self.done, self.verdict, keep_stdout=keep_stdout),
         }
+
+    @property
+    def _reason(self) -> str:
+        """Give why the attempt did not succeed; of one that was lost, also when the next one begins."""
+        reason = self.failing.reason if self.failing else ""
+        wait_sec = 0.0 if self.at is None else self.at - monotonic()
+        is_awaited = self.status is AttemptState.LOST and wait_sec > 0
+        return f"{reason}; tried again at {utc_after(wait_sec)}" if is_awaited else reason
 
     def to_news(self, running: Running, position: int) -> TaskEnded:
         """Give what is told of it; ``position`` is the place of the step in the recipe."""

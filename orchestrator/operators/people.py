@@ -125,7 +125,12 @@ class People:
 
     def _ended(self, question: Question, assignment: Assignment, came: Answer) -> Done | None:
         if question.attempt_id in self._withdrawn:
-            return Done(attempt_id=question.attempt_id, exit_code=None, operator_data=_taken_away(question))
+            return Done(
+                attempt_id=question.attempt_id,
+                exit_code=None,
+                duration_sec=assignment.age_sec,
+                operator_data=_taken_away(question),
+            )
         if not came.status:
             return None
         if question.posting:

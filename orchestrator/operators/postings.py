@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from orchestrator.errors import InfrastructureError, ScriptletError
@@ -86,6 +87,13 @@ def withdraw(question: Question) -> None:
     """Take a question out of the shared folder; one that is not there is no error. Raises `InfrastructureError`."""
     if question.posting is not None and is_posted(question):
         remove_directory(question.posting)
+
+
+def withdraw_all(questions: Iterable[Question]) -> None:
+    """Take questions out of shared folders; one that has to stay does no harm, since nobody reads its answers."""
+    for question in questions:
+        with contextlib.suppress(InfrastructureError):
+            withdraw(question)
 
 
 def _is_own(folder: Path, question: Question) -> bool:

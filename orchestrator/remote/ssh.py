@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import random
 import threading
 from collections.abc import Generator, Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from orchestrator.clock import monotonic
+from orchestrator.clock import jittered, monotonic
 from orchestrator.errors import AnswerLateError, AnswerLostError, SiteAwayError
 from orchestrator.remote.connection import Connection, Limit, Pace, connected, first_unknown
 from orchestrator.remote.exchange import Exchange, LateError, LostError
@@ -179,8 +178,7 @@ class _Gate:
             self._not_before = 0.0
 
     def _wait(self, sec: float) -> float:
-        """Wait a little longer than asked, so that many do not come back at once."""
-        wait_sec = sec * random.uniform(1.0, 1.5)  # noqa: S311  nobody gains by guessing it
+        wait_sec = jittered(sec)
         self._not_before = monotonic() + wait_sec
         return wait_sec
 

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import ClassVar
 
 if not __package__:
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from orchestrator import BaseScriptlet, Context
+from orchestrator import Context
+from orchestrator.core_scriptlet import CoreScriptlet
 from orchestrator.errors import UsageError
 from orchestrator.operators.answers import NotYetError
 from orchestrator.operators.asking import Question, current_user
 from orchestrator.operators.human import check_response, respond
 from orchestrator.operators.posted import read_posted
 from orchestrator.operators.questions import open_question
-from orchestrator.scriptlet import Outputs, Params
+from orchestrator.scriptlet import Outputs, Params, Schema
 from orchestrator.store.database import reading
 
 
-class RecordResponse(BaseScriptlet):
+class RecordResponse(CoreScriptlet):
     """Answer a question as the user who runs this; the runner takes the answer when it goes on.
 
     Params: ``run_root`` and ``task_id``, or ``posting``, the folder in which the question is posted; ``response``, an
@@ -27,7 +29,18 @@ class RecordResponse(BaseScriptlet):
     is refused.
     """
 
-    own_keys = True
+    params_schema: ClassVar[Schema] = {
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["response"],
+        "dependentRequired": {"run_root": ["task_id"], "task_id": ["run_root"]},
+        "properties": {
+            "run_root": {"type": "string"},
+            "task_id": {"type": "string"},
+            "posting": {"type": "string"},
+            "response": {"type": "object"},
+        },
+    }
 
     def work(self, ctx: Context, params: Params) -> Outputs:
         """Write the answer where the operator looks for it; the file appears whole."""
@@ -48,6 +61,8 @@ class RecordResponse(BaseScriptlet):
 def _question(params: Params) -> Question:
     if "posting" in params:
         return read_posted(Path(params["posting"]))
+    if "run_root" not in params:
+        raise UsageError("the params say of no question", hint="give run_root and task_id, or posting")
     with reading(Path(params["run_root"])) as database:
         return open_question(database, params["task_id"])
 

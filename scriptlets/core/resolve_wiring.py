@@ -5,40 +5,58 @@ from __future__ import annotations
 import hashlib
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 if not __package__:
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from orchestrator import BaseScriptlet, Context
-from orchestrator.scriptlet import Outputs, Params
+from orchestrator import Context
+from orchestrator.core_scriptlet import CoreScriptlet
+from orchestrator.scriptlet import Outputs, Params, Schema
 from orchestrator.sources import Source
 from orchestrator.store.database import reading
 from orchestrator.store.wirings import read_kept
 from orchestrator.wiring.model import HumanOperator
 from orchestrator.wiring.options import WiringOptions
 from orchestrator.wiring.reading import Wiring
-from orchestrator.wiring.resolution import Resolved, resolve_wiring, resolved_from
+from orchestrator.wiring.resolution import Resolved, WiringSource, resolve_wiring, resolved_from, unused_variable
 
 
-class ResolveWiring(BaseScriptlet):
+class ResolveWiring(CoreScriptlet):
     """Resolve the wiring of a workspace, or of a run of it.
 
     Params: ``workspace``, its folder; optional ``run_root``, a run that may have kept one; ``operators_config``,
     ``profile``, ``profiles_config`` and ``hpc_config``, files and names as on the command line.
     """
 
-    own_keys = True
+    params_schema: ClassVar[Schema] = {
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["workspace"],
+        "properties": {
+            "workspace": {"type": "string"},
+            "run_root": {"type": ["string", "null"]},
+            "operators_config": {"type": ["string", "null"]},
+            "profile": {"type": ["string", "null"]},
+            "profiles_config": {"type": ["string", "null"]},
+            "hpc_config": {"type": ["string", "null"]},
+        },
+    }
 
     def work(self, ctx: Context, params: Params) -> Outputs:
-        """Give the source, the file, the digest and the text of the wiring in force."""
+        """Give the source, the file, the digest and the text of the wiring in force.
+
+        Where a run goes by what it has kept, ``unused`` is what the variable names instead.
+        """
         options = WiringOptions(
             operators_config=_path(params.get("operators_config")),
             profile=params.get("profile"),
             profiles_config=_path(params.get("profiles_config")),
             hpc_config=_path(params.get("hpc_config")),
         )
-        found = resolve_wiring(Path(params["workspace"]), options, _persisted(params.get("run_root")))
+        workspace = Path(params["workspace"])
+        found = resolve_wiring(workspace, options, _persisted(params.get("run_root")))
+        is_kept = found.source is WiringSource.RUN_PERSISTED
         return {
             "_wiring.resolved_v1": {
                 "source": found.source.name,
@@ -48,6 +66,7 @@ class ResolveWiring(BaseScriptlet):
                 "operators": sorted(found.wiring.operators),
                 "idle": _idle(found.wiring),
                 "people": _people(found.wiring),
+                "unused": unused_variable(workspace, found.wiring.sha256) if is_kept else None,
             }
         }
 

@@ -24,6 +24,7 @@ from tests.hpc.centre.faultproxy import FaultProxy
 from tests.hpc.stack import Centre
 
 PATIENCE_SEC = 60.0
+IMPATIENT = {"MATTERSTACK_POLL_FLOOR": "0.1", "MATTERSTACK_LOSS_DELAY": "0.2"}
 
 _SHIM = """\
 #!/bin/sh
@@ -168,7 +169,7 @@ class FakeProject(SlurmProject):
     @property
     def env(self) -> dict[str, str]:
         """Give the environment of the program, which finds the cluster's programs."""
-        return {**os.environ, "PATH": f"{self.shims}:{os.environ['PATH']}", "MATTERSTACK_POLL_FLOOR": "0.1"}
+        return {**os.environ, "PATH": f"{self.shims}:{os.environ['PATH']}", **IMPATIENT}
 
     @property
     def programs(self) -> Path:
@@ -209,7 +210,7 @@ class RealProject(SlurmProject):
     @property
     def env(self) -> dict[str, str]:
         """Give the environment of the program."""
-        return {**os.environ, "MATTERSTACK_POLL_FLOOR": "0.1"}
+        return {**os.environ, **IMPATIENT}
 
     @property
     def programs(self) -> Path:

@@ -99,21 +99,6 @@ def test_S24_what_stays_is_what_is_wanted(fake_demo: FakeProject, keep: str, sta
     assert len([*fake_demo.root.glob("*/jobs/*")]) == min(stay, 1)
 
 
-def test_E6_no_secret_stays_of_a_job_that_was_ended(fake_demo: FakeProject) -> None:
-    """Its own script had no time to remove it."""
-    fake_demo.project.write("secret", "hunter2-hunter2\n")
-    secret = f"file:{fake_demo.project.folder}/secret"
-    fake_demo.recipe(step("echo begun > begun; sleep 60", env={"TOKEN": f"secret://{secret}"}))
-    runner = fake_demo.start("run", "demo")
-    until(lambda: [*fake_demo.root.rglob("begun")])
-
-    fake_demo.end("1", "OUT_OF_MEMORY")
-    finish(runner)
-
-    assert len([*fake_demo.root.rglob(".ms/claim")]) == 1
-    assert [*fake_demo.root.rglob(".ms/secrets.sh")] == []
-
-
 def test_S24_what_is_old_goes_with_its_folders(fake_demo: FakeProject) -> None:
     """The folders of failed attempts stay for thirty days; nothing else in the root is touched."""
     fake_demo.recipe(step("exit 1", foreach=[1, 2]))
@@ -162,6 +147,7 @@ def test_S24_a_full_quota_is_waited_for(fake_demo: FakeProject) -> None:
     with small_disk(fake_demo.root):
         runner = fake_demo.start("run", "demo")
         until(lambda: "files cannot be put there" in fake_demo.call("status", "@last").stdout)
+        assert ": tried again at 20" in fake_demo.call("status", "@last").stdout
         (fake_demo.root / "go").touch()
 
         ended = finish(runner)
@@ -169,6 +155,26 @@ def test_S24_a_full_quota_is_waited_for(fake_demo: FakeProject) -> None:
         assert ended.status == 0, ended.stderr
         assert home(fake_demo, "size").read_text().strip() == "300000"
         assert len(fake_demo.jobs()) == 3
+
+
+def test_S12_a_disk_that_is_full_for_a_while_fails_no_step(fake_demo: FakeProject) -> None:
+    """What it loses is tried again after pauses that grow, and ``status`` says when."""
+    fake_demo.recipe(step("echo 1 > one"))
+    fills = "head -c 2000000 /dev/zero > ../../ballast 2>/dev/null; :"
+    fake_demo.says("sbatch", f'"$real" "$@"; code=$?; test -e "$0.free" || {{ {fills}; }}; exit "$code"')
+    with small_disk(fake_demo.root):
+        runner = fake_demo.start("run", "demo")
+        until(lambda: "tried again at 20" in fake_demo.call("status", "@last").stdout)
+        (fake_demo.shims / "sbatch.free").touch()
+        (fake_demo.root / "ballast").unlink()
+
+        ended = finish(runner)
+
+        assert ended.status == 0, ended.stderr
+        *lost, last = fake_demo.attempts("relax")
+        assert {attempt["status"] for attempt in lost} == {"LOST"}
+        assert "could not be launched" in lost[0]["reason"]
+        assert (last["status"], len(lost) <= 5) == ("COMPLETED", True)
 
 
 @contextmanager

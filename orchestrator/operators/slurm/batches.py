@@ -27,7 +27,10 @@ _MOST_TASKS = 1000
 
 @dataclass(slots=True, kw_only=True)
 class Batch:
-    """A job that was not submitted for sure: what it needs, when it may be tried, and the searches for it."""
+    """A job that was not submitted for sure: what it needs, when it may be tried, and the searches for it.
+
+    Where it ``was_sent``, something of it may lie on the cluster.
+    """
 
     job: Job
     assignments: tuple[Assignment, ...]
@@ -35,6 +38,7 @@ class Batch:
     not_before: float = 0.0
     refusals: int = 0
     note: str = ""
+    was_sent: bool = False
 
 
 def batches_of(assignments: Sequence[Assignment], backend: SlurmBackend, max_array_size: int | None) -> Iterator[Batch]:

@@ -16,7 +16,7 @@ from orchestrator.operators.slurm.answers import AccountRow, QueueRow, Submitted
 from orchestrator.operators.slurm.asking import QUEUE, accounting, cancelling
 from orchestrator.operators.slurm.batches import Batch, batches_of, may_continue, new_batch, restored
 from orchestrator.operators.slurm.endings import Ended, ended_of
-from orchestrator.operators.slurm.fetching import Fetcher
+from orchestrator.operators.slurm.fetching import Fetcher, Shipment, left_at_home
 from orchestrator.operators.slurm.holding import Held, Stage
 from orchestrator.operators.slurm.leavings import Place
 from orchestrator.operators.slurm.ledger import Job, enter, entered
@@ -61,6 +61,7 @@ class SlurmOperator:
         self._fresh: list[Assignment] = []
         self._submissions = Submissions(site, backend)
         self._fetcher = Fetcher(site, backend.keep)
+        self._unbegun: list[tuple[Held, Sighting]] = []
         self._unwanted: dict[str, float] = {}
         self._every_sec = backend.poll_every
         self._poll_at = self._looked_at = self._account_at = self._away_until = 0.0
@@ -70,7 +71,7 @@ class SlurmOperator:
     @property
     def looks_every_sec(self) -> float | None:
         """Give the seconds until there is something to do."""
-        times = [self._poll_at, *self._submissions.times(), *([0.0] if self._fresh else [])]
+        times = [self._poll_at, *self._submissions.times(), *([0.0] if self._fresh or self._unbegun else [])]
         until_sec = max(min(times), self._away_until) - up_sec()
         return None if math.isinf(until_sec) else max(_SHORTEST_SEC, until_sec)
 
@@ -225,6 +226,7 @@ class SlurmOperator:
         if self._submissions.waiting:
             for batch, came in self._submissions.send(self._places()):
                 yield from self._submitted(batch, came)
+        yield from self._end_unbegun()
 
     def _put_together(self) -> None:
         """Give fresh attempts their jobs, which are recorded before the site hears of them."""
@@ -242,6 +244,7 @@ class SlurmOperator:
             held.job, held.stage = batch.job, Stage.SENDING
 
     def _submitted(self, batch: Batch, came: Submitted | Refusal) -> Iterator[Sighting]:
+        again = utc_after(max(0.0, batch.not_before - up_sec()))
         for assignment in batch.assignments:
             held = self._held.get(assignment.attempt_id)
             if held is None:
@@ -249,11 +252,9 @@ class SlurmOperator:
             if isinstance(came, Submitted):
                 yield from self._is_there(held, came.job_id)
             elif came.verdict is Verdict.REJECTED:
-                del self._held[assignment.attempt_id]
-                self._unwanted.pop(assignment.attempt_id, None)
-                yield not_begun(assignment, f"{came.text}\n{came.hint}".strip())
+                self._unbegun.append((held, not_begun(assignment, f"{came.text}\n{came.hint}".strip())))
             elif came.verdict is Verdict.NOT_NOW:
-                yield from self._news(held, AttemptState.SUBMITTING, f"{came.text}: tried again later")
+                yield from self._news(held, AttemptState.SUBMITTING, f"{came.text}: tried again at {again}")
             else:
                 held.stage = Stage.UNKNOWN
                 note = f"{came.text}: there may be a job, which is looked for"
@@ -274,8 +275,20 @@ class SlurmOperator:
         for attempt_id in list(self._unwanted):
             held = self._held[attempt_id]
             if held.stage is Stage.FRESH or attempt_id in unsent:
-                self._submissions.drop(attempt_id)
-                yield self._over(held, Done(attempt_id=attempt_id, exit_code=None))
+                was_sent = attempt_id in unsent and self._submissions.drop(attempt_id)
+                over = _over(held, Done(attempt_id=attempt_id, exit_code=None))
+                if was_sent:
+                    self._unbegun.append((held, over))
+                else:
+                    yield self._ended(held, over)
+
+    def _end_unbegun(self) -> Iterator[Sighting]:
+        """Tell of attempts that get no job, once nothing lies on the cluster of them that is not to stay."""
+        while some := self._unbegun[:_AT_ONCE]:
+            left = [Shipment(assignment=held.assignment, job=held.known_job, is_failed=True) for held, _ in some]
+            self._fetcher.tidy(left, self._places())
+            del self._unbegun[:_AT_ONCE]
+            yield from [self._ended(*one) for one in some]
 
     # Watching.
 
@@ -344,7 +357,8 @@ class SlurmOperator:
     def _end_some(self, over: Sequence[Held], places: Places) -> Iterator[Sighting]:
         accounts = self._accounts([held for held in over if held.ended_as is None])
         ended: list[Ended] = []
-        for held, left in zip(over, self._site.leavings([_place(held, places) for held in over]), strict=True):
+        for held, found in zip(over, self._site.leavings([_place(held, places) for held in over]), strict=True):
+            left = left_at_home(held.assignment) or found
             if left is None:
                 continue
             if left.holder and left.holder != held.job_id:
@@ -400,19 +414,20 @@ class SlurmOperator:
         yield from self._news(held, AttemptState.QUEUED, f"its time was over: continued ({held.turn} of {most})")
 
     def _bring(self, ended: Sequence[Ended], places: Places) -> Iterator[Sighting]:
+        """Bring files home and tell of the ends, once nothing lies on the cluster that is not to stay."""
         by_attempt = {end.held.assignment.attempt_id: end for end in ended}
-        home = []
-        for shipment in self._fetcher.fetch([end.shipment for end in ended], places):
-            end = by_attempt[shipment.assignment.attempt_id]
-            yield self._over(end.held, end.done())
-            home.append(shipment)
+        home = list(self._fetcher.fetch([end.shipment for end in ended], places))
         if home:
             self._fetcher.tidy(home, places)
+        for shipment in home:
+            end = by_attempt[shipment.assignment.attempt_id]
+            yield self._ended(end.held, _over(end.held, end.done()))
 
-    def _over(self, held: Held, done: Done) -> Sighting:
+    def _ended(self, held: Held, sighting: Sighting) -> Sighting:
+        """Let go of an attempt that has ended, as is told."""
         del self._held[held.assignment.attempt_id]
         self._unwanted.pop(held.assignment.attempt_id, None)
-        return Sighting(attempt_id=done.attempt_id, state=AttemptState.COLLECTING, external_id=held.job_id, done=done)
+        return sighting
 
     def _is_unwanted(self, held: Held) -> bool:
         return held.assignment.attempt_id in self._unwanted
@@ -425,6 +440,10 @@ class SlurmOperator:
         if due:
             self._site.command(cancelling([self._held[one].job_id for one in due]))
             self._unwanted.update(dict.fromkeys(due, up_sec()))
+
+
+def _over(held: Held, done: Done) -> Sighting:
+    return Sighting(attempt_id=done.attempt_id, state=AttemptState.COLLECTING, external_id=held.job_id, done=done)
 
 
 def _place(held: Held, places: Places) -> Place:

@@ -8,6 +8,7 @@ import signal as signals
 from dataclasses import dataclass
 from enum import StrEnum
 
+from orchestrator.jsonsafe import JsonValue
 from orchestrator.operators.slurm.states import State
 
 
@@ -95,6 +96,11 @@ class Record:
     exit_code: int
     signals: frozenset[str] = frozenset()
 
+    def to_json(self) -> dict[str, JsonValue]:
+        """Give it as the job left it."""
+        signals = " ".join(sorted(self.signals))
+        return {"job": self.job_id, "restart": self.restart, "signals": signals, "exit_code": self.exit_code}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ending:
@@ -139,10 +145,10 @@ def ending(
         return Ending(end=end, text=_text(end, state))
     if record is not None:
         return _exited(record.exit_code)
-    if signal == _NO_OUTPUT or (reason == _KILLED and signal is None and not has_claimed):
-        return Ending(end=End.LAUNCH_FAILED, text=_TEXTS[End.LAUNCH_FAILED])
-    if _OUT_OF_MEMORY.search(log):
+    if signal != _NO_OUTPUT and _OUT_OF_MEMORY.search(log):
         return Ending(end=End.OUT_OF_MEMORY, text=_TEXTS[End.OUT_OF_MEMORY])
+    if signal == _NO_OUTPUT or (not has_claimed and state.word != "COMPLETED"):
+        return Ending(end=End.LAUNCH_FAILED, text=_TEXTS[End.LAUNCH_FAILED])
     if signal or (reason == _KILLED and signal is None):
         return _signalled(signal_name(signal) if signal else "")
     return _exited(0 if state.word == "COMPLETED" else exit_code)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from orchestrator.errors import InfrastructureError
@@ -15,7 +15,7 @@ from orchestrator.operators.assignments import Assignment
 from orchestrator.operators.gathering import MAX_BYTES, MAX_FILES, MAX_REJECTED, Choice
 from orchestrator.operators.payload import choice_of
 from orchestrator.operators.slurm.holding import Held
-from orchestrator.operators.slurm.leavings import KEPT, Left, keeping, removal, sweeping
+from orchestrator.operators.slurm.leavings import KEPT, NOTHING, Left, keeping, read_told, removal, sweeping
 from orchestrator.operators.slurm.ledger import FOLDER, Job
 from orchestrator.operators.slurm.parcels import Places
 from orchestrator.operators.slurm.sites import Site
@@ -35,13 +35,15 @@ _LEAST_BYTES_PER_SEC = 64 * 1024
 class Shipment:
     """The files of one attempt that are to come home, by their names below its directory, with their sizes.
 
-    ``job`` is the one that carried it out, and ``rejected`` tells of results that stay, and why.
+    ``job`` is the one that carried it out, or was to; ``left`` is all that it left, and ``rejected`` tells of results
+    that stay, and why.
     """
 
     assignment: Assignment
     job: Job
-    sizes: Mapping[str, int]
     is_failed: bool
+    left: Left = NOTHING
+    sizes: Mapping[str, int] = field(default_factory=dict)
     rejected: tuple[Mapping[str, JsonValue], ...] = ()
 
     @property
@@ -101,6 +103,11 @@ def is_home(assignment: Assignment) -> bool:
     return (assignment.folder / KEPT).exists()
 
 
+def left_at_home(assignment: Assignment) -> Left | None:
+    """Give what an attempt left whose files were brought home, and maybe removed there; None for any other."""
+    return read_told((assignment.folder / KEPT).read_bytes()) if is_home(assignment) else None
+
+
 def shipment_of(held: Held, left: Left, *, is_failed: bool) -> Shipment:
     """Choose what is brought home of what an attempt left, within the caps for one attempt."""
     assignment, job = held.assignment, held.known_job
@@ -117,7 +124,7 @@ def shipment_of(held: Held, left: Left, *, is_failed: bool) -> Shipment:
         chosen[name] = size
         total += size
     rejected = tuple(_rejection(*one) for one in sorted(reasons.items())[:MAX_REJECTED])
-    return Shipment(assignment=assignment, job=job, sizes=chosen, is_failed=is_failed, rejected=rejected)
+    return Shipment(assignment=assignment, job=job, is_failed=is_failed, left=left, sizes=chosen, rejected=rejected)
 
 
 def _rejection(name: str, reason: str) -> dict[str, JsonValue]:
@@ -156,4 +163,4 @@ def _put_in_place(shipment: Shipment, landed: Path) -> None:
     for name in shipment.sizes:
         make_directory((folder / name).parent)
         move_into_place(landed / name, folder / name)
-    replace_file(folder / KEPT, b"")
+    replace_file(folder / KEPT, shipment.left.told())

@@ -5,6 +5,7 @@ Answers are read out of whatever else is printed: each part begins with a mark t
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from collections.abc import Sequence
@@ -55,15 +56,19 @@ done
 done
 true
 """
-# The day on which an attempt of these folders was fetched is that of the file. A job that was ended by others has left
-# the secrets that it was given.
-_KEEP = """\
+# A job that never began, or that was ended by others, has left the secrets that it was given.
+_FORGET = """\
 cd -- {root} || exit 1
 for folder in {folders}; do
-  test -d "./$folder" || continue
-  rm -f -- "./$folder/{secrets}"
-  : > "./$folder/{kept}"
+  test -L "./${{folder%%/*}}" || rm -f -- "./$folder/{secrets}"
 done
+"""
+# The day on which an attempt of these folders was fetched is that of the file; a full disk refuses it.
+_KEEP = """\
+for folder in {folders}; do
+  test ! -d "./$folder" || (: > "./$folder/{kept}") 2>/dev/null
+done
+true
 """
 _SWEEP = """\
 cd -- {root} || exit 1
@@ -111,6 +116,24 @@ class Left:
     others: dict[str, str] = field(default_factory=dict)
     is_gone: bool = False
 
+    def told(self) -> bytes:
+        """Give what it tells of the job's end; `read_told` reads that."""
+        record = self.record.to_json() if self.record else None
+        return json.dumps({"holder": self.holder, "record": record, "log": self.log, "others": self.others}).encode()
+
+
+NOTHING = Left(holder="", record=None, log="", files={}, is_gone=True)
+
+
+def read_told(text: bytes) -> Left | None:
+    """Read what an attempt left that has no files there any more; None where that is not whole."""
+    try:
+        told = json.loads(text)
+        record = read_record(json.dumps(told["record"]))
+        return Left(holder=told["holder"], record=record, log=told["log"], files={}, others=told["others"])
+    except (ValueError, TypeError, KeyError):
+        return None
+
 
 def listing(places: Sequence[Place], mark: str) -> str:
     """Give a script that tells what attempts left; `read_listing` reads what it prints."""
@@ -150,7 +173,12 @@ def removal(root: str, folders: Sequence[str], jobs: Sequence[str]) -> str:
 
 def keeping(root: str, folders: Sequence[str]) -> str:
     """Give a script that notes in folders below the root that they were fetched today."""
-    return _KEEP.format(root=shlex.quote(root), folders=shlex.join(folders), kept=KEPT, secrets=SECRETS)
+    return forgetting(root, folders) + _KEEP.format(folders=shlex.join(folders), kept=KEPT)
+
+
+def forgetting(root: str, folders: Sequence[str]) -> str:
+    """Give a script that removes the secrets from the folders of attempts below the root."""
+    return _FORGET.format(root=shlex.quote(root), folders=shlex.join(folders), secrets=SECRETS)
 
 
 def sweeping(root: str, days: int) -> str:

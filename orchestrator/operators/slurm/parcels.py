@@ -80,7 +80,7 @@ def payload_of(assignment: Assignment, places: Places, backend: SlurmBackend) ->
         argv = [backend.python, "-E", "-X", "utf8", places.kit, work["scriptlet"], work["class"], work["step"]]
     else:
         argv = [*work["argv"], *(["--params", given_params(assignment)] if work.get("takes_params") else [])]
-    variables = {name: value for name, value in assignment.env.items() if name not in _secret_names(assignment)}
+    variables = {name: value for name, value in assignment.env.items() if name not in secret_names(assignment)}
     variables |= {PARAMS_VARIABLE: given_params(assignment), CONTEXT_VARIABLE: CONTEXT}
     if cores := work.get("resources", {}).get("cores"):
         variables[CORES_VARIABLE] = str(cores)
@@ -96,12 +96,12 @@ def _texts(parcel: Parcel, places: Places, backend: SlurmBackend) -> Iterator[tu
     for assignment in parcel.assignments:
         attempt = places.attempt(assignment)
         yield f"{attempt}/{PAYLOAD}", payload_of(assignment, places, backend), 0o600
-        if names := _secret_names(assignment):
+        if names := secret_names(assignment):
             secrets = {name: assignment.env[name] for name in names if name in assignment.env}
             yield f"{attempt}/{SECRETS}", exports(secrets), 0o600
 
 
-def _secret_names(assignment: Assignment) -> frozenset[str]:
+def secret_names(assignment: Assignment) -> frozenset[str]:
     """Give the variables that are recorded without their values."""
     return frozenset(name for name, value in assignment.work.get("env", {}).items() if value is None)
 

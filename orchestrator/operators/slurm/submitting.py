@@ -7,13 +7,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 
-from orchestrator.clock import up_sec
+from orchestrator.clock import jittered, up_sec
 from orchestrator.operators.slurm.answers import QueueRow, Submitted, read_accounting, read_submitted
 from orchestrator.operators.slurm.asking import accounting, answer, cancelling, submissions
 from orchestrator.operators.slurm.batches import Batch, parcel_of, submission_of
 from orchestrator.operators.slurm.kit import kit
+from orchestrator.operators.slurm.leavings import forgetting
 from orchestrator.operators.slurm.names import JOB, of_turn
-from orchestrator.operators.slurm.parcels import Places, pack
+from orchestrator.operators.slurm.parcels import Places, pack, secret_names
 from orchestrator.operators.slurm.refusals import Refusal, Verdict, judge_submission
 from orchestrator.operators.slurm.settling import Inquiry, Search, by_number
 from orchestrator.operators.slurm.sites import AwayError, NoRoomError, Site
@@ -23,7 +24,7 @@ from orchestrator.wiring.model import SlurmBackend
 _AT_ONCE = 25
 # A hung controller keeps each submission waiting for ten seconds or more.
 _ASK_SEC, _SUBMIT_SEC = 60.0, 20.0
-# A site that refuses more jobs for now is asked again after so long, and ever less often.
+# A site that refuses more jobs for now, or has no room, is asked again after so long, and ever less often.
 _BACK_OFF_SEC, _MOST_BACK_OFF_SEC = 30.0, 600.0
 _MOST_SKEW = timedelta(days=1)
 
@@ -41,11 +42,12 @@ class Submissions:
         """Give the seconds of the machine's uptime from which on jobs may be sent."""
         return (batch.not_before for batch in self.waiting)
 
-    def drop(self, attempt_id: str) -> None:
-        """Leave out an attempt of a job that waits to be sent."""
-        for batch in self.waiting:
-            batch.assignments = tuple(one for one in batch.assignments if one.attempt_id != attempt_id)
+    def drop(self, attempt_id: str) -> bool:
+        """Leave out an attempt of a job that waits to be sent; tell whether something of it may lie on the cluster."""
+        (batch,) = (batch for batch in self.waiting if any(one.attempt_id == attempt_id for one in batch.assignments))
+        batch.assignments = tuple(one for one in batch.assignments if one.attempt_id != attempt_id)
         self.waiting = [batch for batch in self.waiting if batch.assignments]
+        return batch.was_sent
 
     def send(self, places: Places) -> Iterator[tuple[Batch, Submitted | Refusal]]:
         """Submit what may be submitted now; give each job with what came of it.
@@ -80,7 +82,7 @@ class Submissions:
                 continue
             del self.unknown[key]
             if settled.is_absent:
-                batch.inquiry = Inquiry(self._backend.grace)
+                batch.inquiry, batch.was_sent = Inquiry(self._backend.grace), True
                 self.waiting.append(batch)
                 continue
             if settled.doubles:
@@ -96,11 +98,20 @@ class Submissions:
                 came = Refusal(verdict=Verdict.NOT_NOW, text=str(error))
                 self._take(batch, came)
                 yield batch, came
+            self._forget_secrets(due, places)
             return
         for batch, mark in zip(due, marks, strict=True):
             answered = judge_submission(answer(printed, mark))
             self._take(batch, answered)
             yield batch, answered
+        self._forget_secrets([batch for batch in due if batch in self.waiting], places)
+
+    def _forget_secrets(self, refused: Sequence[Batch], places: Places) -> None:
+        """Leave no secret with attempts that wait for their next try, which brings it there again."""
+        attempts = (one for batch in refused for one in batch.assignments if secret_names(one))
+        folders = [places.attempt(one).removeprefix(f"{places.root}/") for one in attempts]
+        if folders:
+            self._site.ask(forgetting(places.root, folders))
 
     def _deliver(self, due: Sequence[Batch], places: Places) -> tuple[str, list[str]]:
         """Submit jobs; give what was printed, and the mark of each answer in it."""
@@ -133,9 +144,10 @@ class Submissions:
         if isinstance(came, Refusal) and came.verdict is Verdict.NOT_NOW:
             if batch in self.waiting:
                 self.waiting.remove(batch)
+            batch.was_sent = True
             batch.refusals += 1
             wait = min(_BACK_OFF_SEC * 2 ** (batch.refusals - 1), _MOST_BACK_OFF_SEC, self._backend.poll_every * 10)
-            batch.not_before, batch.note = up_sec() + wait, came.text
+            batch.not_before, batch.note = up_sec() + jittered(wait), came.text
             self.waiting.append(batch)
 
     def _put_back(self, batches: Sequence[Batch]) -> None:

@@ -47,6 +47,7 @@ def test_a_failed_run_is_explained(call: Call, workshop: Workshop) -> None:
         f"{ran.root.name}: FAILED, a: the exit code is 1, not 0: no luck",
         "  a failed: the exit code is 1, not 0: no luck",
         "  2 tasks: needs a",
+        "  Operator wiring: source=NONE sha256=none snapshot=none",
         f"  = mend the cause, then: matterstack retry {ran.root.name}",
     ]
 
