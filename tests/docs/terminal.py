@@ -9,10 +9,12 @@ import select
 import struct
 import subprocess
 import sys
+import tempfile
 import termios
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from tests.docs.documents import Block, blocks
@@ -27,6 +29,8 @@ import fcntl, os, sys, termios
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 os.execv("/bin/sh", ["sh", "-c", sys.argv[1]])
 """
+# So many seconds are enough for a reader, who has the machine for himself.
+_KILLING = re.compile(r"sleep [0-9]+; kill")
 _PATIENCE_SEC = 60.0
 _VARYING = {
     r"\b[0-9]{8}_[0-9]{6}_[0-9a-f]{8}\b": "<run>",
@@ -87,35 +91,47 @@ def _converse(folder: Path, block: Block, env: Mapping[str, str]) -> None:
 
 
 def type_in(folder: Path, exchange: Exchange, env: Mapping[str, str] | None = None) -> str:
-    """Run a command in a terminal of its own and give all that appears; ``^C`` is typed where the document shows it."""
+    """Run a command in a terminal of its own and give all that appears; ``^C`` is typed where the document shows it.
+
+    A command that kills another after some seconds does so a second after all that the document shows has appeared.
+    """
+    with tempfile.TemporaryDirectory() as kept:
+        is_shown = Path(kept) / "is_shown"
+        wait = f"for _ in $(seq 600); do test -e {is_shown} && break; sleep 0.05; done; sleep 1; kill"
+        command = _KILLING.sub(wait, exchange.command)
+        return _type_in(folder, command, env or {}, partial(_read, shown=exchange.shown, is_shown=is_shown))
+
+
+def _type_in(folder: Path, command: str, env: Mapping[str, str], read: Callable[[int], str]) -> str:
     ours, theirs = os.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 200, 0, 0))
-    launch = [sys.executable, "-I", "-S", "-c", _LAUNCH, exchange.command]
     with subprocess.Popen(
-        launch,
+        [sys.executable, "-I", "-S", "-c", _LAUNCH, command],
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,
         cwd=folder,
-        env={**_environment(folder), **(env or {})},
+        env={**_environment(folder), **env},
         start_new_session=True,
     ) as process:
         os.close(theirs)
         try:
-            return _read(ours, exchange.shown)
+            return read(ours)
         finally:
             os.close(ours)
             process.kill()
 
 
-def _read(terminal: int, shown: str) -> str:
+def _read(terminal: int, *, shown: str, is_shown: Path) -> str:
     head, interrupt, _ = shown.partition(INTERRUPT)
     seen = b""
     for chunk in _chunks(terminal):
         seen += chunk
-        if interrupt and matches(head, _text(seen)):
+        if is_shown.exists() or not matches(head, _text(seen)):
+            continue
+        is_shown.touch()
+        if interrupt:
             os.write(terminal, b"\x03")
-            interrupt = ""
     return _text(seen)
 
 
