@@ -123,6 +123,31 @@ def runs_without_accounting(demo: SlurmProject) -> None:
     came_to_its_end(demo)
 
 
+@pytest.mark.parametrize("poll_every", [60.0, 0.2], ids=["seldom", "ever less often"])
+def test_S8_without_accounting_the_queue_is_seen_before_it_forgets(tmp_path: Path, poll_every: float) -> None:
+    """It alone tells of a job that left no record."""
+    with fake_project(tmp_path, accounting="off", min_job_age_sec=2.0) as demo:
+        is_seen_before_it_is_forgotten(demo, poll_every)
+
+
+@pytest.mark.slurm
+def test_S8_without_accounting_a_real_queue_is_seen_before_it_forgets(tmp_path: Path, centre: Centre) -> None:
+    """As the other one, which forgets after a quarter of a minute."""
+    with real_project(tmp_path, centre, "beta") as demo:
+        is_seen_before_it_is_forgotten(demo, 60.0)
+
+
+def is_seen_before_it_is_forgotten(demo: SlurmProject, poll_every: float) -> None:
+    """Let a job be killed after a while, with the script that would have left its record."""
+    demo.wire(poll_every=poll_every)
+    demo.recipe({**STEP, "run": ["sh", "-c", "sleep 8; kill -9 $PPID; sleep 60"]})
+
+    ended = demo.run()
+
+    assert ended.status == 1
+    assert [attempt["status"] for attempt in demo.attempts("relax")] == ["FAILED"]
+
+
 @pytest.mark.slurm
 def test_S8_F34_an_accounting_that_hangs_has_its_time(real_demo: RealProject) -> None:
     """Twenty seconds, and then what the job left will do."""

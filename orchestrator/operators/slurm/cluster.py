@@ -32,9 +32,11 @@ from orchestrator.states import AttemptState
 from orchestrator.wiring.model import SlurmBackend
 from orchestrator.workers.calls import Done
 
-# Looks at the queue come less often while nothing changes, up to this; Slurm forgets ended jobs after five minutes.
+# Looks at the queue come less often while nothing changes, up to this.
 _LONGEST_SEC = 300.0
 _SLOWER = 1.5
+# What Slurm sets by itself for how long it remembers a job that has ended.
+_REMEMBERS_SEC = 300.0
 # A cancelled job that is still there is cancelled again after so long.
 _CANCEL_AGAIN_SEC = 60.0
 _AT_ONCE = 200
@@ -294,11 +296,11 @@ class SlurmOperator:
 
     def _watch(self) -> Iterator[Sighting]:
         if not any(held.stage in (Stage.UNKNOWN, Stage.THERE) for held in self._held.values()):
-            self._poll_at = up_sec() + self._backend.poll_every
+            self._poll_at = up_sec() + self._interval_sec
             return
         places = self._places()
         # Another runner's look will do where it is young enough, but never the own one before.
-        oldest = max(up_sec() - self._backend.poll_every, self._looked_at + 0.001)
+        oldest = max(up_sec() - self._interval_sec, self._looked_at + 0.001)
         look = look_at_queue(self._site.identity, self._ask_queue, not_before=oldest)
         self._looked_at = up_sec()
         rows = read_queue(look.text)
@@ -311,15 +313,31 @@ class SlurmOperator:
         self._cancel_unwanted()
         yield from self._end(places)
         is_still = self._standing() == before
-        self._every_sec = min(self._every_sec * _SLOWER, _LONGEST_SEC) if is_still else self._backend.poll_every
-        self._poll_at = self._looked_at + max(self._every_sec, self._backend.poll_every)
+        slower_sec = max(self._interval_sec, min(self._every_sec * _SLOWER, self._longest_sec))
+        self._every_sec = slower_sec if is_still else self._interval_sec
+        self._poll_at = self._looked_at + self._every_sec
+
+    @property
+    def _interval_sec(self) -> float:
+        """Give the seconds between looks while things change."""
+        return min(self._backend.poll_every, self._longest_sec)
+
+    @property
+    def _longest_sec(self) -> float:
+        """Give the seconds between looks at most: without accounting, the queue has to be seen before it forgets."""
+        longest_sec = max(_LONGEST_SEC, self._backend.poll_every)
+        settings = self._site.settings
+        if settings is None or (settings.has_accounting and up_sec() >= self._account_at):
+            return longest_sec
+        remembers_sec = _REMEMBERS_SEC if settings.min_job_age_sec is None else settings.min_job_age_sec
+        return min(longest_sec, remembers_sec / 2) if remembers_sec else longest_sec
 
     def _standing(self) -> list[object]:
         return [held.told for held in self._held.values()]
 
     def _look_soon(self) -> None:
         """Look at the queue as soon as the site's patience allows."""
-        self._every_sec = self._backend.poll_every
+        self._every_sec = self._interval_sec
         self._poll_at = min(self._poll_at, max(up_sec(), self._looked_at + self._every_sec))
 
     def _ask_queue(self) -> str:

@@ -83,6 +83,11 @@ class Site:
         """Give the site's name for people."""
         return self._transport.site
 
+    @property
+    def settings(self) -> Settings | None:
+        """Give Slurm's settings as far as the site was asked for them in this session."""
+        return self._facts.settings if self._facts else None
+
     def open(self) -> None:
         """Open the way to the site.
 
