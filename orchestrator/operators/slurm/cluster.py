@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -254,7 +255,8 @@ class SlurmOperator:
             if isinstance(came, Submitted):
                 yield from self._is_there(held, came.job_id)
             elif came.verdict is Verdict.REJECTED:
-                self._unbegun.append((held, not_begun(assignment, f"{came.text}\n{came.hint}".strip())))
+                refused = not_begun(assignment, f"{came.text}\n{came.hint}".strip())
+                self._unbegun.append((held, dataclasses.replace(refused, is_final=True, about=came.about)))
             elif came.verdict is Verdict.NOT_NOW:
                 yield from self._news(held, AttemptState.SUBMITTING, f"{came.text}: tried again at {again}")
             else:
