@@ -289,5 +289,35 @@ def test_F35_an_id_that_is_another_jobs_says_nothing(demo: SlurmProject) -> None
     let_go(demo)
     ended = finish(runner)
 
+def test_S10_a_record_that_is_seen_late_is_waited_for(demo: SlurmProject) -> None:
+    """As on NFS: Slurm says that the job has ended before its record is there to be read."""
+    demo.wire(grace=30.0)
+    demo.recipe(STEP)
+    demo.says("mv", 'test "$2" != .ms/.exit || exec /bin/mv "$2" .ms/late; exec /bin/mv "$@"')
+    runner = demo.start("run", "demo")
+    until(lambda: list(demo.root.rglob("late")))
+    until(lambda: "its record is awaited" in demo.call("explain", "@last").stdout)
+
+    (late,) = demo.root.rglob("late")
+    late.rename(late.with_name("exit"))
+    ended = finish(runner)
+
+    assert ended.status == 0, ended.stderr
+    came_to_its_end(demo)
+
+
+def test_S10_a_job_that_completed_without_a_record_is_lost(fake_demo: FakeProject) -> None:
+    """Once its record could have been seen."""
+    fake_demo.recipe(STEP)
+    fake_demo.says("mv", 'test "$2" != .ms/.exit || test -e "$0.seen" || { touch "$0.seen"; exit 0; }; /bin/mv "$@"')
+
+    ended = fake_demo.run()
+
+    assert ended.status == 0, ended.stderr
+    first, last = fake_demo.attempts("relax")
+    assert (first["status"], first["reason"]) == ("LOST", "lost: its job left no record of its end")
+    assert last["status"] == "COMPLETED"
+
+
     assert ended.status == 0, ended.stderr
     came_to_its_end(demo)

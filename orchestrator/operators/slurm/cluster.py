@@ -44,6 +44,8 @@ _AT_ONCE = 200
 # So soon a site that was away is tried again; how soon there is a new connection is for the way to it to say.
 _TRY_AGAIN_SEC = 10.0
 _SHORTEST_SEC = 0.05
+# So late NFS may show a file to another machine than the one that made it, by its own default.
+_SHOWN_LATE_SEC = 60.0
 _SACCT_SEC = 20.0
 # An accounting that did not answer is left in peace for so long.
 _ACCOUNT_AGAIN_SEC = 300.0
@@ -395,6 +397,9 @@ class SlurmOperator:
                 )
                 continue
             end = ended_of(held, left, state, account)
+            if held.awaits_record(left, state, min(_SHOWN_LATE_SEC, self._backend.grace)):
+                yield from self._news(held, AttemptState.COLLECTING, "its job has ended, and its record is awaited")
+                continue
             if end.wants_more and not self._is_unwanted(held) and may_continue(held.assignment, held.turn):
                 yield from self._continue(end)
             else:
