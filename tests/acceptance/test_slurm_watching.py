@@ -7,6 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.acceptance.program import finish
 from tests.acceptance.slurm_projects import FakeProject, RealProject, SlurmProject, fake_project, real_project, until
@@ -72,6 +73,24 @@ def test_S8_the_accounting_is_asked_for_what_the_queue_does_not_show(demo: Slurm
     asked = [call for call in demo.calls("sacct") if "--jobs=" in call]
     assert 1 <= len(asked) <= 3
     assert asked[0].count("_") == 3
+
+
+def test_S8_the_accounting_is_asked_once_for_all_keys_of_a_login(fake_demo: FakeProject) -> None:
+    """Whoever looks first asks for the jobs of both."""
+    fake_demo.wire(poll_every=1.0)
+    wiring = fake_demo.project.folder / "workspaces/demo/operators.yaml"
+    wired = yaml.safe_load(wiring.read_text())
+    wired["operators"]["hpc.other"] = wired["operators"]["hpc.default"]
+    wiring.write_text(yaml.safe_dump(wired))
+    both = [{**STEP, "name": key, "operator_key": f"hpc.{key}", "parallel": True} for key in ("default", "other")]
+    fake_demo.recipe(*both)
+    fake_demo.says("squeue", FORGETS_THREE.replace("!= 3", "!= 2"))
+
+    ended = fake_demo.run()
+
+    assert ended.status == 0, ended.stderr
+    (asked,) = fake_demo.calls("sacct")
+    assert "--jobs=1,2 " in asked or "--jobs=2,1 " in asked
 
 
 def test_S8_the_accounting_is_left_alone_while_the_queue_tells(demo: SlurmProject) -> None:
@@ -270,25 +289,6 @@ def test_S10_the_record_of_a_job_tells_its_end(demo: SlurmProject) -> None:
     assert [(one["status"], one["exit_code"]) for one in demo.attempts("relax")] == [("FAILED", "3")]
 
 
-def test_F35_an_id_that_is_another_jobs_says_nothing(demo: SlurmProject) -> None:
-    """Jobs are known by their names: neither the queue nor the accounting ends an attempt by its id alone."""
-    demo.recipe(WAITING)
-    runner = demo.start("run", "demo")
-    until(lambda: demo.is_in("relax", "RUNNING"))
-    number = demo.attempts("relax")[0]["external_id"]
-
-    times = "2026-01-01T00:00:00|2026-01-01T00:00:00|2026-01-01T00:00:00"
-    demo.says("sacct", f"echo '{number}|{number}|another|FAILED|1:0|{times}|1|node1'")
-    demo.says("squeue", f"echo '{number}|{number}|N/A|FAILED|NonZeroExitCode|N/A|N/A|node1|another'")
-    until(lambda: demo.is_in("relax", "MISSING"))
-    looks = len(demo.calls("squeue"))
-    until(lambda: len(demo.calls("squeue")) > looks + 2)
-    assert demo.is_in("relax", "MISSING")
-    demo.says("sacct")
-    demo.says("squeue")
-    let_go(demo)
-    ended = finish(runner)
-
 def test_S10_a_record_that_is_seen_late_is_waited_for(demo: SlurmProject) -> None:
     """As on NFS: Slurm says that the job has ended before its record is there to be read."""
     demo.wire(grace=30.0)
@@ -318,6 +318,25 @@ def test_S10_a_job_that_completed_without_a_record_is_lost(fake_demo: FakeProjec
     assert (first["status"], first["reason"]) == ("LOST", "lost: its job left no record of its end")
     assert last["status"] == "COMPLETED"
 
+
+def test_F35_an_id_that_is_another_jobs_says_nothing(demo: SlurmProject) -> None:
+    """Jobs are known by their names: neither the queue nor the accounting ends an attempt by its id alone."""
+    demo.recipe(WAITING)
+    runner = demo.start("run", "demo")
+    until(lambda: demo.is_in("relax", "RUNNING"))
+    number = demo.attempts("relax")[0]["external_id"]
+
+    times = "2026-01-01T00:00:00|2026-01-01T00:00:00|2026-01-01T00:00:00"
+    demo.says("sacct", f"echo '{number}|{number}|another|FAILED|1:0|{times}|1|node1'")
+    demo.says("squeue", f"echo '{number}|{number}|N/A|FAILED|NonZeroExitCode|N/A|N/A|node1|another'")
+    until(lambda: demo.is_in("relax", "MISSING"))
+    looks = len(demo.calls("squeue"))
+    until(lambda: len(demo.calls("squeue")) > looks + 2)
+    assert demo.is_in("relax", "MISSING")
+    demo.says("sacct")
+    demo.says("squeue")
+    let_go(demo)
+    ended = finish(runner)
 
     assert ended.status == 0, ended.stderr
     came_to_its_end(demo)

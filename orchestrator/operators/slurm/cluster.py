@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -47,8 +47,6 @@ _SHORTEST_SEC = 0.05
 # So late NFS may show a file to another machine than the one that made it, by its own default.
 _SHOWN_LATE_SEC = 60.0
 _SACCT_SEC = 20.0
-# An accounting that did not answer is left in peace for so long.
-_ACCOUNT_AGAIN_SEC = 300.0
 
 
 class SlurmOperator:
@@ -69,7 +67,7 @@ class SlurmOperator:
         self._unbegun: list[tuple[Held, Sighting]] = []
         self._unwanted: dict[str, float] = {}
         self._every_sec = backend.poll_every
-        self._poll_at = self._looked_at = self._account_at = self._away_until = 0.0
+        self._poll_at = self._looked_at = self._away_until = 0.0
         self._trouble = ""
         self._noticed: tuple[float, str] | None = None
 
@@ -139,6 +137,7 @@ class SlurmOperator:
 
     def close(self) -> None:
         """Let go of the site; jobs go on."""
+        self._site.accounts.expect(self, {})
         self._site.let_go()
 
     def _read_jobs(self, assignments: Iterable[Assignment]) -> None:
@@ -315,7 +314,7 @@ class SlurmOperator:
                     yield from self._is_there(held, job_id, batch.note)
         yield from self._see(rows, look.at_sec)
         self._cancel_unwanted()
-        yield from self._end(places)
+        yield from self._end(places, frozenset(row.job_id for row in rows))
         is_still = self._standing() == before
         slower_sec = max(self._interval_sec, min(self._every_sec * _SLOWER, self._longest_sec))
         self._every_sec = slower_sec if is_still else self._interval_sec
@@ -331,7 +330,7 @@ class SlurmOperator:
         """Give the seconds between looks at most: without accounting, the queue has to be seen before it forgets."""
         longest_sec = max(_LONGEST_SEC, self._backend.poll_every)
         settings = self._site.settings
-        if settings is None or (settings.has_accounting and up_sec() >= self._account_at):
+        if settings is None or (settings.has_accounting and not self._site.accounts.is_silent):
             return longest_sec
         remembers_sec = _REMEMBERS_SEC if settings.min_job_age_sec is None else settings.min_job_age_sec
         return min(longest_sec, remembers_sec / 2) if remembers_sec else longest_sec
@@ -371,13 +370,15 @@ class SlurmOperator:
 
     # Ending.
 
-    def _end(self, places: Places) -> Iterator[Sighting]:
-        over = [held for held in self._held.values() if held.stage is Stage.THERE and held.may_be_over]
+    def _end(self, places: Places, shown: Collection[str]) -> Iterator[Sighting]:
+        there = [held for held in self._held.values() if held.stage is Stage.THERE]
+        self._site.accounts.expect(self, _names(held for held in there if held.absences))
+        over = [held for held in there if held.may_be_over]
+        accounts = self._told_by_accounting(_names(held for held in over if held.ended_as is None), shown)
         for start in range(0, len(over), _AT_ONCE):
-            yield from self._end_some(over[start : start + _AT_ONCE], places)
+            yield from self._end_some(over[start : start + _AT_ONCE], places, accounts)
 
-    def _end_some(self, over: Sequence[Held], places: Places) -> Iterator[Sighting]:
-        accounts = self._accounts([held for held in over if held.ended_as is None])
+    def _end_some(self, over: Sequence[Held], places: Places, accounts: Mapping[str, AccountRow]) -> Iterator[Sighting]:
         ended: list[Ended] = []
         for held, found in zip(over, self._site.leavings([_place(held, places) for held in over]), strict=True):
             left = left_at_home(held.assignment) or found
@@ -396,10 +397,10 @@ class SlurmOperator:
                     held, AttemptState.MISSING, "its job is neither in the queue nor in the accounting"
                 )
                 continue
-            end = ended_of(held, left, state, account)
             if held.awaits_record(left, state, min(_SHOWN_LATE_SEC, self._backend.grace)):
                 yield from self._news(held, AttemptState.COLLECTING, "its job has ended, and its record is awaited")
                 continue
+            end = ended_of(held, left, state, account)
             if end.wants_more and not self._is_unwanted(held) and may_continue(held.assignment, held.turn):
                 yield from self._continue(end)
             else:
@@ -416,18 +417,17 @@ class SlurmOperator:
         held.missing_since = up_sec() if held.missing_since is None else held.missing_since
         return up_sec() - held.missing_since >= self._backend.lost_after
 
-    def _accounts(self, missing: Sequence[Held]) -> dict[str, AccountRow]:
-        """Ask the accounting for jobs that the queue does not show any more; it may be down, or there may be none."""
-        if not missing or up_sec() < self._account_at or not self._site.facts().settings.has_accounting:
-            return {}
-        names = {held.job_id: held.job.key for held in missing if held.job}
+    def _told_by_accounting(self, jobs: Mapping[str, str], shown: Collection[str]) -> dict[str, AccountRow]:
+        """Ask for jobs that the queue does not show any more; the accounting may be down, or there may be none."""
+        has_any = jobs and self._site.facts().settings.has_accounting
+        return self._site.accounts.told_of(jobs, shown, self._ask_accounting) if has_any else {}
+
+    def _ask_accounting(self, ids: Sequence[str]) -> tuple[AccountRow, ...] | None:
         with suppress(AwayError):
-            told = self._site.command(accounting(ids=list(names)), deadline_sec=_SACCT_SEC)
+            told = self._site.command(accounting(ids=ids), deadline_sec=_SACCT_SEC)
             if told is not None and told.exit_code == 0:
-                rows = read_accounting(told.stdout)
-                return {row.job_id: row for row in rows if names.get(row.job_id) == row.name}
-        self._account_at = up_sec() + _ACCOUNT_AGAIN_SEC
-        return {}
+                return read_accounting(told.stdout)
+        return None
 
     def _continue(self, end: Ended) -> Iterator[Sighting]:
         """Let an attempt go on in another job, in the same directory."""
@@ -465,6 +465,11 @@ class SlurmOperator:
         if due:
             self._site.command(cancelling([self._held[one].job_id for one in due]))
             self._unwanted.update(dict.fromkeys(due, up_sec()))
+
+
+def _names(some: Iterable[Held]) -> dict[str, str]:
+    """Give the names of jobs by their ids."""
+    return {held.job_id: held.known_job.key for held in some}
 
 
 def _over(held: Held, done: Done) -> Sighting:
