@@ -179,6 +179,9 @@ class Attempts:
         running = self._run.running.pop(conclusion.done.attempt_id)
         task = running.task
         self._budget.settle(conclusion)
+        for position in self._budget.take_ready():
+            if self._run.board.state(position) is TaskState.PENDING:
+                self._run.board.again(position, monotonic())
         happen("attempt.exited", {"run_root": self._run_root, **conclusion.to_record(running)})
         if conclusion.state is TaskState.PENDING:
             self._run.board.again(task.position, monotonic() if conclusion.at is None else conclusion.at)
