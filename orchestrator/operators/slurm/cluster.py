@@ -44,6 +44,8 @@ _AT_ONCE = 200
 # So soon a site that was away is tried again; how soon there is a new connection is for the way to it to say.
 _TRY_AGAIN_SEC = 10.0
 _SHORTEST_SEC = 0.05
+# So often an operator that somebody has paused looks whether it goes on.
+_PAUSED_SEC = 1.0
 # So late NFS may show a file to another machine than the one that made it, by its own default.
 _SHOWN_LATE_SEC = 60.0
 _SACCT_SEC = 20.0
@@ -52,10 +54,11 @@ _SACCT_SEC = 20.0
 class SlurmOperator:
     """Holds the attempts of one operator key; the site is shared with other keys.
 
-    A site that cannot be reached ends no attempt and begins none: what is to be done there waits.
+    A site that cannot be reached ends no attempt and begins none: what is to be done there waits. While ``paused`` says
+    why, nothing is submitted.
     """
 
-    def __init__(self, site: Site, backend: SlurmBackend) -> None:
+    def __init__(self, site: Site, backend: SlurmBackend, paused: Callable[[], str] = str) -> None:
         self._site = site
         self._backend = backend
         self._held: dict[str, Held] = {}
@@ -63,6 +66,7 @@ class SlurmOperator:
         self._read: set[Path] = set()
         self._fresh: list[Assignment] = []
         self._submissions = Submissions(site, backend)
+        self._paused = paused
         self._fetcher = Fetcher(site, backend.keep)
         self._unbegun: list[tuple[Held, Sighting]] = []
         self._unwanted: dict[str, float] = {}
@@ -227,7 +231,12 @@ class SlurmOperator:
         yield from self._end_unsent()
         if self._fresh:
             self._put_together()
-        if self._submissions.waiting:
+        if self._submissions.is_due and (why := self._paused()):
+            self._submissions.put_off(_PAUSED_SEC)
+            unsent = [held for held in self._held.values() if held.stage is Stage.SENDING]
+            for held in unsent:
+                yield from self._news(held, AttemptState.SUBMITTING, why)
+        elif self._submissions.waiting:
             for batch, came in self._submissions.send(self._places()):
                 yield from self._submitted(batch, came)
         yield from self._end_unbegun()

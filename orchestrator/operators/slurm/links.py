@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from orchestrator.operators.slurm.accounts import Accounts
@@ -33,12 +33,14 @@ _lock = threading.Lock()
 _ways: dict[str, _Way] = {}
 
 
-def slurm_operator(backend: SlurmBackend, environment: Mapping[str, str]) -> SlurmOperator:
-    """Give the operator of a backend; nothing is asked of the site yet.
+def slurm_operator(
+    backend: SlurmBackend, environment: Mapping[str, str], paused: Callable[[], str] = str
+) -> SlurmOperator:
+    """Give the operator of a backend; nothing is asked of the site yet. ``paused`` says why nothing is to be submitted.
 
     Where the site is this machine, ``environment`` is that of Slurm's programs, which hand it on to jobs.
     """
-    return SlurmOperator(site_of(backend, environment=environment), backend)
+    return SlurmOperator(site_of(backend, environment=environment), backend, paused)
 
 
 def site_of(backend: SlurmBackend, ask: Ask | None = None, environment: Mapping[str, str] | None = None) -> Site:
