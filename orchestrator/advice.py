@@ -59,6 +59,10 @@ ADVICE = {
         "items; `matterstack plan` shows what each asks for."
     ),
     "MS218": "Add `resources: {time_limit: 1h}` to the step, or to `defaults`, or leave `budget` out.",
+    "MS219": (
+        "Name more `approvers` in the [wiring](operators.md#operatorsyaml), or let the step ask for fewer "
+        "`approvals`; with `separation_of_duty`, who starts the run is none of them."
+    ),
     "MS301": (
         "Look at the reason and the last lines of standard error; `matterstack attempts RUN TASK "
         "--stderr` has all of them."

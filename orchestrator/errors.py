@@ -67,6 +67,7 @@ CODES = {
     "MS216": "key is for steps that an operator carries out",
     "MS217": "the steps ask for more than the budget",
     "MS218": "a step under a budget has no time limit",
+    "MS219": "fewer people may answer than must approve",
     "MS301": "step failed",
     "MS302": "success condition does not hold",
     "MS303": "answer is not one JSON line",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import itertools
 import os
 import shutil
 import stat
@@ -78,6 +79,26 @@ def remove_file(path: Path) -> None:
     except OSError as error:
         raise refused(error, f"remove {path}") from error
     sync_directory(path.absolute().parent)
+
+
+def set_aside(path: Path, folder: Path) -> Path:
+    """Move a file, durably, into a folder beside the one around it or above; give where it is then.
+
+    It gets the first free number. The folder is made where it is missing, and may be read as the one around it. Raises
+    `InfrastructureError`.
+    """
+    try:
+        if not folder.is_dir():
+            folder.mkdir()
+            folder.chmod(folder.parent.stat().st_mode & 0o7777)
+        names = (folder / f"{path.stem}-{number}{path.suffix}" for number in itertools.count(1))
+        target = next(name for name in names if not os.path.lexists(name))
+        path.rename(target)
+        for changed in (folder, path.parent, folder.parent):
+            sync_directory(changed)
+    except OSError as error:
+        raise refused(error, f"move {path} to {folder}") from error
+    return target
 
 
 def remove_directory(path: Path) -> None:

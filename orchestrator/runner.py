@@ -196,6 +196,7 @@ def _planned(request: RunRequest) -> _Beginning:
         wiring=_wiring(request.options.asked, workspaces / slug),
     )
     _check_routing(plan, options.wiring)
+    _check_people(plan, options.wiring)
     request = dataclasses.replace(request, options=options)
     return _Beginning(
         plan=plan,
@@ -292,6 +293,7 @@ def _drive(
     fail_fast = options.fail_fast and not inputs.get("keep_going", False)
     stubs = _kept_stubs(inputs.get("stubs", {}))
     _check_routing(plan, options.wiring)
+    _check_people(plan, options.wiring, run_root)
     return drive_run(run_root, plan, dataclasses.replace(options, fail_fast=fail_fast, stubs=stubs), again)
 
 
@@ -323,6 +325,16 @@ def _check_routing(plan: Plan, wiring: Mapping[str, Any] | None) -> None:
     ]
     if problems:
         raise InvalidFileError(problems)
+
+
+def _check_people(plan: Plan, wiring: Mapping[str, Any] | None, run_root: Path | None = None) -> None:
+    """Refuse questions that nobody could answer, or, of a run that is not there yet, that could not be posted."""
+    if wiring and any(key in wiring["people"] for key in plan.operator_keys):
+        from orchestrator.operators.quorum import check_postings, check_quorum  # noqa: PLC0415  few runs need it
+
+        check_quorum(plan, wiring, run_root)
+        if run_root is None:
+            check_postings(plan, wiring)
 
 
 def _wiring(asked: WiringOptions, workspace: Path, run_root: Path | None = None) -> dict[str, Any] | None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from orchestrator.clock import utc_now
@@ -10,7 +11,34 @@ from orchestrator.errors import UsageError
 from orchestrator.invoke import happen
 from orchestrator.jsonsafe import JsonValue
 from orchestrator.operators.asking import COMPLETED, FAILED, Question, current_user
-from orchestrator.operators.human import given
+from orchestrator.operators.human import Read, given, read_responses
+
+# What silence means, by what the recipe says of it.
+_SILENCE = {"fail": "the step fails", "reject": "it is rejected, and the step fails", "approve": "it is approved"}
+
+
+def terms(question: Question) -> Iterator[str]:
+    """Say how a question can be answered: what fits, who may, how many have, why others do not count, and by when."""
+    if question.schema:
+        yield f"an answer fits: {json.dumps(dict(question.schema), ensure_ascii=False)}"
+    read = read_responses(question)
+    by = approved_by(read)
+    who = f" ({', '.join(by)})" if by else ""
+    yield f"approvals: {len(by)} of {question.approvals} so far{who}"
+    yield from (f"rejected by {one.by}" for one in read.found if one.status == FAILED)
+    yield f"may answer: {', '.join(question.approvers) or 'anybody'}{_but(question)}"
+    yield from (f"does not count: {why}" for why in (*read.waits, *(refusal.told for refusal in read.refused)))
+    if question.deadline_at:
+        yield f"to be answered by {question.deadline_at}; then {_SILENCE[question.then]}"
+
+
+def approved_by(read: Read) -> list[str]:
+    """Give who has approved, each once."""
+    return list(dict.fromkeys(one.by for one in read.found if one.status == COMPLETED))
+
+
+def _but(question: Question) -> str:
+    return f"; not {question.asked_by}, who has started the run" if question.separation_of_duty else ""
 
 
 def refuse_late(question: Question) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 import os
 import shlex
 import sys
@@ -13,13 +12,13 @@ from typing import Any
 
 import click
 
-from orchestrator.cli.answers import record_answer, record_posted_answer, refuse_late, verdict
+from orchestrator.cli.answers import approved_by, record_answer, record_posted_answer, refuse_late, terms, verdict
 from orchestrator.cli.options import json_option, open_run_for_reading, workspaces_option
 from orchestrator.cli.output import harmless, print_json
 from orchestrator.errors import NotJsonSafeError, UsageError
 from orchestrator.jsonsafe import JsonValue, loads
 from orchestrator.operators.asking import COMPLETED, FAILED, Question, current_user
-from orchestrator.operators.human import given
+from orchestrator.operators.human import given, read_responses
 from orchestrator.operators.posted import is_posting, posted_in, read_posted
 from orchestrator.operators.questions import open_question, open_questions
 from orchestrator.paths import STATE_NAME
@@ -151,20 +150,28 @@ def _show(question: Question, *, as_json: bool) -> None:
         print_json(_described(question))
         return
     click.echo(harmless(question.instructions.rstrip()))
-    if question.schema:
-        click.echo(f"\nan answer fits: {json.dumps(dict(question.schema), ensure_ascii=False)}")
-    click.echo(f"\nfiles: {question.folder}")
+    click.echo()
+    for line in terms(question):
+        click.echo(harmless(line))
+    click.echo(f"files: {question.folder}")
+    if question.posting and not question.is_seen_by_others:
+        click.echo(f"posted: {question.posting}")
     click.echo("answer with --approve, --reject, or --data JSON", err=True)
 
 
 def _described(question: Question) -> dict[str, Any]:
+    read = read_responses(question)
     return {
         "task_id": question.task_id,
         "attempt_id": question.attempt_id,
         "instructions": question.instructions,
         "response_schema": dict(question.schema),
         "approvals": question.approvals,
+        "approved_by": approved_by(read),
         "approvers": list(question.approvers),
+        "separation_of_duty": question.separation_of_duty,
         "deadline_at_utc": question.deadline_at or None,
+        "then": question.then,
+        "not_counted": [*read.waits, *(refusal.told for refusal in read.refused)],
         "folder": str(question.folder),
     }

@@ -21,6 +21,7 @@ from orchestrator.frames import Task
 from orchestrator.invoke import happen
 from orchestrator.jsonsafe import JsonValue
 from orchestrator.judging import Judge
+from orchestrator.operators.assignments import Sighting
 from orchestrator.outcomes import INTERRUPTED, Failing, Verdict
 from orchestrator.progress import TaskStarted
 from orchestrator.states import AttemptState, TaskState
@@ -96,17 +97,19 @@ class Attempts:
             )
         )
 
-    def not_begun(self, attempt_id: str, reason: str) -> None:
-        """Record an attempt that an operator could not begin."""
-        position = self._run.running[attempt_id].task.position
-        at = self._run.board.retry_at(position, "error", monotonic())
+    def not_begun(self, sighting: Sighting) -> None:
+        """Record an attempt that an operator could not begin; what was refused for good is not tried again as it is."""
+        task = self._run.running[sighting.attempt_id].task
+        grows = task.planned.away.grow if task.planned.away else {}
+        is_hopeless = sighting.is_final and sighting.about.isdisjoint(grows)
+        at = None if is_hopeless else self._run.board.retry_at(task.position, "error", monotonic())
         self._conclude(
             Conclusion(
-                done=Done(attempt_id=attempt_id, exit_code=None),
+                done=Done(attempt_id=sighting.attempt_id, exit_code=None),
                 status=AttemptState.FAILED_INIT,
                 state=_failed(at),
                 outcome="not begun",
-                failing=Failing(code="MS601", reason=reason, rule="operator"),
+                failing=Failing(code="MS601", reason=sighting.note, rule="operator"),
                 at=at,
             )
         )
@@ -176,6 +179,9 @@ class Attempts:
         running = self._run.running.pop(conclusion.done.attempt_id)
         task = running.task
         self._budget.settle(conclusion)
+        for position in self._budget.take_ready():
+            if self._run.board.state(position) is TaskState.PENDING:
+                self._run.board.again(position, monotonic())
         happen("attempt.exited", {"run_root": self._run_root, **conclusion.to_record(running)})
         if conclusion.state is TaskState.PENDING:
             self._run.board.again(task.position, monotonic() if conclusion.at is None else conclusion.at)

@@ -12,12 +12,15 @@ from orchestrator.core_hours import asked_by, core_seconds, cores_of, exceeds, t
 from orchestrator.driver.conclusion import Conclusion
 from orchestrator.driver.run import Run
 from orchestrator.errors import UsageError
+from orchestrator.frames import Task
 from orchestrator.plan.demand import UNLIMITED_CODE
+from orchestrator.progress import Remark
 from orchestrator.states import AttemptState
 from orchestrator.store.queries import read_open_attempts
 from orchestrator.store.spending import read_core_seconds
 
 SPENT_CODE = "MS310"
+_WAITS = "it begins once these have ended, if they leave enough"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +43,7 @@ class Budget:
         self._allowed = None if budget is None else core_seconds(budget.core_hours)
         self._spent = 0.0
         self._charges: dict[str, _Charge] = {}
+        self._waiting: dict[int, float] = {}
 
     def begin(self) -> None:
         """Sum up what was spent so far."""
@@ -50,16 +54,41 @@ class Budget:
             if work := row.operator_data.get("work"):
                 self._charges[row.attempt_id] = _charge(work)
 
-    def check(self, work: Mapping[str, Any] | None) -> None:
-        """Raise `UsageError` where what an operator is to do may cost more than is left."""
+    def has_room(self, task: Task, work: Mapping[str, Any] | None) -> bool:
+        """Tell whether what an operator is to do for a task costs no more than is left; else the task waits.
+
+        Raises `UsageError` where it would be too much even if the attempts under way cost nothing.
+        """
         if self._allowed is None or work is None:
-            return
+            return True
         asked = asked_by(work)
         if asked is None:
             message = "nothing limits its time, so that its core-hours are not known, and there is a budget"
             raise UsageError(message, hint="add 'resources: {time_limit: 1h}' to it", code=UNLIMITED_CODE)
-        if asked and exceeds(self._spent + asked, self._allowed):
+        if not asked or not exceeds(self._spent + asked, self._allowed):
+            return True
+        if exceeds(self._spent - self._under_way + asked, self._allowed):
             raise UsageError(self._refusal(asked, self._allowed), code=SPENT_CODE)
+        if not self._waiting:
+            self._run.news.tell(
+                Remark(text=f"{task.task_id} waits: {self._spending(asked, self._allowed)}", todo=_WAITS)
+            )
+        self._waiting[task.position] = asked
+        return False
+
+    def take_ready(self) -> list[int]:
+        """Give the tasks of those that wait for which there is room now, or never will be."""
+        allowed, room = self._allowed or 0.0, (self._allowed or 0.0) - self._spent
+        ready = []
+        for position, asked in self._waiting.items():
+            if not exceeds(asked, room):
+                room -= asked
+                ready.append(position)
+            elif exceeds(self._spent - self._under_way + asked, allowed):
+                ready.append(position)
+        for position in ready:
+            del self._waiting[position]
+        return ready
 
     def charge(self, attempt_id: str, work: Mapping[str, Any] | None) -> None:
         """Count what an attempt asks for that begins."""
@@ -73,13 +102,22 @@ class Budget:
         if charge and (duration_sec or conclusion.status is not AttemptState.LOST):
             self._spent += charge.cores * duration_sec - charge.asked
 
-    def _refusal(self, asked: float, allowed: float) -> str:
-        going_on = sum(charge.asked for charge in self._charges.values())
-        under_way = f", {told(going_on)} of them by attempts under way" if going_on else ""
-        recipe = shlex.quote(Path(self._run.plan.source.name).name)
+    @property
+    def _under_way(self) -> float:
+        """Give what attempts under way may yet cost."""
+        return sum(charge.asked for charge in self._charges.values())
+
+    def _spending(self, asked: float, allowed: float) -> str:
+        under_way = f", {told(self._under_way)} of them by attempts under way" if self._under_way else ""
         return (
             f"it asks for {told(asked)} core-hours, and {told(self._spent)} of the {told(allowed)} in the budget are"
-            f" spent{under_way}; raise budget.core_hours in {recipe}, then:"
+            f" spent{under_way}"
+        )
+
+    def _refusal(self, asked: float, allowed: float) -> str:
+        recipe = shlex.quote(Path(self._run.plan.source.name).name)
+        return (
+            f"{self._spending(asked, allowed)}; raise budget.core_hours in {recipe}, then:"
             f" matterstack retry {self._run.database.run_root.name} --accept-recipe-change"
         )
 

@@ -47,7 +47,7 @@ class Routed:
         """Record where attempts stand of which operators have seen something."""
         for sighting in self._errands.take_news():
             if sighting.state is AttemptState.FAILED_INIT:
-                self._attempts.not_begun(sighting.attempt_id, sighting.note)
+                self._attempts.not_begun(sighting)
                 continue
             task = self._run.running[sighting.attempt_id].task
             self._errands.record(task.task_id, sighting)

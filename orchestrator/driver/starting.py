@@ -87,10 +87,7 @@ class Starting:
             return None
         if given.key and self._attempts.take_over(task, given.params, seen, given.key):
             return None
-        try:
-            self._budget.check(given.work)
-        except UsageError as error:
-            self._attempts.refuse(task, error, "budget", seen)
+        if not self._has_room(task, given.work, seen):
             return None
         operator_key = planned.away.operator_key if planned.away else OPERATOR_KEY
         attempt_id = self._attempts.begin(
@@ -109,6 +106,17 @@ class Starting:
             timeout_sec=planned.timeout_sec,
             hidden=(*hidden, *records_for(task, self._run.database)),
         )
+
+    def _has_room(self, task: Task, work: Mapping[str, Any] | None, seen: Context) -> bool:
+        """Tell whether the budget allows an attempt now; it may later, or never, which is recorded."""
+        try:
+            has_room = self._budget.has_room(task, work)
+        except UsageError as error:
+            self._attempts.refuse(task, error, "budget", seen)
+            return False
+        if not has_room:
+            self._run.board.stepped_back(task.position)
+        return has_room
 
     def _given(self, task: Task, scope: Scope, seen: Context) -> _Given | None:
         """Evaluate a task's condition and what it is given; None where it was skipped or refused."""

@@ -150,6 +150,10 @@ class Board:
         self._states[position] = TaskState.RUNNING
         self._running.add(position)
 
+    def stepped_back(self, position: int) -> None:
+        """Note that a task that was to start waits, until `again`, for something that the board does not know of."""
+        self._turns.let_go(position)
+
     def adopted(self, position: int) -> None:
         """Note that an attempt goes on that an earlier runner began."""
         self._turns.hold(position)

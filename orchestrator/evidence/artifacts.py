@@ -16,6 +16,7 @@ from orchestrator.layout import (
     EXIT_CODE,
     INSTRUCTIONS,
     MANIFEST,
+    REFUSED,
     RESPONSE,
     RESPONSES,
     SCHEMA,
@@ -32,7 +33,7 @@ from orchestrator.store.queries import AttemptRow, read_tasks
 FOLDER = "artifacts"
 # Beside the artifacts that an attempt declares, this is what its operator leaves in its directory.
 _RECORDS = (EXIT_CODE, INSTRUCTIONS, MANIFEST, RESPONSE, SCHEMA, STDERR, STDOUT)
-_RECORD_FOLDERS = (SNAPSHOT, RESPONSES, ANSWERED)
+_RECORD_FOLDERS = (SNAPSHOT, RESPONSES, REFUSED, ANSWERED)
 # It names digests of others, so it is copied after those, of which some may have to be kept out.
 _LAST = f"{SNAPSHOT}/{MANIFEST}"
 # The directory itself.

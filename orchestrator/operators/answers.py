@@ -26,6 +26,10 @@ class NotYetError(Exception):
     """What was written cannot be taken, or not yet; the text says why."""
 
 
+class RefusedError(NotYetError):
+    """What was written is whole and does not fit: its writer has to write something else."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Written:
     """A document that somebody wrote, its bytes, and whose file it is.

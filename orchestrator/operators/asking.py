@@ -80,6 +80,15 @@ class Response:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """A response whose data do not fit the schema: where it lies, how it is told of, and whether out of the way."""
+
+    path: Path
+    told: str
+    is_aside: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
     """What came of a question: nothing yet, with what stands in the way, or an end with those who brought it about."""
 
@@ -88,6 +97,7 @@ class Answer:
     error: str = ""
     responses: tuple[Response, ...] = ()
     waits_for: str = ""
+    refused: tuple[Refusal, ...] = ()
 
 
 def question_of(assignment: Assignment) -> Question:

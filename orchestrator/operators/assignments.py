@@ -64,7 +64,8 @@ class Assignment:
 class Sighting:
     """What an operator knows of an attempt: its state, and once it has ended also what came of it.
 
-    ``note`` tells people what stands in the way; ``operator_data`` is kept with the attempt.
+    ``note`` tells people what stands in the way; ``operator_data`` is kept with the attempt. One that could not
+    be begun and ``is_final`` would be refused again, unless it asks for more of what the refusal is ``about``.
     """
 
     attempt_id: str
@@ -73,6 +74,8 @@ class Sighting:
     note: str = ""
     operator_data: Mapping[str, JsonValue] = field(default_factory=dict)
     done: Done | None = None
+    is_final: bool = False
+    about: frozenset[str] = frozenset()
 
     def to_json(self) -> dict[str, JsonValue]:
         """Give it as params of the core scriptlet that records it."""

@@ -5,12 +5,14 @@ From then on nothing that anybody writes changes it, and a runner that goes on a
 
 from __future__ import annotations
 
+import contextlib
 import os
 from typing import Any
 
 from orchestrator.files import replacing_directory, write_chunks
 from orchestrator.jsonsafe import loads
-from orchestrator.layout import ANSWERED
+from orchestrator.layout import ANSWERED, REFUSED
+from orchestrator.operators.answers import NotYetError, read_written
 from orchestrator.operators.asking import Answer, Question, Response
 from orchestrator.operators.staging import json_file
 
@@ -36,6 +38,11 @@ def keep(question: Question, came: Answer) -> None:
         for response in came.responses:
             if response.file.startswith(f"{ANSWERED}/"):
                 write_chunks(folder / response.file.removeprefix(f"{ANSWERED}/"), [response.raw])
+        for refusal in came.refused:
+            if question.posting and refusal.path.is_relative_to(question.posting):
+                with contextlib.suppress(NotYetError):  # it cannot be read any more
+                    raw = read_written(refusal.path, base=question.posting.parent).raw
+                    write_chunks(folder / REFUSED / refusal.path.name, [raw])
         write_chunks(folder / _RECORD, [_record(came)])
 
 

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import itertools
 import os
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from orchestrator.checks import mismatch
 from orchestrator.files import replace_file
 from orchestrator.jsonsafe import JsonValue, dumps
-from orchestrator.layout import ANSWERED, INSTRUCTIONS, RESPONSE, RESPONSES, SCHEMA
-from orchestrator.operators.answers import NotYetError, read_written
-from orchestrator.operators.asking import COMPLETED, FAILED, Answer, Question, Response, current_user
+from orchestrator.layout import ANSWERED, INSTRUCTIONS, REFUSED, RESPONSE, RESPONSES, SCHEMA
+from orchestrator.operators.answers import NotYetError, RefusedError, read_written
+from orchestrator.operators.asking import COMPLETED, FAILED, Answer, Question, Refusal, Response, current_user
 from orchestrator.operators.assignments import Assignment
 from orchestrator.operators.decisions import decided
 from orchestrator.operators.postings import posted_answers
@@ -44,40 +46,57 @@ def ask(question: Question, assignment: Assignment) -> Mapping[str, JsonValue]:
 def answer(question: Question, now_utc: str) -> Answer:
     """Say what came of a question so far.
 
-    A response that is half written, malformed, by somebody who may not answer, or does not fit the schema, is waited
-    out. With several approvals each counts once for each user, wherever it was given; one rejection ends the question.
+    A response that is half written, malformed, or by somebody who may not answer, is waited out; one whose data do not
+    fit the schema is refused. With several approvals each counts once for each user, wherever it was given; one
+    rejection ends the question.
     """
     if (came := decided(question)) is not None:
         return came
-    found, waits = _responses(question)
-    rejections = [response for response in found if response.status == FAILED]
+    read = read_responses(question)
+    rejections = [response for response in read.found if response.status == FAILED]
     if rejections:
         first = rejections[0]
-        return Answer(
-            status=FAILED, data=first.data, error=first.error or f"rejected by {first.by}", responses=(first,)
-        )
-    by_user = {response.by: response for response in found}
+        error = first.error or f"rejected by {first.by}"
+        return Answer(status=FAILED, data=first.data, error=error, responses=(first,), refused=read.refused)
+    by_user = {response.by: response for response in read.found}
     if len(by_user) >= question.approvals:
         taken = tuple(by_user.values())[: question.approvals]
-        return Answer(status=COMPLETED, data=taken[-1].data, responses=taken)
+        return Answer(status=COMPLETED, data=taken[-1].data, responses=taken, refused=read.refused)
     if question.deadline_at and now_utc >= question.deadline_at:
-        return _silence(question)
+        return dataclasses.replace(_silence(question), refused=read.refused)
+    waits = [*read.waits, *(refusal.told for refusal in read.refused)]
     if question.approvals > 1 and by_user:
         waits.append(f"{len(by_user)} of {question.approvals} approvals")
-    return Answer(waits_for="; ".join(waits))
+    return Answer(waits_for="; ".join(waits), refused=read.refused)
 
 
-def _responses(question: Question) -> tuple[list[Response], list[str]]:
-    """Give the responses that count, and why the others do not."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Read:
+    """The responses to a question: those that count, why others do not yet, and those that do not fit the schema."""
+
+    found: tuple[Response, ...]
+    waits: tuple[str, ...]
+    refused: tuple[Refusal, ...]
+
+
+def read_responses(question: Question) -> Read:
+    """Read all responses to a question.
+
+    Those that are out of the way are read too: whoever mended one while it was moved has answered.
+    """
     found: list[Response] = []
     waits: list[str] = []
+    refused: list[Refusal] = []
     for path in _paths(question):
+        place = path.relative_to(question.folder) if path.is_relative_to(question.folder) else path
         try:
             found.append(read_response(question, path))
+        except RefusedError as error:
+            is_aside = path.parent.name == REFUSED
+            refused.append(Refusal(path=path, told=f"{place} is refused: {error}", is_aside=is_aside))
         except NotYetError as error:
-            place = path.relative_to(question.folder) if path.is_relative_to(question.folder) else path
             waits.append(f"{place}: {error}")
-    return found, waits
+    return Read(found=tuple(found), waits=tuple(waits), refused=tuple(refused))
 
 
 def read_response(question: Question, path: Path) -> Response:
@@ -101,10 +120,16 @@ def read_response(question: Question, path: Path) -> Response:
         error=error if isinstance(error, str) else dumps(error),
         by=written.by,
         at_utc=at_utc,
-        file=f"{ANSWERED}/{RESPONSES}/{written.by.replace('/', '_')}.json" if is_posted else path.name,
+        file=_recorded_name(path, written.by, is_posted=is_posted),
         sha256=hashlib.sha256(written.raw).hexdigest(),
         raw=written.raw,
     )
+
+
+def _recorded_name(path: Path, by: str, *, is_posted: bool) -> str:
+    if is_posted:
+        return f"{ANSWERED}/{RESPONSES}/{by.replace('/', '_')}.json"
+    return f"{REFUSED}/{path.name}" if path.parent.name == REFUSED else path.name
 
 
 def check_response(question: Question, document: Mapping[str, Any], owner: str) -> None:
@@ -120,7 +145,7 @@ def check_response(question: Question, document: Mapping[str, Any], owner: str) 
         raise NotYetError(f"{owner} has started the run, and somebody else must answer")
     data = document.get("data", {})
     if document["status"] == COMPLETED and (problem := mismatch("data", data, dict(question.schema))):
-        raise NotYetError(problem)
+        raise RefusedError(problem)
 
 
 def _check_meant(question: Question, document: Mapping[str, Any]) -> None:
@@ -131,10 +156,19 @@ def _check_meant(question: Question, document: Mapping[str, Any]) -> None:
         raise NotYetError("it answers other words or files than those of the question")
 
 
+def folder_for_refused(question: Question, path: Path) -> Path:
+    """Give the folder for a response that is refused: in the attempt's directory, or in the posting, where it lay."""
+    is_posted = question.posting is not None and path.is_relative_to(question.posting)
+    return (question.posting if question.posting and is_posted else question.folder) / REFUSED
+
+
 def given(question: Question) -> Response | None:
     """Give the answer that this user, or for one approval anybody, has given already."""
-    found, _ = _responses(question)
-    mine = [response for response in found if question.approvals == 1 or response.by == current_user()]
+    mine = [
+        response
+        for response in read_responses(question).found
+        if question.approvals == 1 or response.by == current_user()
+    ]
     return mine[0] if mine else None
 
 
@@ -183,7 +217,10 @@ def _paths(question: Question) -> Iterable[Path]:
 def _local_paths(question: Question) -> Iterable[Path]:
     if question.is_seen_by_others:
         return ()
+    # Asked for so often that making paths of them counts.
+    only, aside = f"{question.folder}/{RESPONSE}", f"{question.folder}/{REFUSED}"
     if question.approvals > 1:
-        return sorted((question.folder / RESPONSES).glob("*.json"))
-    only = f"{question.folder}/{RESPONSE}"  # asked for so often that making a path of it counts
-    return (Path(only),) if os.path.lexists(only) else ()
+        here = sorted((question.folder / RESPONSES).glob("*.json"))
+    else:
+        here = [Path(only)] if os.path.lexists(only) else []
+    return (*here, *sorted(Path(aside).glob("*.json"))) if os.path.lexists(aside) else here

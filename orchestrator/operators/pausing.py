@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -45,6 +46,15 @@ def hold_of(folder: Path, key: str) -> Hold | None:
         raise refused(error, f"read {path}") from error
     except (ValueError, TypeError, KeyError):
         return Hold(by="somebody", at="an unknown time")
+
+
+def paused(folders: Sequence[Path], key: str) -> str:
+    """Say for people who lets a key rest in one of some folders, and how it goes on; nothing where nobody does.
+
+    Raises `InfrastructureError` for what cannot be read.
+    """
+    holds = (hold for folder in folders if (hold := hold_of(folder, key)))
+    return next((f"{key} was paused {hold}; go on with: {hold.way_on(key)}" for hold in holds), "")
 
 
 def holds_in(folder: Path) -> dict[str, Hold]:

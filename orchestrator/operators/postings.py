@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from orchestrator.errors import InfrastructureError, ScriptletError
 from orchestrator.files import TEMPORARY, new_directory, remove_directory, sweep_directories, write_chunks
 from orchestrator.jsonsafe import JsonValue
-from orchestrator.layout import INSTRUCTIONS, MANIFEST, RESPONSES, SCHEMA
+from orchestrator.layout import INSTRUCTIONS, MANIFEST, REFUSED, RESPONSES, SCHEMA
 from orchestrator.operators.asking import Question, digest_of
 from orchestrator.operators.staging import json_file
 
@@ -77,14 +78,22 @@ def posted_answers(question: Question) -> tuple[Path, ...]:
     """Give the files in the shared folder in which people may have answered a question."""
     if question.posting is None or not is_posted(question):
         return ()
-    folder = question.posting / RESPONSES
-    return tuple(sorted(path for path in folder.glob("*.json") if not path.name.startswith(TEMPORARY)))
+    given = question.posting.glob(f"{RESPONSES}/*.json")
+    found = sorted(path for path in given if not path.name.startswith(TEMPORARY))
+    return (*found, *sorted(question.posting.glob(f"{REFUSED}/*.json")))
 
 
 def withdraw(question: Question) -> None:
     """Take a question out of the shared folder; one that is not there is no error. Raises `InfrastructureError`."""
     if question.posting is not None and is_posted(question):
         remove_directory(question.posting)
+
+
+def withdraw_all(questions: Iterable[Question]) -> None:
+    """Take questions out of shared folders; one that has to stay does no harm, since nobody reads its answers."""
+    for question in questions:
+        with contextlib.suppress(InfrastructureError):
+            withdraw(question)
 
 
 def _is_own(folder: Path, question: Question) -> bool:
@@ -131,11 +140,22 @@ def _share(folder: Path, shared: os.stat_result) -> None:
     read = shared.st_mode & _OF_OTHERS & ~0o022
     inherited = shared.st_mode & stat.S_ISGID
     for path in (*folder.rglob("*"), folder):
-        if path.stat().st_gid != shared.st_gid:
-            os.chown(path, -1, shared.st_gid)
+        _give_to_group(path, shared)
         if not path.is_dir():
             path.chmod(0o600 | read & ~0o011)
         elif path == folder / RESPONSES:
             path.chmod(0o700 | shared.st_mode & _OF_OTHERS | inherited | stat.S_ISVTX)
         else:
             path.chmod(0o700 | read | inherited)
+
+
+def _give_to_group(path: Path, shared: os.stat_result) -> None:
+    """Give a file to the group of the shared folder; where everybody may use that, the group does not count."""
+    if path.stat().st_gid == shared.st_gid:
+        return
+    try:
+        os.chown(path, -1, shared.st_gid)
+    except PermissionError as error:
+        if not shared.st_mode & stat.S_IWOTH:
+            message = f"this user is not of its group {shared.st_gid}"
+            raise ScriptletError(message, hint="have this user added to the group", code=CODE) from error

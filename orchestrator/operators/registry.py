@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from orchestrator.operators.assignments import Operator
 from orchestrator.operators.instruments.registry import instrument_for
 from orchestrator.operators.laboratory import Laboratory
 from orchestrator.operators.local import LocalOperator
+from orchestrator.operators.pausing import paused
 from orchestrator.operators.people import People
 from orchestrator.operators.rehearsal import Rehearsal
 from orchestrator.operators.slurm.links import slurm_operator
@@ -33,22 +35,24 @@ EVERYWHERE = ""
 Environment = Mapping[str, str]
 
 
-def _on_this_machine(wired: Wired, environment: Environment) -> Operator:
+def _on_this_machine(wired: Wired, environment: Environment, _: Sequence[Path]) -> Operator:
     is_rehearsed = isinstance(wired.backend, LocalBackend) and wired.backend.dry_run
     return Rehearsal() if is_rehearsed else LocalOperator(environment)
 
 
-def _in_a_laboratory(wired: Wired, _: Environment) -> Operator:
+def _in_a_laboratory(wired: Wired, _: Environment, __: Sequence[Path]) -> Operator:
     backend: Any = wired.backend
     return Laboratory(instrument_for(wired.key, backend, at_once=_limit(wired)))
 
 
-def _on_a_cluster(wired: Wired, environment: Environment) -> Operator:
+def _on_a_cluster(wired: Wired, environment: Environment, hold_folders: Sequence[Path]) -> Operator:
     backend: Any = wired.backend
-    return Rehearsal() if backend.dry_run else slurm_operator(backend, environment)
+    if backend.dry_run:
+        return Rehearsal()
+    return slurm_operator(backend, environment, lambda: paused(hold_folders, wired.key))
 
 
-_BACKENDS: dict[type, Callable[[Wired, Environment], Operator]] = {
+_BACKENDS: dict[type, Callable[[Wired, Environment, Sequence[Path]], Operator]] = {
     LocalBackend: _on_this_machine,
     FilesBackend: _in_a_laboratory,
     CommandBackend: _in_a_laboratory,
@@ -63,14 +67,17 @@ def wiring_of(database: Database) -> Wiring:
     return resolved_from(kept, database.run_root).wiring if kept else built_in()
 
 
-def operator_for(wired: Wired, withheld: Collection[str] = ()) -> Operator:
-    """Make the operator of a key; variables ``withheld`` are not handed on to what it starts."""
+def operator_for(wired: Wired, withheld: Collection[str] = (), hold_folders: Sequence[Path] = ()) -> Operator:
+    """Make the operator of a key; variables ``withheld`` are not handed on to what it starts.
+
+    ``hold_folders`` are those in which somebody may have paused it.
+    """
     if isinstance(wired.operator, HumanOperator):
         return People(wired.operator.notify)
     environment = {name: value for name, value in step_environment(os.environ).items() if name not in withheld}
     if wired.plugin is not None:
         return wired.plugin.make(wired.key, wired.backend, environment)  # type: ignore[no-any-return]
-    return _BACKENDS[type(wired.backend)](wired, environment)
+    return _BACKENDS[type(wired.backend)](wired, environment, hold_folders)
 
 
 def limits_of(wiring: Wiring) -> dict[str, int]:

@@ -87,11 +87,12 @@ class _Wiring:
     operators: Mapping[str, Wired] = field(default_factory=dict)
     limits: Mapping[str, int] = field(default_factory=dict)
     withheld: frozenset[str] = frozenset()
+    hold_folders: tuple[Path, ...] = ()
 
     def operator(self, operator_key: str) -> Operator:
         from orchestrator.operators.registry import operator_for  # noqa: PLC0415  as below
 
-        return operator_for(self.operators[operator_key], self.withheld)
+        return operator_for(self.operators[operator_key], self.withheld, self.hold_folders)
 
 
 def _wiring(plan: Plan, database: Database) -> _Wiring:
@@ -101,7 +102,12 @@ def _wiring(plan: Plan, database: Database) -> _Wiring:
     from orchestrator.operators.registry import limits_of, wiring_of  # noqa: PLC0415  slow, and few runs need it
 
     wiring = wiring_of(database)
-    return _Wiring(operators=wiring.operators, limits=limits_of(wiring), withheld=withheld(plan))
+    return _Wiring(
+        operators=wiring.operators,
+        limits=limits_of(wiring),
+        withheld=withheld(plan),
+        hold_folders=(database.run_root, _workspaces(database)),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,7 +177,7 @@ class _Session:
             crew=Crew(wiring.operator, self.pool.wake, has_threads=not self.options.once),
             operators=wiring.operators,
             inbox=Inbox(self.database),
-            hold_folders=(self.database.run_root, _workspaces(self.database)),
+            hold_folders=wiring.hold_folders,
         )
 
     def _reuse(self, handed_on: HandedOn) -> Reuse:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
+import functools
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar
 
@@ -11,10 +12,7 @@ if not __package__:
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from orchestrator import Context
-from orchestrator.errors import InfrastructureError
 from orchestrator.files import replace_file
-from orchestrator.operators.postings import withdraw
-from orchestrator.operators.questions import open_questions
 from orchestrator.scriptlet import Outputs, Params, Schema
 from orchestrator.states import ENDED_TASKS, AttemptState, RunState, TaskState
 from orchestrator.store.attempts import AttemptResult, close_attempt
@@ -49,18 +47,26 @@ class CloseRun(RunScriptlet):
         """Write context.json before the state is durable: a settled run always has it."""
         run_root = Path(params["run_root"])
         database = opened(run_root)
-        needless = open_questions(database) if params["status"] == RunState.CANCELLED else []
+        is_cancelled = params["status"] == RunState.CANCELLED
+        take_questions_away = _taking_away(database) if is_cancelled else None
         with database.transaction():
             if params.get("outputs"):
                 put_outputs(database, params["outputs"], self.name)
-            if params["status"] == RunState.CANCELLED:
+            if is_cancelled:
                 _cancel_rest(database, params.get("reason", ""))
             set_run_state(database, RunState(params["status"]), params.get("reason", ""))
             replace_file(run_root / "context.json", context_json(database), mode=0o644)
-        for question in needless:
-            with contextlib.suppress(InfrastructureError):  # an answer to what is left there does no harm
-                withdraw(question)
+        if take_questions_away:
+            take_questions_away()
         return {"_run.closed_v1": {"run_id": run_root.name, "status": params["status"]}}
+
+
+def _taking_away(database: Database) -> Callable[[], None]:
+    """Give what takes the open questions of a run away from where people may answer them."""
+    from orchestrator.operators.postings import withdraw_all  # noqa: PLC0415  few runs are cancelled
+    from orchestrator.operators.questions import open_questions  # noqa: PLC0415  as above
+
+    return functools.partial(withdraw_all, open_questions(database))
 
 
 def _cancel_rest(database: Database, reason: str) -> None:

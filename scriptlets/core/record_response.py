@@ -32,10 +32,12 @@ class RecordResponse(CoreScriptlet):
     params_schema: ClassVar[Schema] = {
         "type": "object",
         "additionalProperties": False,
-        "required": ["run_root", "task_id", "response"],
+        "required": ["response"],
+        "dependentRequired": {"run_root": ["task_id"], "task_id": ["run_root"]},
         "properties": {
             "run_root": {"type": "string"},
             "task_id": {"type": "string"},
+            "posting": {"type": "string"},
             "response": {"type": "object"},
         },
     }
@@ -59,6 +61,8 @@ class RecordResponse(CoreScriptlet):
 def _question(params: Params) -> Question:
     if "posting" in params:
         return read_posted(Path(params["posting"]))
+    if "run_root" not in params:
+        raise UsageError("the params say of no question", hint="give run_root and task_id, or posting")
     with reading(Path(params["run_root"])) as database:
         return open_question(database, params["task_id"])
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import sys
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 if not __package__:
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
@@ -16,6 +16,7 @@ from orchestrator.scriptlet import Outputs, Params, Schema
 from orchestrator.sources import Source
 from orchestrator.store.database import reading
 from orchestrator.store.wirings import read_kept
+from orchestrator.wiring.model import HumanOperator
 from orchestrator.wiring.options import WiringOptions
 from orchestrator.wiring.reading import Wiring
 from orchestrator.wiring.resolution import Resolved, WiringSource, resolve_wiring, resolved_from, unused_variable
@@ -64,6 +65,7 @@ class ResolveWiring(CoreScriptlet):
                 "text": _text(found.wiring.source),
                 "operators": sorted(found.wiring.operators),
                 "idle": _idle(found.wiring),
+                "people": _people(found.wiring),
                 "unused": unused_variable(workspace, found.wiring.sha256) if is_kept else None,
             }
         }
@@ -72,6 +74,15 @@ class ResolveWiring(CoreScriptlet):
 def _idle(wiring: Wiring) -> dict[str, str]:
     """Give the keys whose backend nothing carries out yet, each with that."""
     return {key: wired.backend.type for key, wired in wiring.operators.items() if wired.backend and wired.is_idle}
+
+
+def _people(wiring: Wiring) -> dict[str, Any]:
+    """Give whose answers count, by the keys that ask people, and where these are told."""
+    said = {"approvers", "separation_of_duty", "shared_folder"}
+    asking = {
+        key: wired.operator for key, wired in wiring.operators.items() if isinstance(wired.operator, HumanOperator)
+    }
+    return {key: operator.model_dump(mode="json", include=said) for key, operator in asking.items()}
 
 
 def _text(source: Source) -> str:

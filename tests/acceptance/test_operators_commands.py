@@ -159,6 +159,26 @@ def test_pausing_twice_or_resuming_what_goes_on_is_told(demo: FakeProject) -> No
     assert "paused already" in demo.call("operators", "pause", "hpc.default").stderr
 
 
+@pytest.mark.parametrize("of_run", [False, True], ids=["everywhere", "of a run"])
+def test_what_waits_after_a_refusal_is_not_submitted_while_paused(demo: FakeProject, of_run: bool) -> None:
+    """It says who has paused the operator, and is submitted once that goes on."""
+    which = ["hpc.default", *(["--run", "@last"] if of_run else [])]
+    demo.recipe({"name": "one", "run": ["sh", "-c", OK]})
+    demo.says("sbatch", "echo 'sbatch: error: QOSMaxSubmitJobPerUserLimit' >&2; exit 1")
+    runner = demo.start("run", "demo")
+    until(lambda: "tried again at" in demo.call("explain", "@last").stdout)
+
+    assert demo.call("operators", "pause", *which).status == 0
+    until(lambda: "was paused by" in demo.call("explain", "@last").stdout)
+    before = len(demo.calls("sbatch"))
+    demo.says("sbatch")
+    time.sleep(4.0)
+
+    assert len(demo.calls("sbatch")) == before
+    assert demo.call("operators", "resume", *which).status == 0
+    assert finish(runner).status == 0
+
+
 def test_s28_status_shows_the_jobs_and_the_next_look(demo: FakeProject) -> None:
     """Also what stands in the way, and that nobody looks any more once the runner is stopped."""
     demo.recipe({"name": "long", "run": ["sh", "-c", "sleep 60"]})

@@ -156,6 +156,32 @@ def test_S4_a_bad_partition_is_refused_in_the_words_of_slurm(demo: SlurmProject)
     assert demo.jobs() == []
 
 
+def test_S4_what_is_refused_for_good_is_not_tried_again(demo: SlurmProject) -> None:
+    """Though the step has retries, which may ask for more of something else."""
+    demo.wire(slurm={"partition": "nowhere"})
+    demo.recipe({**STEP, "retry": {"max": 2, "grow": {"time_limit": "2x"}}, "resources": {"time_limit": "1m"}})
+
+    ended = demo.run()
+
+    assert ended.status == 1
+    assert [attempt["status"] for attempt in demo.attempts("relax")] == ["FAILED_INIT"]
+    assert len(demo.calls("sbatch")) == 1
+
+
+def test_S4_what_grows_until_it_is_not_refused_is_tried_again(fake_demo: FakeProject) -> None:
+    """As the step's retries say."""
+    says = "sbatch: error: Batch job submission failed: Requested time limit is invalid (missing or exceeds some limit)"
+    counted = 'test "$(wc -l < "$0.calls")" -gt 2'
+    fake_demo.recipe({**STEP, "retry": {"max": 2, "grow": {"time_limit": "2x"}}, "resources": {"time_limit": "1m"}})
+    fake_demo.says("sbatch", f'{counted} && exec "$real" "$@"; echo \'{says}\' >&2; exit 1')
+
+    ended = fake_demo.run()
+
+    assert ended.status == 0, ended.stderr
+    states = [attempt["status"] for attempt in fake_demo.attempts("relax")]
+    assert states == ["FAILED_INIT", "FAILED_INIT", "COMPLETED"]
+
+
 def test_S4_a_limit_on_all_jobs_together_is_waited_for(demo: SlurmProject) -> None:
     """Less and less often; the attempt is not failed by it."""
     says = "sbatch: error: QOSMaxSubmitJobPerUserLimit\nsbatch: error: Batch job submission failed: Job violates"

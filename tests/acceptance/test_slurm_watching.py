@@ -7,6 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.acceptance.program import finish
 from tests.acceptance.slurm_projects import FakeProject, RealProject, SlurmProject, fake_project, real_project, until
@@ -74,6 +75,24 @@ def test_S8_the_accounting_is_asked_for_what_the_queue_does_not_show(demo: Slurm
     assert asked[0].count("_") == 3
 
 
+def test_S8_the_accounting_is_asked_once_for_all_keys_of_a_login(fake_demo: FakeProject) -> None:
+    """Whoever looks first asks for the jobs of both."""
+    fake_demo.wire(poll_every=1.0)
+    wiring = fake_demo.project.folder / "workspaces/demo/operators.yaml"
+    wired = yaml.safe_load(wiring.read_text())
+    wired["operators"]["hpc.other"] = wired["operators"]["hpc.default"]
+    wiring.write_text(yaml.safe_dump(wired))
+    both = [{**STEP, "name": key, "operator_key": f"hpc.{key}", "parallel": True} for key in ("default", "other")]
+    fake_demo.recipe(*both)
+    fake_demo.says("squeue", FORGETS_THREE.replace("!= 3", "!= 2"))
+
+    ended = fake_demo.run()
+
+    assert ended.status == 0, ended.stderr
+    (asked,) = fake_demo.calls("sacct")
+    assert "--jobs=1,2 " in asked or "--jobs=2,1 " in asked
+
+
 def test_S8_the_accounting_is_left_alone_while_the_queue_tells(demo: SlurmProject) -> None:
     """It is slow, and often down."""
     demo.recipe(STEP)
@@ -121,6 +140,31 @@ def runs_without_accounting(demo: SlurmProject) -> None:
     assert ended.status == 0, ended.stderr
     assert demo.calls("sacct") == []
     came_to_its_end(demo)
+
+
+@pytest.mark.parametrize("poll_every", [60.0, 0.2], ids=["seldom", "ever less often"])
+def test_S8_without_accounting_the_queue_is_seen_before_it_forgets(tmp_path: Path, poll_every: float) -> None:
+    """It alone tells of a job that left no record."""
+    with fake_project(tmp_path, accounting="off", min_job_age_sec=2.0) as demo:
+        is_seen_before_it_is_forgotten(demo, poll_every)
+
+
+@pytest.mark.slurm
+def test_S8_without_accounting_a_real_queue_is_seen_before_it_forgets(tmp_path: Path, centre: Centre) -> None:
+    """As the other one, which forgets after a quarter of a minute."""
+    with real_project(tmp_path, centre, "beta") as demo:
+        is_seen_before_it_is_forgotten(demo, 60.0)
+
+
+def is_seen_before_it_is_forgotten(demo: SlurmProject, poll_every: float) -> None:
+    """Let a job be killed after a while, with the script that would have left its record."""
+    demo.wire(poll_every=poll_every)
+    demo.recipe({**STEP, "run": ["sh", "-c", "sleep 8; kill -9 $PPID; sleep 60"]})
+
+    ended = demo.run()
+
+    assert ended.status == 1
+    assert [attempt["status"] for attempt in demo.attempts("relax")] == ["FAILED"]
 
 
 @pytest.mark.slurm
@@ -243,6 +287,36 @@ def test_S10_the_record_of_a_job_tells_its_end(demo: SlurmProject) -> None:
 
     assert ended.status == 1
     assert [(one["status"], one["exit_code"]) for one in demo.attempts("relax")] == [("FAILED", "3")]
+
+
+def test_S10_a_record_that_is_seen_late_is_waited_for(demo: SlurmProject) -> None:
+    """As on NFS: Slurm says that the job has ended before its record is there to be read."""
+    demo.wire(grace=30.0)
+    demo.recipe(STEP)
+    demo.says("mv", 'test "$2" != .ms/.exit || exec /bin/mv "$2" .ms/late; exec /bin/mv "$@"')
+    runner = demo.start("run", "demo")
+    until(lambda: list(demo.root.rglob("late")))
+    until(lambda: "its record is awaited" in demo.call("explain", "@last").stdout)
+
+    (late,) = demo.root.rglob("late")
+    late.rename(late.with_name("exit"))
+    ended = finish(runner)
+
+    assert ended.status == 0, ended.stderr
+    came_to_its_end(demo)
+
+
+def test_S10_a_job_that_completed_without_a_record_is_lost(fake_demo: FakeProject) -> None:
+    """Once its record could have been seen."""
+    fake_demo.recipe(STEP)
+    fake_demo.says("mv", 'test "$2" != .ms/.exit || test -e "$0.seen" || { touch "$0.seen"; exit 0; }; /bin/mv "$@"')
+
+    ended = fake_demo.run()
+
+    assert ended.status == 0, ended.stderr
+    first, last = fake_demo.attempts("relax")
+    assert (first["status"], first["reason"]) == ("LOST", "lost: its job left no record of its end")
+    assert last["status"] == "COMPLETED"
 
 
 def test_F35_an_id_that_is_another_jobs_says_nothing(demo: SlurmProject) -> None:

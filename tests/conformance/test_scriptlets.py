@@ -211,7 +211,8 @@ def test_a_core_scriptlet_says_which_param_is_wrong(name: str, capsys: pytest.Ca
     misspelt = reasons(name, {**rest, f"{first}s": "x"}, capsys)
     assert f"there is no param '{first}s'; did you mean {first!r}?" in misspelt
     assert f"{first!r} is missing" not in misspelt
-    assert f"the param {first!r} is not of type string" in reasons(name, {**good, first: 3}, capsys)
+    wanted = schema["properties"][first]["type"]
+    assert f"the param {first!r} is not of type {wanted}" in reasons(name, {**good, first: 3}, capsys)
 
 
 @pytest.mark.parametrize(

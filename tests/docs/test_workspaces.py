@@ -29,11 +29,11 @@ def test_a_workspace_gives_what_its_page_shows(page: Path, checkout: Path) -> No
 
 @pytest.mark.parametrize("page", PAGES, ids=NAMES)
 def test_a_picture_is_that_of_the_steps(page: Path, checkout: Path) -> None:
-    """As the program draws it."""
+    """As the program draws it; what it says beside the picture is for people."""
     (shown,) = [block.text for block in blocks(page) if block.language == "mermaid"]
 
     seen = type_in(
-        checkout, Exchange(command=f"matterstack graph {page.parent.relative_to(ROOT)} 2> /dev/null", shown="")
+        checkout, Exchange(command=f"matterstack graph {page.parent.relative_to(ROOT)} 2>/dev/null", shown="")
     )
 
     assert seen == shown

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -61,32 +62,71 @@ def test_steps_within_the_budget_run(site: Workshop) -> None:
     assert 0.6 <= spending(ran.root).spent < 60
 
 
+def test_an_attempt_waits_for_what_others_leave_of_the_budget(site: Workshop) -> None:
+    """Those under way hold all that they ask for until they have ended; there is one seat for what they leave."""
+    noted = "sleep 0.5; date +%s.%N > times"
+    ran = site.run(
+        recipe(ITEMS, shell("s", noted, f"{ROUTED}, {EACH}, fetch: {{required: [times]}}"), head=budget(1.5))
+    )
+
+    assert set(ran.states) == {"COMPLETED"}
+    ended = sorted(float(path.read_text()) for path in ran.root.rglob("times"))
+    assert all(later - earlier > 0.5 for earlier, later in pairwise(ended))
+    assert [len(ran.attempts(f"s[{number}]")) for number in (1, 2, 3)] == [1, 1, 1]
+
+
+def test_an_attempt_that_waited_is_refused_where_too_little_is_left(site: Workshop) -> None:
+    """As is one that never had to wait."""
+    keys = f"{ROUTED}, {EACH}"
+
+    ran = site.run(recipe(ITEMS, shell("s", "sleep 1.5", keys), head=budget(1.0005)), fail_fast=False)
+
+    assert [ran.tasks[name].status for name in ("s[1]", "s[2]", "s[3]")] == ["COMPLETED", "FAILED", "FAILED"]
+    assert "it asks for 1 core-hours, and 0.000" in ran.tasks["s[2]"].status_reason
+
+
+def test_a_step_that_waits_is_given_up_with_the_others(site: Workshop) -> None:
+    """Where another one fails meanwhile."""
+    ran = site.run(recipe(ITEMS, shell("s", "sleep 0.5; exit 1", f"{ROUTED}, {EACH}"), head=budget(1.5)))
+
+    assert sorted(ran.tasks[f"s[{number}]"].status for number in (1, 2, 3)) == ["BLOCKED", "BLOCKED", "FAILED"]
+
+
 def test_an_attempt_beyond_the_budget_is_not_begun(site: Workshop) -> None:
     """The step fails with what is spent, asked for and allowed, and with how to go on."""
-    ran = site.run(recipe(ITEMS, shell("s", "sleep 1", f"{ROUTED}, {EACH}"), head=budget(2.5)), fail_fast=False)
+    more = "resources: {cores: 4, time_limit: 30m}"
 
-    refused = ran.tasks["s[3]"]
-    assert [ran.tasks[name].status for name in ("s[1]", "s[2]", "s[3]")] == ["COMPLETED", "COMPLETED", "FAILED"]
-    assert refused.status_reason == (
-        "it asks for 1 core-hours, and 2 of the 2.5 in the budget are spent, 2 of them by attempts under way;"
+    ran = site.run(
+        recipe(
+            shell("a", "true", ROUTED),
+            shell("b", "true", f"{ROUTED.partition(' resources')[0]} {more}, when: 'true'"),
+            head=budget(1.5),
+        )
+    )
+
+    assert ran.tasks["a"].status == "COMPLETED"
+    refused = ran.tasks["b"]
+    assert refused.status_reason.startswith("it asks for 2 core-hours, and ")
+    assert refused.status_reason.endswith(
+        " of the 1.5 in the budget are spent;"
         f" raise budget.core_hours in r.yaml, then: matterstack retry {ran.root.name} --accept-recipe-change"
     )
-    (attempt,) = ran.attempts("s[3]")
+    (attempt,) = ran.attempts("b")
     assert (attempt.status, attempt.outcome, attempt.relative_path) == ("FAILED_INIT", "budget", None)
 
 
 def test_it_goes_on_when_the_budget_is_raised(site: Workshop) -> None:
     """What succeeded is kept, and so is the new budget."""
-    text = recipe(ITEMS, shell("s", "sleep 1", f"{ROUTED}, {EACH}"), head=budget(1.5))
+    text = recipe(ITEMS, shell("s", "sleep 1.5", f"{ROUTED}, {EACH}"), head=budget(1.0005))
     ran = site.run(text, fail_fast=False)
-    site.write("r.yaml", text.replace("1.5", "3"))
+    site.write("r.yaml", text.replace("1.0005", "3.5"))
 
     again = retried(ran.root)
 
     assert set(again.states) == {"COMPLETED"}
     assert len(again.attempts("s[1]")) == 1
-    assert spending(ran.root).allowed == 3 * HOUR
-    assert (ran.root / "recipe.yaml").read_text().startswith("budget: {core_hours: 3}")
+    assert spending(ran.root).allowed == 3.5 * HOUR
+    assert (ran.root / "recipe.yaml").read_text().startswith("budget: {core_hours: 3.5}")
 
 
 def test_retries_are_held_against_it(site: Workshop) -> None:
@@ -115,8 +155,9 @@ def test_what_was_spent_is_known_after_a_crash(site: Workshop) -> None:
 
     ran = site.resume(root)
 
-    assert "1 of the 1.5 in the budget are spent" in ran.tasks["b"].status_reason
-    assert ran.tasks["a"].status == "COMPLETED"
+    (first,), (second,) = ran.attempts("a"), ran.attempts("b")
+    assert ran.states == ["COMPLETED"] * 3
+    assert second.created_at > str(first.ended_at)
     assert 4 <= spending(root).spent < 60
 
 

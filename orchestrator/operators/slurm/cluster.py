@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -32,27 +33,32 @@ from orchestrator.states import AttemptState
 from orchestrator.wiring.model import SlurmBackend
 from orchestrator.workers.calls import Done
 
-# Looks at the queue come less often while nothing changes, up to this; Slurm forgets ended jobs after five minutes.
+# Looks at the queue come less often while nothing changes, up to this.
 _LONGEST_SEC = 300.0
 _SLOWER = 1.5
+# What Slurm sets by itself for how long it remembers a job that has ended.
+_REMEMBERS_SEC = 300.0
 # A cancelled job that is still there is cancelled again after so long.
 _CANCEL_AGAIN_SEC = 60.0
 _AT_ONCE = 200
 # So soon a site that was away is tried again; how soon there is a new connection is for the way to it to say.
 _TRY_AGAIN_SEC = 10.0
 _SHORTEST_SEC = 0.05
+# So often an operator that somebody has paused looks whether it goes on.
+_PAUSED_SEC = 1.0
+# So late NFS may show a file to another machine than the one that made it, by its own default.
+_SHOWN_LATE_SEC = 60.0
 _SACCT_SEC = 20.0
-# An accounting that did not answer is left in peace for so long.
-_ACCOUNT_AGAIN_SEC = 300.0
 
 
 class SlurmOperator:
     """Holds the attempts of one operator key; the site is shared with other keys.
 
-    A site that cannot be reached ends no attempt and begins none: what is to be done there waits.
+    A site that cannot be reached ends no attempt and begins none: what is to be done there waits. While ``paused`` says
+    why, nothing is submitted.
     """
 
-    def __init__(self, site: Site, backend: SlurmBackend) -> None:
+    def __init__(self, site: Site, backend: SlurmBackend, paused: Callable[[], str] = str) -> None:
         self._site = site
         self._backend = backend
         self._held: dict[str, Held] = {}
@@ -60,11 +66,12 @@ class SlurmOperator:
         self._read: set[Path] = set()
         self._fresh: list[Assignment] = []
         self._submissions = Submissions(site, backend)
+        self._paused = paused
         self._fetcher = Fetcher(site, backend.keep)
         self._unbegun: list[tuple[Held, Sighting]] = []
         self._unwanted: dict[str, float] = {}
         self._every_sec = backend.poll_every
-        self._poll_at = self._looked_at = self._account_at = self._away_until = 0.0
+        self._poll_at = self._looked_at = self._away_until = 0.0
         self._trouble = ""
         self._noticed: tuple[float, str] | None = None
 
@@ -134,6 +141,7 @@ class SlurmOperator:
 
     def close(self) -> None:
         """Let go of the site; jobs go on."""
+        self._site.accounts.expect(self, {})
         self._site.let_go()
 
     def _read_jobs(self, assignments: Iterable[Assignment]) -> None:
@@ -223,7 +231,12 @@ class SlurmOperator:
         yield from self._end_unsent()
         if self._fresh:
             self._put_together()
-        if self._submissions.waiting:
+        if self._submissions.is_due and (why := self._paused()):
+            self._submissions.put_off(_PAUSED_SEC)
+            unsent = [held for held in self._held.values() if held.stage is Stage.SENDING]
+            for held in unsent:
+                yield from self._news(held, AttemptState.SUBMITTING, why)
+        elif self._submissions.waiting:
             for batch, came in self._submissions.send(self._places()):
                 yield from self._submitted(batch, came)
         yield from self._end_unbegun()
@@ -252,7 +265,8 @@ class SlurmOperator:
             if isinstance(came, Submitted):
                 yield from self._is_there(held, came.job_id)
             elif came.verdict is Verdict.REJECTED:
-                self._unbegun.append((held, not_begun(assignment, f"{came.text}\n{came.hint}".strip())))
+                refused = not_begun(assignment, f"{came.text}\n{came.hint}".strip())
+                self._unbegun.append((held, dataclasses.replace(refused, is_final=True, about=came.about)))
             elif came.verdict is Verdict.NOT_NOW:
                 yield from self._news(held, AttemptState.SUBMITTING, f"{came.text}: tried again at {again}")
             else:
@@ -294,11 +308,11 @@ class SlurmOperator:
 
     def _watch(self) -> Iterator[Sighting]:
         if not any(held.stage in (Stage.UNKNOWN, Stage.THERE) for held in self._held.values()):
-            self._poll_at = up_sec() + self._backend.poll_every
+            self._poll_at = up_sec() + self._interval_sec
             return
         places = self._places()
         # Another runner's look will do where it is young enough, but never the own one before.
-        oldest = max(up_sec() - self._backend.poll_every, self._looked_at + 0.001)
+        oldest = max(up_sec() - self._interval_sec, self._looked_at + 0.001)
         look = look_at_queue(self._site.identity, self._ask_queue, not_before=oldest)
         self._looked_at = up_sec()
         rows = read_queue(look.text)
@@ -309,17 +323,33 @@ class SlurmOperator:
                     yield from self._is_there(held, job_id, batch.note)
         yield from self._see(rows, look.at_sec)
         self._cancel_unwanted()
-        yield from self._end(places)
+        yield from self._end(places, frozenset(row.job_id for row in rows))
         is_still = self._standing() == before
-        self._every_sec = min(self._every_sec * _SLOWER, _LONGEST_SEC) if is_still else self._backend.poll_every
-        self._poll_at = self._looked_at + max(self._every_sec, self._backend.poll_every)
+        slower_sec = max(self._interval_sec, min(self._every_sec * _SLOWER, self._longest_sec))
+        self._every_sec = slower_sec if is_still else self._interval_sec
+        self._poll_at = self._looked_at + self._every_sec
+
+    @property
+    def _interval_sec(self) -> float:
+        """Give the seconds between looks while things change."""
+        return min(self._backend.poll_every, self._longest_sec)
+
+    @property
+    def _longest_sec(self) -> float:
+        """Give the seconds between looks at most: without accounting, the queue has to be seen before it forgets."""
+        longest_sec = max(_LONGEST_SEC, self._backend.poll_every)
+        settings = self._site.settings
+        if settings is None or (settings.has_accounting and not self._site.accounts.is_silent):
+            return longest_sec
+        remembers_sec = _REMEMBERS_SEC if settings.min_job_age_sec is None else settings.min_job_age_sec
+        return min(longest_sec, remembers_sec / 2) if remembers_sec else longest_sec
 
     def _standing(self) -> list[object]:
         return [held.told for held in self._held.values()]
 
     def _look_soon(self) -> None:
         """Look at the queue as soon as the site's patience allows."""
-        self._every_sec = self._backend.poll_every
+        self._every_sec = self._interval_sec
         self._poll_at = min(self._poll_at, max(up_sec(), self._looked_at + self._every_sec))
 
     def _ask_queue(self) -> str:
@@ -349,13 +379,15 @@ class SlurmOperator:
 
     # Ending.
 
-    def _end(self, places: Places) -> Iterator[Sighting]:
-        over = [held for held in self._held.values() if held.stage is Stage.THERE and held.may_be_over]
+    def _end(self, places: Places, shown: Collection[str]) -> Iterator[Sighting]:
+        there = [held for held in self._held.values() if held.stage is Stage.THERE]
+        self._site.accounts.expect(self, _names(held for held in there if held.absences))
+        over = [held for held in there if held.may_be_over]
+        accounts = self._told_by_accounting(_names(held for held in over if held.ended_as is None), shown)
         for start in range(0, len(over), _AT_ONCE):
-            yield from self._end_some(over[start : start + _AT_ONCE], places)
+            yield from self._end_some(over[start : start + _AT_ONCE], places, accounts)
 
-    def _end_some(self, over: Sequence[Held], places: Places) -> Iterator[Sighting]:
-        accounts = self._accounts([held for held in over if held.ended_as is None])
+    def _end_some(self, over: Sequence[Held], places: Places, accounts: Mapping[str, AccountRow]) -> Iterator[Sighting]:
         ended: list[Ended] = []
         for held, found in zip(over, self._site.leavings([_place(held, places) for held in over]), strict=True):
             left = left_at_home(held.assignment) or found
@@ -374,6 +406,9 @@ class SlurmOperator:
                     held, AttemptState.MISSING, "its job is neither in the queue nor in the accounting"
                 )
                 continue
+            if held.awaits_record(left, state, min(_SHOWN_LATE_SEC, self._backend.grace)):
+                yield from self._news(held, AttemptState.COLLECTING, "its job has ended, and its record is awaited")
+                continue
             end = ended_of(held, left, state, account)
             if end.wants_more and not self._is_unwanted(held) and may_continue(held.assignment, held.turn):
                 yield from self._continue(end)
@@ -391,18 +426,17 @@ class SlurmOperator:
         held.missing_since = up_sec() if held.missing_since is None else held.missing_since
         return up_sec() - held.missing_since >= self._backend.lost_after
 
-    def _accounts(self, missing: Sequence[Held]) -> dict[str, AccountRow]:
-        """Ask the accounting for jobs that the queue does not show any more; it may be down, or there may be none."""
-        if not missing or up_sec() < self._account_at or not self._site.facts().settings.has_accounting:
-            return {}
-        names = {held.job_id: held.job.key for held in missing if held.job}
+    def _told_by_accounting(self, jobs: Mapping[str, str], shown: Collection[str]) -> dict[str, AccountRow]:
+        """Ask for jobs that the queue does not show any more; the accounting may be down, or there may be none."""
+        has_any = jobs and self._site.facts().settings.has_accounting
+        return self._site.accounts.told_of(jobs, shown, self._ask_accounting) if has_any else {}
+
+    def _ask_accounting(self, ids: Sequence[str]) -> tuple[AccountRow, ...] | None:
         with suppress(AwayError):
-            told = self._site.command(accounting(ids=list(names)), deadline_sec=_SACCT_SEC)
+            told = self._site.command(accounting(ids=ids), deadline_sec=_SACCT_SEC)
             if told is not None and told.exit_code == 0:
-                rows = read_accounting(told.stdout)
-                return {row.job_id: row for row in rows if names.get(row.job_id) == row.name}
-        self._account_at = up_sec() + _ACCOUNT_AGAIN_SEC
-        return {}
+                return read_accounting(told.stdout)
+        return None
 
     def _continue(self, end: Ended) -> Iterator[Sighting]:
         """Let an attempt go on in another job, in the same directory."""
@@ -440,6 +474,11 @@ class SlurmOperator:
         if due:
             self._site.command(cancelling([self._held[one].job_id for one in due]))
             self._unwanted.update(dict.fromkeys(due, up_sec()))
+
+
+def _names(some: Iterable[Held]) -> dict[str, str]:
+    """Give the names of jobs by their ids."""
+    return {held.job_id: held.known_job.key for held in some}
 
 
 def _over(held: Held, done: Done) -> Sighting:

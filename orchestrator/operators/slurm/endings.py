@@ -71,10 +71,10 @@ def _fault(held: Held, came: Ending | None, left: Left) -> str:
         return "lost: its job is nowhere to be found"
     if left.is_gone:
         return "lost: its directory on the cluster is gone"
-    if came.is_infrastructure:
-        return f"lost: {came.text}"
-    if came.end is End.EXITED:
-        return "" if left.record or came.exit_code else "lost: its job left no record of its end"
+    if came.end is End.EXITED and (left.record or came.exit_code):
+        return ""
+    if came.is_infrastructure or came.exit_code == 0:
+        return f"lost: {came.text if came.is_infrastructure else 'its job left no record of its end'}"
     if came.end is End.TIMEOUT:
         limit_sec = held.assignment.work.get("limit_sec")
         after = f" after {limit_sec:g}s" if limit_sec else ""

@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
+from orchestrator.clock import up_sec
 from orchestrator.jsonsafe import JsonValue
 from orchestrator.operators.assignments import Assignment, Sighting
 from orchestrator.operators.slurm.answers import AccountRow, QueueRow
 from orchestrator.operators.slurm.ends import Record, stuck
+from orchestrator.operators.slurm.leavings import Left
 from orchestrator.operators.slurm.ledger import Job
 from orchestrator.operators.slurm.notices import JobSeen
 from orchestrator.operators.slurm.states import Phase, State
@@ -19,6 +21,8 @@ from orchestrator.states import AttemptState
 ABSENCES = 2
 # A reason that nothing but somebody's act removes is told of after so long: a site may be about to remove it.
 STUCK_SEC = 600.0
+# The states of jobs whose scripts came to their end, and so left a record.
+_BY_ITSELF = frozenset({"COMPLETED", "FAILED"})
 
 
 class Stage(Enum):
@@ -48,6 +52,7 @@ class Held:
     missing_since: float | None = None
     stuck_since: float | None = None
     ended_as: State | None = None
+    unrecorded_since: float | None = None
     word: str = ""
     reason: str = ""
     nodes: str = ""
@@ -97,12 +102,19 @@ class Held:
         """Forget what was seen of its job, since it has another one."""
         self.job_id = self.reason = self.nodes = self.started = self.ends = ""
         self.absences, self.is_shown = 0, False
-        self.ended_as = self.missing_since = self.stuck_since = None
+        self.ended_as = self.missing_since = self.stuck_since = self.unrecorded_since = None
 
     @property
     def may_be_over(self) -> bool:
         """Tell whether the looks so far allow that its job has ended."""
         return self.ended_as is not None or self.absences >= ABSENCES
+
+    def awaits_record(self, left: Left, state: State | None, patience_sec: float) -> bool:
+        """Tell whether a job that has ended by itself may have left a record that cannot be seen yet."""
+        if state is None or state.word not in _BY_ITSELF or left.record is not None or left.is_gone:
+            return False
+        self.unrecorded_since = self.unrecorded_since or up_sec()
+        return up_sec() - self.unrecorded_since < patience_sec
 
     def end_of(self, record: Record | None, account: AccountRow | None) -> State | None:
         """Give the state in which its job ended; None where nothing says that it did.

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
+from orchestrator.operators.slurm.accounts import Accounts
 from orchestrator.operators.slurm.cluster import SlurmOperator
 from orchestrator.operators.slurm.sites import Site
 from orchestrator.remote.local import LocalTransport
@@ -17,35 +19,49 @@ from orchestrator.workers.pool import step_environment
 
 _HERE = "this machine"
 
+
+@dataclass(slots=True, kw_only=True)
+class _Way:
+    """A way to a site, what its accounting has told, and how many use them."""
+
+    transport: Transport
+    accounts: Accounts = field(default_factory=Accounts)
+    users: int = 0
+
+
 _lock = threading.Lock()
-_ways: dict[str, tuple[Transport, int]] = {}
+_ways: dict[str, _Way] = {}
 
 
-def slurm_operator(backend: SlurmBackend, environment: Mapping[str, str]) -> SlurmOperator:
-    """Give the operator of a backend; nothing is asked of the site yet.
+def slurm_operator(
+    backend: SlurmBackend, environment: Mapping[str, str], paused: Callable[[], str] = str
+) -> SlurmOperator:
+    """Give the operator of a backend; nothing is asked of the site yet. ``paused`` says why nothing is to be submitted.
 
     Where the site is this machine, ``environment`` is that of Slurm's programs, which hand it on to jobs.
     """
-    return SlurmOperator(site_of(backend, environment=environment), backend)
+    return SlurmOperator(site_of(backend, environment=environment), backend, paused)
 
 
 def site_of(backend: SlurmBackend, ask: Ask | None = None, environment: Mapping[str, str] | None = None) -> Site:
     """Give the site of a backend; ``ask`` is how a person is asked for what a host wants somebody to type."""
     identity = _identity(backend)
     with _lock:
-        way, users = _ways.get(identity) or (way_to(backend, ask, environment), 0)
-        _ways[identity] = way, users + 1
-    return Site(way, backend.workspace_root, identity, let_go=lambda: _let_go(identity))
+        way = _ways.get(identity) or _Way(transport=way_to(backend, ask, environment))
+        way.users += 1
+        _ways[identity] = way
+    return Site(way.transport, backend.workspace_root, identity, way.accounts, let_go=lambda: _let_go(identity))
 
 
 def _let_go(identity: str) -> None:
     """Close a way that nobody uses any more."""
     with _lock:
-        way, users = _ways.pop(identity)
-        if users > 1:
-            _ways[identity] = way, users - 1
+        way = _ways[identity]
+        way.users -= 1
+        if way.users:
             return
-    way.close()
+        del _ways[identity]
+    way.transport.close()
 
 
 def way_to(backend: SlurmBackend, ask: Ask | None = None, environment: Mapping[str, str] | None = None) -> Transport:

@@ -26,7 +26,19 @@ class Refusal:
     text: str
     hint: str = ""
 
+    @property
+    def about(self) -> frozenset[str]:
+        """Name the resources of a step of which Slurm says that too much or too little was asked for."""
+        return frozenset(name for pattern, names in _RESOURCES if re.search(pattern, self.text) for name in names)
 
+
+_RESOURCES = (
+    (r"[Tt]ime limit|WallDuration", ("time_limit",)),
+    (r"[Pp]rocessors|CPU|Cpu", ("cores",)),
+    (r"[Mm]emory|Mem(Per|\b)", ("memory_gb",)),
+    (r"[Gg]res|GRES", ("gpus",)),
+    (r"node configuration", ("cores", "memory_gb", "gpus")),
+)
 _NO_PROGRAM = (126, 127)
 _SAYS = re.compile(r"(?:sbatch|slurm_\w+|.*sbatch): (?:error: )?(.*)")
 _FAILED = "Batch job submission failed: "

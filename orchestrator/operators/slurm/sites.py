@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.errors import AnswerLostError, SiteAwayError, TransferError
+from orchestrator.operators.slurm.accounts import Accounts
 from orchestrator.operators.slurm.answers import Settings, read_settings
 from orchestrator.operators.slurm.asking import CONFIGURATION, Answer, answer, question
 from orchestrator.operators.slurm.leavings import Left, Place, listing, read_listing
@@ -67,11 +68,15 @@ class Facts:
 class Site:
     """A cluster and the folder there that belongs to the wiring; ``identity`` is the same for all who log in alike.
 
+    ``accounts`` is what these know of its accounting together.
     ``let_go`` is called when nobody needs the site any more.
     """
 
-    def __init__(self, transport: Transport, root: str, identity: str, *, let_go: Callable[[], None]) -> None:
+    def __init__(
+        self, transport: Transport, root: str, identity: str, accounts: Accounts, *, let_go: Callable[[], None]
+    ) -> None:
         self.identity = identity
+        self.accounts = accounts
         self.let_go = let_go
         self._transport = transport
         self._root = root
@@ -82,6 +87,11 @@ class Site:
     def name(self) -> str:
         """Give the site's name for people."""
         return self._transport.site
+
+    @property
+    def settings(self) -> Settings | None:
+        """Give Slurm's settings as far as the site was asked for them in this session."""
+        return self._facts.settings if self._facts else None
 
     def open(self) -> None:
         """Open the way to the site.

@@ -42,6 +42,16 @@ class Submissions:
         """Give the seconds of the machine's uptime from which on jobs may be sent."""
         return (batch.not_before for batch in self.waiting)
 
+    @property
+    def is_due(self) -> bool:
+        """Tell whether jobs may be sent now."""
+        return any(at <= up_sec() for at in self.times())
+
+    def put_off(self, sec: float) -> None:
+        """Send none of the jobs that may be sent now for some seconds."""
+        for batch in self.waiting:
+            batch.not_before = max(batch.not_before, up_sec() + sec)
+
     def drop(self, attempt_id: str) -> bool:
         """Leave out an attempt of a job that waits to be sent; tell whether something of it may lie on the cluster."""
         (batch,) = (batch for batch in self.waiting if any(one.attempt_id == attempt_id for one in batch.assignments))

@@ -6,6 +6,7 @@ As a program: ``other_user.py UID GID UMASK ARGUMENT…``. Whoever starts it is 
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib
 import os
 import pkgutil
@@ -13,6 +14,9 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+
+from orchestrator.checks import mismatch
+from orchestrator.cli.main import run_command_line
 
 HERE = Path(__file__).parents[3]
 # Numbers that no machine gives to anybody.
@@ -31,6 +35,22 @@ def run_as(
     )
 
 
+@contextlib.contextmanager
+def being(uid: int, gid: int = LAB) -> Iterator[None]:
+    """Let this process be another user while the block lasts; root comes back."""
+    _load_all()
+    groups, group = os.getgroups(), os.getgid()
+    os.setgroups([])
+    os.setresgid(gid, gid, gid)
+    os.setresuid(uid, uid, 0)
+    try:
+        yield
+    finally:
+        os.setresuid(0, 0, 0)
+        os.setresgid(group, group, group)
+        os.setgroups(groups)
+
+
 def _modules() -> Iterator[str]:
     """Name all that is loaded when it is first needed, which may lie where only root may read."""
     for package in ("encodings", "orchestrator", "scriptlets"):
@@ -38,16 +58,18 @@ def _modules() -> Iterator[str]:
         yield from (one.name for one in pkgutil.walk_packages(found.__path__, f"{package}."))
 
 
-def _main() -> None:
-    uid, gid, umask, *arguments = sys.argv[1:]
+@functools.cache
+def _load_all() -> None:
     for name in _modules():
         if not name.endswith(("__main__", "pytest_plugin")):
             with contextlib.suppress(ImportError):  # an encoding of another system
                 importlib.import_module(name)
-    from orchestrator.checks import mismatch  # noqa: PLC0415  it loads what it needs when it is first asked
-    from orchestrator.cli.main import run_command_line  # noqa: PLC0415  after the modules, as any program does
-
     mismatch("data", 1, {"type": "string", "$schema": "https://json-schema.org/draft/2020-12/schema"})
+
+
+def _main() -> None:
+    uid, gid, umask, *arguments = sys.argv[1:]
+    _load_all()
     os.setgroups([])
     os.setresgid(int(gid), int(gid), int(gid))
     os.setresuid(int(uid), int(uid), int(uid))

@@ -26,7 +26,7 @@ from orchestrator.operators.posted import posted_in, read_posted
 from orchestrator.operators.postings import post, shared_folder, withdraw
 from orchestrator.states import AttemptState
 from orchestrator.steering import cancel_run
-from tests.unit.operators.other_user import ADA, BOB, EVE, LAB, run_as
+from tests.unit.operators.other_user import ADA, BOB, EVE, LAB, being, run_as
 from tests.unit.workshop import Workshop, recipe
 
 APPROVE: dict[str, object] = {"status": "COMPLETED", "data": {"approved": True}}
@@ -332,6 +332,42 @@ def test_no_link_is_followed(put: Callable[..., Question], tmp_path: Path) -> No
     assert (first.status, answer(question, "2026").status) == ("", "")
 
 
+MISFIT = {"status": "COMPLETED", "data": {"n": "x"}, "attempt_id": "a1"}
+SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}}
+
+
+def test_what_is_refused_is_kept_aside_in_the_posting(put: Callable[..., Question], lab: Path, tmp_path: Path) -> None:
+    """Where its owner sees why, and at the end with what came of the question."""
+    question = put(response_schema=SCHEMA)
+    written(question, "x.json", document=MISFIT)
+    people = People()
+
+    (waiting,) = looked(people, assignment(lab, tmp_path, response_schema=SCHEMA))
+    again = list(people.look())
+    written(question, "x.json")
+    list(people.look())
+
+    told = f"{question.posting}/refused/x-1.json is refused: data.n: 'x' is not of type 'integer'"
+    assert (waiting.note, waiting.operator_data["refused"], again) == (told, [told], [])
+    assert json.loads((tmp_path / "q" / "answered" / "refused" / "x-1.json").read_text()) == MISFIT
+
+
+@with_users
+def test_a_response_of_another_user_is_moved_out_of_the_way(
+    put: Callable[..., Question], lab: Path, tmp_path: Path
+) -> None:
+    """It stays theirs; they read why it is refused, and answer once more."""
+    question = put(response_schema=SCHEMA)
+    assert question.posting is not None
+    written(question, "x.json", BOB, MISFIT)
+
+    looked(People(), assignment(lab, tmp_path, response_schema=SCHEMA))
+    shown = run_as(BOB, "respond", question.posting, folder=lab.parent)
+
+    assert (question.posting / "refused" / "x-1.json").stat().st_uid == BOB
+    assert "refused/x-1.json is refused: data.n: 'x' is not of type 'integer'" in shown.stdout
+
+
 @with_users
 def test_a_posting_of_somebody_else_is_none(put: Callable[..., Question]) -> None:
     """Its owner could answer there in the names of others."""
@@ -403,6 +439,78 @@ def test_a_user_answers_once(put: Callable[..., Question], lab: Path) -> None:
 
     assert (first.returncode, second.returncode) == (0, 2)
     assert f"review was answered by {ADA} already" in second.stderr
+
+
+@pytest.fixture(name="run_of_ada")
+def _run_of_ada(lab: Path) -> Path:
+    """Give the directory of a run that is another user's."""
+    run_root = lab.with_name("run")
+    run_root.mkdir(mode=0o700)
+    os.chown(run_root, ADA, LAB)
+    return run_root
+
+
+@with_users
+def test_a_question_of_another_user_goes_all_the_way(lab: Path, run_of_ada: Path) -> None:
+    """Without the rights of root: posted, a misfit moved aside, an answer taken, and the posting removed."""
+    asked = assignment(lab, run_of_ada, response_schema=SCHEMA)
+    people = People()
+    with being(ADA):
+        assert looked(people, asked) == []
+        question = question_of(asked)
+    written(question, "x.json", BOB, MISFIT)
+    with being(ADA):
+        (refused,) = people.look()
+    written(question, "x.json", BOB)
+    with being(ADA):
+        (ended,) = people.look()
+
+    assert "refused/x-1.json is refused" in refused.note
+    assert [one["by"] for one in taken(ended)] == [str(BOB)]
+    assert list(lab.iterdir()) == []
+
+
+@with_users
+def test_what_others_keep_in_a_posting_keeps_it_from_nobody(lab: Path, run_of_ada: Path) -> None:
+    """It is no posting any more, also where a part of it cannot be removed."""
+    asked = assignment(lab, run_of_ada)
+    with being(ADA):
+        looked(People(), asked)
+        question = question_of(asked)
+    assert question.posting is not None
+    with being(BOB):
+        (question.posting / "responses" / "mine").mkdir(mode=0o700)
+        (question.posting / "responses" / "mine" / "x").touch()
+    with being(ADA):
+        withdraw(question)
+
+    assert (question.posting.exists(), posted_in(lab)) == (False, [])
+
+
+@with_users
+def test_a_folder_for_everybody_needs_no_group(lab: Path, run_of_ada: Path) -> None:
+    """Who runs cannot give files to a group that is not theirs."""
+    os.chown(lab, 0, 0)
+    lab.chmod(0o1777)
+    with being(ADA):
+        looked(People(), assignment(lab, run_of_ada))
+
+    with being(EVE, LAB + 1):
+        (question,) = posted_in(lab)
+        respond(question, APPROVE)  # type: ignore[arg-type]
+    assert [one.by for one in answer(question, "2026").responses] == [str(EVE)]
+
+
+@with_users
+def test_a_group_that_is_not_theirs_is_told(lab: Path, run_of_ada: Path) -> None:
+    """Where the group alone may read."""
+    lab.chmod(0o1770)
+    os.chown(lab, ADA, LAB + 1)
+    with being(ADA):
+        (sighting,) = People().submit([assignment(lab, run_of_ada)])
+
+    assert sighting.state is AttemptState.FAILED_INIT
+    assert "is not of its group" in sighting.note
 
 
 @pytest.fixture(name="wired")
