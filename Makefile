@@ -3,6 +3,7 @@
 SHELL = /bin/sh
 PYTHON ?= python3.13 python3.12 python3.11 python3
 ARGS =
+WORKERS = 2
 
 BIN = .venv/bin
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
@@ -11,7 +12,7 @@ PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 help:
 	@echo "make demo          run recipes/speed_of_light.yaml and show its results"
-	@echo "make test          run the tests; some of them: make test ARGS='tests/unit -k recipe'"
+	@echo "make test          run the tests, two files at once; some of them: make test ARGS='tests/unit -k recipe'"
 	@echo "make test-slurm    install a small cluster on this machine, as root on Debian, and run the tests that need it"
 	@echo "make check         all gates: format, lint, types, imports, test (each is a target of its own)"
 	@echo "make fix           format the code and repair what the linter can"
@@ -26,8 +27,9 @@ help:
 demo: .venv/.stamp
 	@$(BIN)/matterstack run recipes/speed_of_light.yaml --table
 
+# The tests of a file stay with one worker, which makes but once what they share; files with long ones come first.
 test: .venv/.stamp-dev
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-slurm: .venv/.stamp-dev
 	@test "$$(id -u)" = 0 || { echo "the cluster starts daemons of several users: run 'make test-slurm' as root" >&2; exit 1; }

@@ -18,9 +18,10 @@ from benchmarks.chains import ECHO, HERE, Stopwatch
 from benchmarks.floors import measure_floors
 from orchestrator.context import Context
 from orchestrator.invoke import happen
+from orchestrator.operators.asking import Question
 from orchestrator.operators.assignments import Assignment
 from orchestrator.operators.crew import Crew
-from orchestrator.operators.human import Question, respond
+from orchestrator.operators.human import respond
 from orchestrator.operators.local import LocalOperator
 from orchestrator.operators.questions import open_questions
 from orchestrator.operators.staging import CLAIM

@@ -59,6 +59,10 @@ ADVICE = {
         "items; `matterstack plan` shows what each asks for."
     ),
     "MS218": "Add `resources: {time_limit: 1h}` to the step, or to `defaults`, or leave `budget` out.",
+    "MS219": (
+        "Name more `approvers` in the [wiring](operators.md#operatorsyaml), or let the step ask for fewer "
+        "`approvals`; with `separation_of_duty`, who starts the run is none of them."
+    ),
     "MS301": (
         "Look at the reason and the last lines of standard error; `matterstack attempts RUN TASK "
         "--stderr` has all of them."
@@ -102,6 +106,10 @@ ADVICE = {
     ),
     "MS601": "Check space, owner and permissions of what the message names, then run the command again.",
     "MS602": "See that the [instrument](instruments.md) is on and its driver answers; it is asked again until it does.",
+    "MS603": (
+        "Make the [`shared_folder`](operators.md#people-who-are-other-users) as the hint says: its group is that of "
+        "the people who may answer, and it has the mode 3770."
+    ),
     "MS701": "Advice: `matterstack upgrade RECIPE --write` writes `schema` and what goes with it.",
     "MS702": "Advice: mend the name, or the step that should write it; ask with `has(…)` where it may be missing.",
     "MS703": "Advice: write keys like `area.name_v1`, so that two recipes, or two versions of one, do not mix up.",

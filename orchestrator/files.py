@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import itertools
 import os
 import shutil
 import stat
@@ -24,14 +25,18 @@ _TAKEN = (errno.ENOTEMPTY, errno.EEXIST)
 _CANNOT_EXCHANGE = (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP)
 
 
-def replace_file(path: Path, content: bytes, mode: int = 0o600) -> None:
+def replace_file(path: Path, content: bytes, mode: int = 0o600, *, exactly: bool = False) -> None:
     """Put ``content`` under ``path`` so that a reader sees the former file or the whole new one, also after a crash.
+
+    The file has the ``mode`` less what the user takes from all files, or ``exactly`` that one.
 
     Raises `InfrastructureError` naming the path and the size when the disk refuses.
     """
     temporary = path.with_name(f"{TEMPORARY}{os.urandom(6).hex()}")
     try:
         _write_synced(temporary, [content], mode)
+        if exactly:
+            temporary.chmod(mode)
         os.replace(temporary, path)  # noqa: PTH105  the same call as in the crash sweep's traces
         sync_directory(path.parent)
     except OSError as error:
@@ -74,6 +79,42 @@ def remove_file(path: Path) -> None:
     except OSError as error:
         raise refused(error, f"remove {path}") from error
     sync_directory(path.absolute().parent)
+
+
+def set_aside(path: Path, folder: Path) -> Path:
+    """Move a file, durably, into a folder beside the one around it or above; give where it is then.
+
+    It gets the first free number. The folder is made where it is missing, and may be read as the one around it. Raises
+    `InfrastructureError`.
+    """
+    try:
+        if not folder.is_dir():
+            folder.mkdir()
+            folder.chmod(folder.parent.stat().st_mode & 0o7777)
+        names = (folder / f"{path.stem}-{number}{path.suffix}" for number in itertools.count(1))
+        target = next(name for name in names if not os.path.lexists(name))
+        path.rename(target)
+        for changed in (folder, path.parent, folder.parent):
+            sync_directory(changed)
+    except OSError as error:
+        raise refused(error, f"move {path} to {folder}") from error
+    return target
+
+
+def remove_directory(path: Path) -> None:
+    """Remove a directory, which is gone for readers at once; one that is gone already is no error.
+
+    What others made in it and keep from being removed stays under a temporary name. Raises `InfrastructureError`.
+    """
+    temporary = path.with_name(f"{TEMPORARY}{os.urandom(6).hex()}")
+    try:
+        path.rename(temporary)
+        sync_directory(path.parent)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise refused(error, f"remove {path}") from error
+    shutil.rmtree(temporary, ignore_errors=True)
 
 
 def make_directory(path: Path) -> None:

@@ -1,8 +1,7 @@
-"""Find things: the project a recipe belongs to, the workspaces, a run by its id, prefix or ``@last``."""
+"""Find things: the project a recipe belongs to, the workspaces and the runs in them."""
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from pathlib import Path
 from orchestrator.campaign_source import entry_of
 from orchestrator.clock import run_stamp
 from orchestrator.errors import UsageError
-from orchestrator.keys import did_you_mean, is_run_id, is_workspace_slug, slug_of
+from orchestrator.keys import is_run_id, is_workspace_slug, slug_of
 
 SETTINGS_NAME = "matterstack.toml"
 WORKSPACES_VARIABLE = "MATTERSTACK_WORKSPACES"
@@ -147,22 +146,3 @@ def _age(run_root: Path) -> tuple[str, int]:
     """Order runs by the second in their id, and within it by when they were made, as far as that can be told."""
     recipe = run_root / "recipe.yaml"
     return run_root.name[:15], recipe.stat().st_mtime_ns if recipe.exists() else 0
-
-
-def find_run(name: str, workspaces: Path) -> Path:
-    """Give the directory of the run with this id or unique prefix, of ``@last``, or at this path.
-
-    Raises `UsageError` (MS004) when there is none or more than one.
-    """
-    with contextlib.suppress(OSError, ValueError):  # no path at all, such as one that is too long
-        if (Path(name) / STATE_NAME).is_file():
-            return Path(name).absolute()
-    runs = list(iterate_runs(workspaces))
-    matching = runs[:1] if name == "@last" else [path for path in runs if name and path.name.startswith(name)]
-    if len(matching) == 1:
-        return matching[0]
-    if not matching:
-        hint = did_you_mean(name, [path.name for path in runs]) or "run a recipe first, or give --workspaces-dir"
-        raise UsageError(f"no run {name!r} below {workspaces}", hint=hint, code="MS004")
-    names = ", ".join(path.name for path in matching[:5])
-    raise UsageError(f"run {name!r} is not unique: {names}", hint="give more of the id", code="MS004")

@@ -59,7 +59,10 @@ class TaskWaiting:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskEnded:
-    """An attempt ended, or a task was skipped or blocked without one; ``retry_in_sec`` says when it is tried again."""
+    """An attempt ended, or a task was skipped or blocked without one; ``retry_in_sec`` says when it is tried again.
+
+    ``is_away`` tells that an operator had it, so that it can be done again but not replayed here.
+    """
 
     position: int
     task_id: str
@@ -75,6 +78,7 @@ class TaskEnded:
     stderr: str = ""
     problem: Problem | None = None
     began: bool = True
+    is_away: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -69,6 +69,7 @@ from orchestrator.sources import Source, read_source
 from orchestrator.states import ENDED_RUNS, RunState, TaskState
 from orchestrator.store.contexts import read_context
 from orchestrator.store.database import is_network_path, reading
+from orchestrator.store.finding import failed_runs
 from orchestrator.store.leases import is_driven, is_let_go
 from orchestrator.store.queries import read_inputs, read_run, read_tasks
 from orchestrator.wiring.options import BUILT_IN_KEYS, WiringOptions
@@ -77,6 +78,7 @@ if TYPE_CHECKING:
     from orchestrator.stubs import Stubs
 
 FAILED_LAST = "status:failed@last"
+LAST_FAILED = "status:failed@last-failed"
 ISOLATIONS = ("inline", "worker")
 
 
@@ -86,7 +88,8 @@ class RunRequest:
 
     With ``source``, ``recipe`` is ``-`` and that is the recipe.
 
-    ``status:failed@last`` among the steps to run stands for those that failed, or were blocked, in the last run.
+    ``status:failed@last`` among the steps to run stands for those that failed, or were blocked, in the last run,
+    and ``status:failed@last-failed`` for those of the last run that failed.
     """
 
     recipe: str
@@ -193,6 +196,7 @@ def _planned(request: RunRequest) -> _Beginning:
         wiring=_wiring(request.options.asked, workspaces / slug),
     )
     _check_routing(plan, options.wiring)
+    _check_people(plan, options.wiring)
     request = dataclasses.replace(request, options=options)
     return _Beginning(
         plan=plan,
@@ -289,6 +293,7 @@ def _drive(
     fail_fast = options.fail_fast and not inputs.get("keep_going", False)
     stubs = _kept_stubs(inputs.get("stubs", {}))
     _check_routing(plan, options.wiring)
+    _check_people(plan, options.wiring, run_root)
     return drive_run(run_root, plan, dataclasses.replace(options, fail_fast=fail_fast, stubs=stubs), again)
 
 
@@ -320,6 +325,16 @@ def _check_routing(plan: Plan, wiring: Mapping[str, Any] | None) -> None:
     ]
     if problems:
         raise InvalidFileError(problems)
+
+
+def _check_people(plan: Plan, wiring: Mapping[str, Any] | None, run_root: Path | None = None) -> None:
+    """Refuse questions that nobody could answer, or, of a run that is not there yet, that could not be posted."""
+    if wiring and any(key in wiring["people"] for key in plan.operator_keys):
+        from orchestrator.operators.quorum import check_postings, check_quorum  # noqa: PLC0415  few runs need it
+
+        check_quorum(plan, wiring, run_root)
+        if run_root is None:
+            check_postings(plan, wiring)
 
 
 def _wiring(asked: WiringOptions, workspace: Path, run_root: Path | None = None) -> dict[str, Any] | None:
@@ -390,18 +405,30 @@ def _file_name(recipe: str) -> str:
 
 
 def _with_failed(selection: Selection, workspace: Path) -> Selection:
-    """Put the steps that failed in the last run in the place of the word that stands for them."""
-    if FAILED_LAST not in selection.only:
+    """Put the steps that failed in an earlier run in the place of the word that stands for them."""
+    word = _failed_word(selection)
+    if not word:
         return selection
-    last = next(runs_of_workspace(workspace), None)
+    last = _earlier_run(selection, workspace)
     if last is None:
-        raise UsageError(f"--only {FAILED_LAST}: there is no earlier run", hint="run the recipe first")
+        raise UsageError(f"--only {word}: there is no earlier run that it names", hint="run the recipe first")
     with reading(last) as database:
         failed = [row.step for row in read_tasks(database) if row.status in (TaskState.FAILED, TaskState.BLOCKED)]
     if not failed:
-        raise NothingSelectedError(f"--only {FAILED_LAST}: nothing failed in run {last.name}", hint="leave it out")
-    others = tuple(name for name in selection.only if name != FAILED_LAST)
+        raise NothingSelectedError(f"--only {word}: nothing failed in run {last.name}", hint="leave it out")
+    others = tuple(name for name in selection.only if name != word)
     return dataclasses.replace(selection, only=(*dict.fromkeys((*others, *failed)),))
+
+
+def _failed_word(selection: Selection) -> str:
+    """Give the word of a selection that stands for what failed in an earlier run; none is ''."""
+    return next((word for word in (FAILED_LAST, LAST_FAILED) if word in selection.only), "")
+
+
+def _earlier_run(selection: Selection, workspace: Path) -> Path | None:
+    """Give the run of a workspace that a selection goes by: the last one, or the last one that failed."""
+    runs = runs_of_workspace(workspace)
+    return next(iter(failed_runs(runs) if LAST_FAILED in selection.only else runs), None)
 
 
 def _started_with(plan: Plan, folder: Path, request: RunRequest, runs: Path) -> dict[str, Any]:
@@ -475,11 +502,11 @@ def _open_run(beginning: _Beginning) -> Path:
 
 
 def _inherited(place: RunPlace, request: RunRequest) -> dict[str, JsonValue]:
-    """Give the context of the workspace's last run where the start is in the middle of the recipe."""
+    """Give the context of the run that a selection goes by, where the start is in the middle of the recipe."""
     option = _inheriting(request.selection)
     if not option or request.context:
         return {}
-    last = next(runs_of_workspace(place.workspaces / place.slug), None)
+    last = _earlier_run(request.selection, place.workspaces / place.slug)
     if last is None:
         raise UsageError(
             f"{option}: {place.slug!r} has no earlier run to take values from",
@@ -491,8 +518,8 @@ def _inherited(place: RunPlace, request: RunRequest) -> dict[str, JsonValue]:
 
 def _inheriting(selection: Selection) -> str:
     """Give the option for which a run begins with the values of the one before."""
-    if FAILED_LAST in selection.only:
-        return f"--only {FAILED_LAST}"
+    if word := _failed_word(selection):
+        return f"--only {word}"
     return f"--resume-from {selection.resume_from[0]}" if selection.resume_from else ""
 
 

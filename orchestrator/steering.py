@@ -9,7 +9,7 @@ from pathlib import Path
 from orchestrator.clock import seconds_between, utc_now
 from orchestrator.errors import InvalidFileError, RunLockedError, UsageError
 from orchestrator.invoke import happen
-from orchestrator.operators.human import current_user
+from orchestrator.operators.asking import current_user
 from orchestrator.runner import finish_cancelled
 from orchestrator.session import DriveOptions, held, lose
 from orchestrator.states import ENDED_RUNS, RunState, TaskState

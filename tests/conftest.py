@@ -1,4 +1,4 @@
-"""Let the tests run with requirements.txt alone."""
+"""Let the tests run with requirements.txt alone, and print the score of the crash sweeps below the summary."""
 
 from __future__ import annotations
 
@@ -25,3 +25,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         parser.addini("matterstack_files", "recipes to collect; without the plugin nothing collects them", "args")
     if find_spec("pytest_timeout") is None:
         parser.addini("timeout", "seconds that one test may take; without pytest-timeout nothing enforces it")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Add up the scores that tests recorded."""
+    reports = [*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed")]
+    scores = [score for report in reports for name, score in report.user_properties if name == "points"]
+    if scores:
+        survived, tried = (sum(counts) for counts in zip(*scores, strict=True))
+        terminalreporter.write_line(f"crash sweep: {survived} / {tried} points survived")

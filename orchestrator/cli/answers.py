@@ -2,14 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from orchestrator.clock import utc_now
 from orchestrator.errors import UsageError
 from orchestrator.invoke import happen
 from orchestrator.jsonsafe import JsonValue
-from orchestrator.operators.human import COMPLETED, FAILED, Question, current_user, given
+from orchestrator.operators.asking import COMPLETED, FAILED, Question, current_user
+from orchestrator.operators.human import Read, given, read_responses
+
+# What silence means, by what the recipe says of it.
+_SILENCE = {"fail": "the step fails", "reject": "it is rejected, and the step fails", "approve": "it is approved"}
+
+
+def terms(question: Question) -> Iterator[str]:
+    """Say how a question can be answered: what fits, who may, how many have, why others do not count, and by when."""
+    if question.schema:
+        yield f"an answer fits: {json.dumps(dict(question.schema), ensure_ascii=False)}"
+    read = read_responses(question)
+    by = approved_by(read)
+    who = f" ({', '.join(by)})" if by else ""
+    yield f"approvals: {len(by)} of {question.approvals} so far{who}"
+    yield from (f"rejected by {one.by}" for one in read.found if one.status == FAILED)
+    yield f"may answer: {', '.join(question.approvers) or 'anybody'}{_but(question)}"
+    yield from (f"does not count: {why}" for why in (*read.waits, *(refusal.told for refusal in read.refused)))
+    if question.deadline_at:
+        yield f"to be answered by {question.deadline_at}; then {_SILENCE[question.then]}"
+
+
+def approved_by(read: Read) -> list[str]:
+    """Give who has approved, each once."""
+    return list(dict.fromkeys(one.by for one in read.found if one.status == COMPLETED))
+
+
+def _but(question: Question) -> str:
+    return f"; not {question.asked_by}, who has started the run" if question.separation_of_duty else ""
 
 
 def refuse_late(question: Question) -> None:
@@ -30,6 +59,14 @@ def verdict(*, approves: bool, reason: str, said: JsonValue) -> dict[str, JsonVa
         return {"status": COMPLETED, "data": data}
     error = f"rejected by {current_user()}{f': {reason}' if reason else ''}"
     return {"status": FAILED, "data": data, "error": error}
+
+
+def record_posted_answer(folder: Path, document: Mapping[str, JsonValue]) -> str:
+    """Record an answer to a question that is posted in a folder; as `record_answer`."""
+    file: str = happen("attempt.answered", {"posting": str(folder), "response": dict(document)})[
+        "_response.recorded_v1"
+    ]["file"]
+    return file
 
 
 def record_answer(run_root: Path, task_id: str, document: Mapping[str, JsonValue]) -> str:

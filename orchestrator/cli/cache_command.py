@@ -10,8 +10,9 @@ from orchestrator.caching import differences
 from orchestrator.cli.options import json_option, workspaces_option
 from orchestrator.cli.output import print_json, print_table
 from orchestrator.errors import UsageError
-from orchestrator.paths import find_run, workspaces_root
+from orchestrator.paths import workspaces_root
 from orchestrator.store.cache import Result, ResultCache
+from orchestrator.store.finding import find_run
 
 HEADERS = ["key", "created_at", "recipe", "task", "run"]
 

@@ -7,8 +7,9 @@ from pathlib import Path
 import click
 
 from orchestrator.cli.options import reason_option, workspaces_option
-from orchestrator.paths import find_run, workspaces_root
+from orchestrator.paths import workspaces_root
 from orchestrator.steering import cancel_attempt
+from orchestrator.store.finding import find_run
 from orchestrator.store.leases import is_driven
 
 

@@ -9,10 +9,11 @@ import click
 from orchestrator.cli.live import choose_reporter
 from orchestrator.cli.options import reason_option, wait_option, workspaces_option
 from orchestrator.errors import UsageError
-from orchestrator.paths import find_run, workspaces_root
+from orchestrator.paths import workspaces_root
 from orchestrator.session import DriveOptions
 from orchestrator.states import RunState
 from orchestrator.steering import cancel_run
+from orchestrator.store.finding import find_run
 
 
 @click.command("cancel")

@@ -11,9 +11,10 @@ from orchestrator.cli.options import json_option, workspaces_option
 from orchestrator.cli.output import print_json
 from orchestrator.evidence.leaks import leaks_in_files
 from orchestrator.evidence.registered import declared_secrets
-from orchestrator.paths import find_run, workspaces_root
+from orchestrator.paths import workspaces_root
 from orchestrator.secrecy import Masker, read_secrets
 from orchestrator.store.database import FILE_NAME, reading
+from orchestrator.store.finding import find_run
 from orchestrator.store.queries import iterate_texts
 
 

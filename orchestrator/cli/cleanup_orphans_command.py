@@ -10,8 +10,9 @@ import click
 from orchestrator.cli.options import DURATION, workspaces_option
 from orchestrator.cli.output import print_table
 from orchestrator.errors import RunLockedError, StoreError
-from orchestrator.paths import find_run, iterate_runs, workspaces_root
+from orchestrator.paths import iterate_runs, workspaces_root
 from orchestrator.steering import end_orphans
+from orchestrator.store.finding import find_run
 
 HEADERS = ["run_id", "task_id", "attempt_id", "created_at"]
 

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import click
 
 # What completes an argument or the value of an option: a function of the shell for each of these names.
-_KINDS = {"recipe": "recipe", "recipes": "recipe", "run": "run", "other_run": "run"}
+_KINDS = {"recipe": "recipe", "recipes": "recipe", "run": "run", "other_run": "run", "what": "run"}
 
 _BASH = """\
 _matterstack_runs() {
     local run root=${MATTERSTACK_WORKSPACES:-workspaces}
-    echo @last
+    echo @last; echo @last-failed
     for run in "$root"/*/runs/*/ "$root"/*/*/runs/*/; do
         if [ -d "$run" ]; then run=${run%/}; echo "${run##*/}"; fi
     done 2>/dev/null
@@ -64,7 +64,7 @@ _FISH = """\
 function __matterstack_runs
     set -l root workspaces
     set -q MATTERSTACK_WORKSPACES; and set root $MATTERSTACK_WORKSPACES
-    echo @last
+    echo @last; echo @last-failed
     for run in $root/*/runs/*/ $root/*/*/runs/*/
         basename $run
     end

@@ -12,8 +12,9 @@ from orchestrator.cli.live import choose_reporter
 from orchestrator.cli.options import break_option, read_wiring_options, wiring_options, workspaces_option
 from orchestrator.cli.prompts import terminal_ask
 from orchestrator.cli.run_command import print_outcome
-from orchestrator.paths import find_run, workspaces_root
+from orchestrator.paths import workspaces_root
 from orchestrator.session import DriveOptions
+from orchestrator.store.finding import find_run
 
 _Command = TypeVar("_Command", bound=Callable[..., object])
 _OPTIONS = (

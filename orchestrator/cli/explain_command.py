@@ -16,7 +16,8 @@ from orchestrator.errors import CODES, UsageError
 from orchestrator.keys import did_you_mean
 from orchestrator.store.database import Database
 from orchestrator.store.queries import read_run
-from orchestrator.store.wirings import read_kept, tampering
+from orchestrator.store.wirings import read_kept, read_unused, tampering
+from orchestrator.wiring.options import VARIABLE
 from orchestrator.wiring.snapshot import FOLDER, TEXT_NAME
 
 _CODE = re.compile(r"MS[0-9]+", re.IGNORECASE)
@@ -57,8 +58,13 @@ def _explain_run(database: Database, *, as_json: bool) -> None:
 
 
 def _wiring(database: Database) -> Iterator[str]:
-    """Say by which wiring the run goes, where it has kept one, and whether that is still what it was."""
-    if kept := read_kept(database):
+    """Say by which wiring the run goes, and whether what it has kept is still what it was."""
+    kept = read_kept(database)
+    if kept is None:
+        yield "Operator wiring: source=NONE sha256=none snapshot=none"
+    else:
         yield f"Operator wiring: source={kept.source} sha256={kept.sha256} snapshot={FOLDER}/{TEXT_NAME}"
+        if (unused := read_unused(database)) and unused["sha256"] != kept.sha256:
+            yield f"not used: {unused['path']}, which ${VARIABLE} has named meanwhile; the run keeps its snapshot"
         if found := tampering(database, kept):
             yield f"nobody can go on with it: {found}; put {FOLDER} back as it was, or start a new run"

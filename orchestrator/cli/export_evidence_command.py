@@ -12,7 +12,8 @@ from orchestrator.cli.options import json_option, workspaces_option
 from orchestrator.cli.output import harmless, print_json
 from orchestrator.errors import Problem
 from orchestrator.invoke import happen
-from orchestrator.paths import find_run, workspaces_root
+from orchestrator.paths import workspaces_root
+from orchestrator.store.finding import find_run
 
 MISSING_STATUS = 4
 CODE = "MS507"

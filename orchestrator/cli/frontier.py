@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import os
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from orchestrator.clock import utc_now
@@ -44,30 +47,42 @@ def findings(database: Database) -> Iterator[str]:
     Of failures that the recipe allows, which nobody has to mend, the names of the first.
     """
     lines = read_loud_lines(database)
-    has_failed = any(line.status is TaskState.FAILED for line in lines)
-    allowed = _allowed(database.run_root) if has_failed else frozenset()
-    as_allowed = [line.task_id for line in lines if line.status is TaskState.FAILED and line.task_id in allowed]
+    as_allowed = failed_as_allowed(lines, database.run_root)
     for line in lines:
         if line.task_id not in as_allowed:
-            yield finding(line, database.run_root)
+            yield f"{finding(line, database.run_root)}{_measured(database, line)}"
             yield from _disregarded(database, line)
-    if as_allowed:
-        yield f"{_counted(len(as_allowed))} failed, as allow_failure allows: {_first(as_allowed)}"
+    yield from allowances(as_allowed)
     yield from reasons(database)
     if lacks_campaign(database):
         yield NO_CAMPAIGN
 
 
-def _allowed(run_root: Path) -> frozenset[str]:
+def failed_as_allowed(lines: Iterable[TaskLine], run_root: Path) -> tuple[str, ...]:
+    """Give those of some tasks that failed as the recipe allows."""
+    failed = tuple(line.task_id for line in lines if line.status is TaskState.FAILED)
+    return _allowed_among(failed, run_root) if failed else ()
+
+
+@functools.lru_cache(maxsize=8)
+def _allowed_among(failed: tuple[str, ...], run_root: Path) -> tuple[str, ...]:
     from orchestrator.allowed import allowed_to_fail  # noqa: PLC0415  slow, and most runs have no failure
 
     try:
-        return allowed_to_fail(run_root)
-    except MatterStackError:  # nobody can tell any more: so all are shown
-        return frozenset()
+        with contextlib.chdir(os.curdir):  # the recipe is planned in the directory of the run
+            allowed = allowed_to_fail(run_root)
+    except (MatterStackError, OSError):  # nobody can tell any more: so all are shown
+        return ()
+    return tuple(name for name in failed if name in allowed)
 
 
-def _first(names: list[str]) -> str:
+def allowances(as_allowed: Sequence[str]) -> Iterator[str]:
+    """Count the tasks that failed as the recipe allows, and name the first; nothing where there are none."""
+    if as_allowed:
+        yield f"{_counted(len(as_allowed))} failed, as allow_failure allows: {_first(as_allowed)}"
+
+
+def _first(names: Sequence[str]) -> str:
     more = len(names) - _NAMED
     return f"{', '.join(names[:_NAMED])}{f' and {more} more' if more > 0 else ''}"
 
@@ -88,6 +103,18 @@ def finding(line: TaskLine, run_root: Path) -> str:
     if asks_people(line):
         return f"{line.task_id} waits for an answer: matterstack respond {run_root.name} {shlex.quote(line.task_id)}"
     return f"{line.task_id} waits for {line.operator_key}, attempt {line.attempt_count}"
+
+
+def _measured(database: Database, line: TaskLine) -> str:
+    """Say how a measurement that a task waits for comes to its end."""
+    key = line.operator_key or ""
+    is_measured = line.status is TaskState.WAITING_EXTERNAL and kind_of(key) == "experiment"
+    if not is_measured or removal(line, database.run_root):
+        return ""
+    from orchestrator.operators.instruments.waiting import waits_for  # noqa: PLC0415  slow, as is the wiring
+    from orchestrator.operators.registry import wiring_of  # noqa: PLC0415
+
+    return f": it {waits_for(wiring_of(database).operators.get(key))}"
 
 
 def _disregarded(database: Database, line: TaskLine) -> Iterator[str]:

@@ -15,9 +15,10 @@ from orchestrator.cli.options import workspaces_option
 from orchestrator.cli.output import harmless
 from orchestrator.errors import UsageError
 from orchestrator.keys import did_you_mean
-from orchestrator.paths import find_run, workspaces_root
+from orchestrator.paths import workspaces_root
 from orchestrator.store.attempt_files import with_files
 from orchestrator.store.database import reading, update_legacy
+from orchestrator.store.finding import find_run
 from orchestrator.store.leases import is_driven
 from orchestrator.store.queries import AttemptRow, iterate_ended_attempts, read_tasks
 

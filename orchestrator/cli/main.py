@@ -47,7 +47,7 @@ COMMANDS = {
     "report": "write a page, or JUnit XML, that tells what came of a run",
     "export-evidence": "write what a third party needs to check a run",
     "stub": "write what steps answered, for runs in which they are not to run",
-    "graph": "draw the steps and what they wait for",
+    "graph": "draw the steps, or the tasks of a run, and what they wait for",
     "runs": "list runs, newest first",
     "cache": "look at and forget results that steps left for later runs",
     "ctx": "read the values that steps shared, and their history",
@@ -72,7 +72,7 @@ _REFUSALS = {
 EPILOG = (
     "Exit status: 0 ok, 1 a step failed or the run was cancelled, 2 usage, 3 recipe invalid, 4 nothing selected, "
     "5 paused, 6 infrastructure, 70 internal error, 124 timeout, 130/143 interrupted. "
-    "RUN is an id, a unique prefix, a path, or @last."
+    "RUN is an id, a unique prefix, a path, @last, or @last-failed."
 )
 
 

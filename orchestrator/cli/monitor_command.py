@@ -7,7 +7,8 @@ from pathlib import Path
 import click
 
 from orchestrator.cli.options import workspaces_option
-from orchestrator.paths import find_run, workspaces_root
+from orchestrator.paths import workspaces_root
+from orchestrator.store.finding import find_run
 
 
 @click.command("monitor")

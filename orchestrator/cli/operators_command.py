@@ -12,7 +12,8 @@ from orchestrator.cli.operators_wiring import wiring_in_force
 from orchestrator.cli.options import json_option, wiring_options, workspaces_option
 from orchestrator.cli.output import print_json, print_table
 from orchestrator.operators.pausing import Hold, hold_of
-from orchestrator.paths import find_run, workspaces_root
+from orchestrator.paths import workspaces_root
+from orchestrator.store.finding import find_run
 from orchestrator.wiring.model import HumanOperator
 from orchestrator.wiring.reading import Wired
 

@@ -8,9 +8,10 @@ import click
 
 from orchestrator.cli.options import reason_option, workspaces_option
 from orchestrator.clock import utc_now
-from orchestrator.operators.human import current_user
+from orchestrator.operators.asking import current_user
 from orchestrator.operators.pausing import Hold, end_hold, put_hold
-from orchestrator.paths import find_run, workspaces_root
+from orchestrator.paths import workspaces_root
+from orchestrator.store.finding import find_run
 from orchestrator.wiring.keys import canonical
 
 

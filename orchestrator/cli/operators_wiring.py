@@ -9,8 +9,9 @@ from typing import Any
 from orchestrator.cli.options import read_wiring_options
 from orchestrator.errors import InfrastructureError, InvalidFileError, MatterStackError, UsageError
 from orchestrator.keys import did_you_mean
-from orchestrator.paths import find_run, workspaces_of, workspaces_root
+from orchestrator.paths import workspaces_of, workspaces_root
 from orchestrator.store.database import reading, update_legacy
+from orchestrator.store.finding import find_run
 from orchestrator.store.wirings import read_kept
 from orchestrator.wiring.model import SlurmBackend
 from orchestrator.wiring.reading import Wired

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from orchestrator.errors import NothingSelectedError, UsageError
-from orchestrator.paths import WORKSPACES_VARIABLE, find_recipe, find_run, workspaces_root
+from orchestrator.paths import WORKSPACES_VARIABLE, find_recipe, workspaces_root
 from orchestrator.store.database import FILE_NAME, Database, open_database, update_legacy
+from orchestrator.store.finding import find_run
 from orchestrator.wiring.options import WiringOptions
 
 if TYPE_CHECKING:
@@ -18,7 +19,9 @@ if TYPE_CHECKING:
 
 _SELECTING = (
     click.option(
-        "--only", metavar="STEP[,STEP]", help="Run these steps and no others; status:failed@last names those."
+        "--only",
+        metavar="STEP[,STEP]",
+        help="Run these steps and no others; status:failed@last and @last-failed name those.",
     ),
     click.option("--skip", metavar="STEP[,STEP]", help="Leave these steps out."),
     click.option("--tags", metavar="TAG[,TAG]", help="Run the steps that have one of these tags."),

@@ -8,9 +8,10 @@ import click
 
 from orchestrator.cli.options import reason_option, wait_option, workspaces_option
 from orchestrator.errors import UsageError
-from orchestrator.paths import find_run, workspaces_root
+from orchestrator.paths import workspaces_root
 from orchestrator.states import ENDED_RUNS, RunState
 from orchestrator.steering import pause_run
+from orchestrator.store.finding import find_run
 
 
 @click.command("pause")

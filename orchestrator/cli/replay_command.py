@@ -8,8 +8,9 @@ import click
 
 from orchestrator.cli.options import json_option, workspaces_option
 from orchestrator.cli.output import harmless, print_json, print_table, seconds
-from orchestrator.paths import find_run, workspaces_root
+from orchestrator.paths import workspaces_root
 from orchestrator.replay import Replay, debug, replay, to_json
+from orchestrator.store.finding import find_run
 
 
 @click.command("replay")

@@ -10,11 +10,12 @@ import click
 from orchestrator.cli.options import json_option, workspaces_option
 from orchestrator.errors import UsageError
 from orchestrator.files import make_directory, replace_file
-from orchestrator.paths import find_run, workspaces_root
+from orchestrator.paths import workspaces_root
 from orchestrator.reports.junit import junit_xml
 from orchestrator.reports.page import page_of
 from orchestrator.reports.records import read_record
 from orchestrator.store.database import reading, update_legacy
+from orchestrator.store.finding import find_run
 
 LOG_CAP = 64 * 1024
 LOG_BUDGET = 6 * 1024 * 1024

@@ -153,8 +153,9 @@ class PlainReporter:
         if settled.paused_at:
             self.write(f"  = look at its values:  matterstack ctx get {settled.run_id}")
         counted = [failure for failure in self._failures if _counts(failure)]
-        if first := next((failure.task_id for failure in counted if failure.began), ""):
-            self.write(f"  = that step alone:  matterstack replay {settled.run_id} {shlex.quote(first)}")
+        if first := next((failure for failure in counted if failure.began), None):
+            command = "rerun" if first.is_away else "replay"
+            self.write(f"  = that step alone:  matterstack {command} {settled.run_id} {shlex.quote(first.task_id)}")
         if counted:
             self.write(f"  = what failed, again:  matterstack retry {settled.run_id}")
         if settled.goes_on:

@@ -7,8 +7,9 @@ from pathlib import Path
 import click
 
 from orchestrator.cli.options import reason_option, workspaces_option
-from orchestrator.paths import find_run, workspaces_root
+from orchestrator.paths import workspaces_root
 from orchestrator.steering import revive_run
+from orchestrator.store.finding import find_run
 
 
 @click.command("revive")

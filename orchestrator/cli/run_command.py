@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -92,11 +92,7 @@ def print_outcome(outcome: Outcome, *, table: bool = False) -> None:
 
 
 def _run(recipe: str, options: dict[str, Any]) -> Outcome:
-    from orchestrator.cli.report_command import check_target, write_report  # noqa: PLC0415  most runs write no report
-
-    for kind in ("html", "junit"):
-        if options[kind]:
-            check_target(options[kind])
+    write_reports = _reports(options)
     request = dataclasses.replace(
         read_beginning(recipe, options, options["workspaces_dir"]),
         fresh=options["new"],
@@ -114,10 +110,25 @@ def _run(recipe: str, options: dict[str, Any]) -> Outcome:
         ),
     )
     outcome = run(request)
-    for kind in ("html", "junit"):
-        if options[kind]:
-            write_report(outcome.run_root, kind, options[kind])
+    write_reports(outcome.run_root)
     return outcome
+
+
+def _reports(options: Mapping[str, Any]) -> Callable[[Path], None]:
+    """Check where reports are to be written, before the run; give what writes them into there."""
+    wanted = {kind: options[kind] for kind in ("html", "junit") if options[kind]}
+    if not wanted:
+        return lambda _: None
+    from orchestrator.cli.report_command import check_target, write_report  # noqa: PLC0415  slow, and few runs want one
+
+    for path in wanted.values():
+        check_target(path)
+
+    def write(run_root: Path) -> None:
+        for kind, path in wanted.items():
+            write_report(run_root, kind, path)
+
+    return write
 
 
 def _in_one_line(error: MatterStackError) -> str:

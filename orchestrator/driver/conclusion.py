@@ -86,6 +86,7 @@ class Conclusion:
             allowed=task.planned.node.allow_failure,
             stderr=self.done.stderr if problem else "",
             began=self.verdict is not None,
+            is_away=task.planned.away is not None,
             problem=problem,
         )
 

@@ -12,6 +12,7 @@ from orchestrator.expressions import resolve
 from orchestrator.frames import Task
 from orchestrator.judging import environment_of
 from orchestrator.operators.assignments import Sighting
+from orchestrator.operators.instruments.waiting import waits_for
 from orchestrator.progress import Remark, TaskWaiting
 from orchestrator.states import AttemptState
 from orchestrator.store.queries import AttemptRow, read_open_attempts
@@ -73,7 +74,8 @@ class Routed:
         self._errands.leave()
 
     def _tell_of_waiting(self, task: Task, sighting: Sighting) -> None:
-        todo = sighting.note or "waits for a result in the attempt's directory"
+        key = task.planned.away.operator_key if task.planned.away else ""
+        todo = sighting.note or waits_for(self._run.means.operators.get(key))
         if task.planned.kind == "human":
             command = f"matterstack respond {self._run.database.run_root.name} {shlex.quote(task.task_id)}"
             todo = f"{sighting.note}; answer with: {command}" if sighting.note else f"answer with: {command}"

@@ -11,7 +11,19 @@ from pathlib import Path
 from orchestrator.evidence.draft import Artifact, Draft, FileState
 from orchestrator.evidence.leaks import has_leak
 from orchestrator.evidence.reading import is_safe, opened_inside
-from orchestrator.layout import EXIT_CODE, INSTRUCTIONS, MANIFEST, RESPONSE, RESPONSES, SCHEMA, SNAPSHOT, STDERR, STDOUT
+from orchestrator.layout import (
+    ANSWERED,
+    EXIT_CODE,
+    INSTRUCTIONS,
+    MANIFEST,
+    REFUSED,
+    RESPONSE,
+    RESPONSES,
+    SCHEMA,
+    SNAPSHOT,
+    STDERR,
+    STDOUT,
+)
 from orchestrator.secrecy import MASK
 from orchestrator.states import AttemptState
 from orchestrator.store.attempt_files import folders_of
@@ -21,7 +33,7 @@ from orchestrator.store.queries import AttemptRow, read_tasks
 FOLDER = "artifacts"
 # Beside the artifacts that an attempt declares, this is what its operator leaves in its directory.
 _RECORDS = (EXIT_CODE, INSTRUCTIONS, MANIFEST, RESPONSE, SCHEMA, STDERR, STDOUT)
-_RECORD_FOLDERS = (SNAPSHOT, RESPONSES)
+_RECORD_FOLDERS = (SNAPSHOT, RESPONSES, REFUSED, ANSWERED)
 # It names digests of others, so it is copied after those, of which some may have to be kept out.
 _LAST = f"{SNAPSHOT}/{MANIFEST}"
 # The directory itself.
@@ -92,7 +104,7 @@ def _recorded(attempt: AttemptRow) -> dict[str, str | None]:
         found[INSTRUCTIONS] = hashlib.sha256(shown.encode("utf-8", "surrogatepass")).hexdigest()
     for response in attempt.operator_data.get("responses", ()):
         name = str(response["file"])
-        found[name if name == RESPONSE else f"{RESPONSES}/{name}"] = None
+        found[name if name == RESPONSE or "/" in name else f"{RESPONSES}/{name}"] = response.get("sha256")
     for artifact in attempt.operator_data.get("artifacts", ()):
         found[str(artifact["path"])] = artifact.get("sha256")
     return found

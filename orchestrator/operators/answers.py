@@ -26,24 +26,42 @@ class NotYetError(Exception):
     """What was written cannot be taken, or not yet; the text says why."""
 
 
+class RefusedError(NotYetError):
+    """What was written is whole and does not fit: its writer has to write something else."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Written:
-    """A document that somebody wrote: whose file it is, and when it was last changed."""
+    """A document that somebody wrote, its bytes, and whose file it is.
+
+    ``at_utc`` is when its owner says that it was written, ``changed_utc`` when the system last saw a change of it.
+    """
 
     document: dict[str, Any]
+    raw: bytes
     by: str
     at_utc: str
+    changed_utc: str
 
 
-def read_written(path: Path, cap: int = CAP_BYTES) -> Written:
-    """Read a file of at most ``cap`` bytes; raise `NotYetError` with the reason where it cannot be taken."""
-    with opened(path.parent, path.name) as descriptor:
+def read_written(path: Path, cap: int = CAP_BYTES, base: Path | None = None) -> Written:
+    """Read a file of at most ``cap`` bytes; raise `NotYetError` with the reason where it cannot be taken.
+
+    It is reached from ``base``, the folder around it where none is given, through no link.
+    """
+    base = base or path.parent
+    with opened(base, str(path.relative_to(base))) as descriptor:
         found = os.fstat(descriptor)
         raw = os.read(descriptor, cap + 1)
     if max(found.st_size, len(raw)) > cap:
         raise NotYetError(f"it has {max(found.st_size, len(raw))} bytes, more than {cap}")
-    at = datetime.fromtimestamp(found.st_mtime, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-    return Written(document=document_of(raw), by=user_name(found.st_uid), at_utc=at)
+    return Written(
+        document=document_of(raw),
+        raw=raw,
+        by=user_name(found.st_uid),
+        at_utc=_utc(found.st_mtime),
+        changed_utc=_utc(found.st_ctime),
+    )
 
 
 @contextlib.contextmanager
@@ -71,6 +89,10 @@ def document_of(raw: bytes) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise NotYetError("expected a JSON object")
     return document
+
+
+def _utc(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def user_name(uid: int) -> str:

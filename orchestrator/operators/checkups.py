@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from orchestrator.errors import ScriptletError
 from orchestrator.operators.findings import Finding, Verdict
+from orchestrator.operators.postings import shared_folder
 from orchestrator.operators.slurm.checkup import check
 from orchestrator.operators.slurm.links import site_of
 from orchestrator.remote.login import Ask
@@ -25,12 +27,21 @@ _NOTHING = Finding(what="nothing", found="there is nothing to check")
 def checkup(wired: Wired, ask: Ask | None = None) -> Iterator[Finding]:
     """Look at an operator; ``ask`` is how a person is asked for what a host wants somebody to type."""
     if isinstance(wired.operator, HumanOperator):
-        commands = [one.command for one in wired.operator.notify if one.command]
-        found = [_program("notify", command[0]) for command in commands]
-        yield from found or [_NOTHING]
+        yield from [*_people(wired.operator)] or [_NOTHING]
         return
     look = _LOOKS.get(type(wired.backend))
     yield from look(wired.backend, ask) if look else [_NOTHING]
+
+
+def _people(operator: HumanOperator) -> Iterator[Finding]:
+    yield from (_program("notify", one.command[0]) for one in operator.notify if one.command)
+    if operator.shared_folder:
+        try:
+            shared_folder(Path(operator.shared_folder))
+        except ScriptletError as error:
+            yield Finding(what="shared_folder", verdict=Verdict.FAIL, found=error.message, todo=error.hint)
+        else:
+            yield Finding(what="shared_folder", found=operator.shared_folder)
 
 
 def _cluster(backend: SlurmBackend, ask: Ask | None) -> Iterator[Finding]:

@@ -38,6 +38,7 @@ class Outpost:
         self._operator = operator
         self._tell = tell
         self._news: list[Sighting | Exception] = []
+        self._has_urgent_news = False
         self._told_at = 0.0
         self._held: dict[str, Assignment] = {}
         self._faults: dict[str, str] = {}
@@ -90,7 +91,15 @@ class Outpost:
         self._end(self._overdue())
         if self._held:
             self._take(self._operator.look())
-        self._flush()
+        if self._has_urgent_news or self._tells_in_sec <= 0:
+            self.flush()
+
+    def flush(self) -> None:
+        """Tell what is new: what comes close together is told together, and so becomes durable in one go."""
+        self._told_at = monotonic()
+        if self._news:
+            news, self._news, self._has_urgent_news = self._news, [], False
+            self._tell(news)
 
     def close(self) -> None:
         """End the thread, and let go of the attempts, which go on."""
@@ -110,11 +119,17 @@ class Outpost:
         except Exception as error:  # noqa: BLE001  whatever ends this thread has to end the run, not to be lost with it
             self._tell([error])
 
+    @property
+    def _tells_in_sec(self) -> float:
+        """Give when to tell of what is not urgent: an attempt has often ended when it is time to say that it runs."""
+        return self._told_at + _TELLS_EVERY_SEC - monotonic()
+
     def _rest(self) -> None:
         """Wait until there is something to do."""
         every = self._operator.looks_every_sec if self._held else None
         deadlines = [at - monotonic() for at, _ in self._deadlines[:1]]
-        waits = [max(0.0, sec) for sec in (every, *deadlines) if sec is not None]
+        news = [self._tells_in_sec] if self._news else []
+        waits = [max(0.0, sec) for sec in (every, *deadlines, *news) if sec is not None]
         self._poll.poll(min(waits) * 1000 if waits else None)
         with contextlib.suppress(BlockingIOError):
             os.read(self._woken, 4096)
@@ -152,10 +167,11 @@ class Outpost:
         for sighting in sightings:
             if sighting.done is not None or sighting.state is AttemptState.FAILED_INIT:
                 self._news.append(self._ended_by_us(sighting))
+                self._has_urgent_news = True
             else:
                 self._news.append(sighting)
-            if monotonic() - self._told_at > _TELLS_EVERY_SEC:
-                self._flush()
+            if self._tells_in_sec <= 0:
+                self.flush()
 
     def _ended_by_us(self, sighting: Sighting) -> Sighting:
         """Let go of an attempt that has ended, and say so where it was asked to."""
@@ -164,13 +180,6 @@ class Outpost:
         if not fault or sighting.done is None:
             return sighting
         return dataclasses.replace(sighting, done=dataclasses.replace(sighting.done, fault=fault))
-
-    def _flush(self) -> None:
-        """Tell what is new: what comes close together is told together, and so becomes durable in one go."""
-        self._told_at = monotonic()
-        if self._news:
-            news, self._news = self._news, []
-            self._tell(news)
 
     def _wake(self) -> None:
         with contextlib.suppress(BlockingIOError):  # full of wakes
@@ -214,6 +223,7 @@ class Crew:
         if not self._has_threads:
             for outpost in self._outposts.values():
                 outpost.round()
+                outpost.flush()
         found: list[Sighting] = []
         while self._told:
             told = self._told.popleft()

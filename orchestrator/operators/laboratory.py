@@ -116,7 +116,7 @@ class Laboratory:
             if self._aborts[attempt_id] < _MAX_ABORTS:
                 return Sighting(attempt_id=attempt_id, state=AttemptState.WAITING_EXTERNAL, note=error.message)
             told = {"not_told_to_stop": error.message}
-        done = Done(attempt_id=attempt_id, exit_code=None, operator_data=told)
+        done = Done(attempt_id=attempt_id, exit_code=None, duration_sec=assignment.age_sec, operator_data=told)
         return Sighting(attempt_id=attempt_id, state=AttemptState.COLLECTING, done=done)
 
 

@@ -29,6 +29,7 @@ LAUNCH_SEC = 10.0
 
 _LOOKS_EVERY_SEC = 0.1
 _PROC = Path("/proc/self")
+_SHELL = "/bin/sh"  # by its path: to look for it costs as many calls as PATH has folders
 _TIMED_OUT = f"{OWN}/timed_out"
 # What every attempt runs: claim the directory once and for all, run the program, and leave its exit code. The shell
 # outlives a signal to its group, so that the exit code is there whatever ended the program; whatever the program left
@@ -117,31 +118,39 @@ class LocalOperator:
 
     def _begun(self, assignment: Assignment) -> Sighting:
         told = stage(assignment, texts_of(assignment))
-        if not (assignment.folder / CLAIM).exists():
-            try:
-                self._children[assignment.attempt_id] = self._start(assignment)
-            except OSError as error:
-                return not_begun(assignment, f"cannot start a process: {(error.strerror or '').lower()}")
-        return self._hold(assignment, told)
+        if (assignment.folder / CLAIM).exists():
+            return self._hold(assignment, told)
+        try:
+            pid = self._children[assignment.attempt_id] = self._start(assignment)
+        except OSError as error:
+            return not_begun(assignment, f"cannot start a process: {(error.strerror or '').lower()}")
+        return self._runs(assignment, pid, told)
 
     def _hold(self, assignment: Assignment, told: Mapping[str, JsonValue] | None = None) -> Sighting:
         attempt_id = assignment.attempt_id
+        pid, host = _claim(assignment)
+        if host in {"", _host()}:
+            return self._runs(assignment, pid or self._children.get(attempt_id), told)
         self._held[attempt_id] = assignment
-        if (host := _claim(assignment)[1]) not in {"", _host()}:
-            self._unwatched.add(attempt_id)
-            note = f"it was begun on {host}: go on with the run there"
-            return Sighting(attempt_id=attempt_id, state=AttemptState.UNKNOWN, note=note, operator_data={"host": host})
-        pid = self._pid(assignment)
-        self._watch(attempt_id, pid)
+        self._unwatched.add(attempt_id)
+        note = f"it was begun on {host}: go on with the run there"
+        return Sighting(attempt_id=attempt_id, state=AttemptState.UNKNOWN, note=note, operator_data={"host": host})
+
+    def _runs(self, assignment: Assignment, pid: int | None, told: Mapping[str, JsonValue] | None) -> Sighting:
+        self._held[assignment.attempt_id] = assignment
+        self._watch(assignment.attempt_id, pid)
         return Sighting(
-            attempt_id=attempt_id, state=AttemptState.RUNNING, external_id=str(pid or ""), operator_data=told or {}
+            attempt_id=assignment.attempt_id,
+            state=AttemptState.RUNNING,
+            external_id=str(pid or ""),
+            operator_data=told or {},
         )
 
     def _start(self, assignment: Assignment) -> int:
         work, folder = assignment.work, assignment.folder
         resources = work.get("resources", {})
         limits = [f"{work.get('limit_sec') or 0:g}", str(int(resources.get("memory_gb", 0) * 1024 * 1024))]
-        command = ["sh", "-c", _SCRIPT, assignment.attempt_id, str(folder), _host(), *limits, *_argv(assignment)]
+        command = [_SHELL, "-c", _SCRIPT, assignment.attempt_id, str(folder), _host(), *limits, *_argv(assignment)]
         streams = [
             (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
             log_action(1, folder / STDOUT),
@@ -150,8 +159,8 @@ class LocalOperator:
         with self._processors.lent(assignment.attempt_id, resources.get("cores")) as variables:
             environment = {**self._environment, **variables, **assignment.env}
             environment.update({PARAMS_VARIABLE: given_params(assignment), CONTEXT_VARIABLE: CONTEXT})
-            return os.posix_spawnp(
-                "sh", command, environment, file_actions=streams, setsid=True, setsigdef=_DEFAULT_SIGNALS
+            return os.posix_spawn(
+                _SHELL, command, environment, file_actions=streams, setsid=True, setsigdef=_DEFAULT_SIGNALS
             )
 
     def _watch(self, attempt_id: str, pid: int | None) -> None:
@@ -181,11 +190,12 @@ class LocalOperator:
 
     def _ended(self, assignment: Assignment) -> Done | None:
         """Give what came of an attempt whose process is gone; None while it runs, or may run on another host."""
-        if _claim(assignment)[1] not in {"", _host()} and not _has_ended(assignment):
+        pid, host = _claim(assignment)
+        if host not in {"", _host()} and not _has_ended(assignment):
             return None
         self._kill_late(assignment)
         status = self._reaped(assignment.attempt_id)
-        pid = self._pid(assignment)
+        pid = pid or self._children.get(assignment.attempt_id)
         if pid is not None and self._is_of(pid, assignment.attempt_id):
             self._watch(assignment.attempt_id, pid)
             return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from orchestrator.clock import utc_now
 from orchestrator.files import replace_file
 from orchestrator.jsonsafe import JsonValue, dumps
 from orchestrator.layout import NOTIFIED
-from orchestrator.operators.human import Question
+from orchestrator.operators.asking import Question
 from orchestrator.operators.programs import converse
 from orchestrator.operators.web import UnreachableError, send
 from orchestrator.wiring.model import Notify
@@ -44,10 +45,15 @@ def notification(question: Question, run_id: str) -> dict[str, JsonValue]:
         "task_id": question.task_id,
         "attempt_id": question.attempt_id,
         "instructions": question.instructions,
-        "answer_with": f"matterstack respond {run_id} {question.task_id}",
+        "answer_with": f"matterstack respond {_where(question, run_id)}",
         "deadline_at_utc": question.deadline_at or None,
         "shown_sha256": question.sha256,
     }
+
+
+def _where(question: Question, run_id: str) -> str:
+    """Give what the command is told that answers; only what is posted can be answered by those who cannot read runs."""
+    return shlex.quote(str(question.posting)) if question.posting else f"{run_id} {shlex.quote(question.task_id)}"
 
 
 def notify(ways: Sequence[Notify], document: Mapping[str, JsonValue]) -> tuple[str, ...]:

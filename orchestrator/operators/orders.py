@@ -51,7 +51,7 @@ def work_of(planned: PlannedTask, away: Away, wired: Wired, around: Surroundings
     common = {"step": planned.step, "files": files}
     target = planned.target
     if isinstance(target, HumanCall) and isinstance(wired.operator, HumanOperator):
-        return {**common, **asked(target, wired.operator)}
+        return {**common, **asked(target, wired.operator, around.run_root)}
     if isinstance(target, ExperimentCall):
         return {**common, "result_schema": dict(target.result_schema), "timeout_sec": planned.timeout_sec}
     resources = away.resources_after(around.failures)

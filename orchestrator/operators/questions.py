@@ -7,8 +7,8 @@ import dataclasses
 from orchestrator.errors import UsageError
 from orchestrator.keys import did_you_mean
 from orchestrator.layout import INSTRUCTIONS
+from orchestrator.operators.asking import Question, question_of
 from orchestrator.operators.assignments import assignment_of
-from orchestrator.operators.human import Question, question_of
 from orchestrator.states import ENDED_ATTEMPTS
 from orchestrator.store.attempt_files import text_of
 from orchestrator.store.database import Database

@@ -190,6 +190,11 @@ class Plan:
         return dict(_operator_keys(self.loaded, self.tasks))
 
     @property
+    def steps(self) -> Iterator[tuple[LoadedRecipe, PlannedTask]]:
+        """Give each step that may run, those of used recipes too, with the recipe in which it stands."""
+        yield from _steps(self.loaded, self.tasks)
+
+    @property
     def max_parallel(self) -> int:
         """Give how many steps may run at once where nobody says otherwise: one for each processor."""
         return self.recipe.max_parallel or usable_processors()
@@ -235,6 +240,14 @@ def _operator_keys(loaded: LoadedRecipe, tasks: Iterable[PlannedTask]) -> Iterat
             yield task.away.operator_key, loaded.place(task.step, "operator_key")
         elif task.sub:
             yield from _operator_keys(task.sub.loaded, task.sub.tasks)
+
+
+def _steps(loaded: LoadedRecipe, tasks: Iterable[PlannedTask]) -> Iterator[tuple[LoadedRecipe, PlannedTask]]:
+    for task in tasks:
+        if not task.left_out:
+            yield loaded, task
+            if task.sub:
+                yield from _steps(task.sub.loaded, task.sub.tasks)
 
 
 def usable_processors() -> int:

@@ -9,7 +9,7 @@ from orchestrator.errors import ExpressionError, Place, Problem
 from orchestrator.expressions import NAMES, KnownNames, check_syntax, check_template, expressions_in
 from orchestrator.jsonsafe import JsonValue
 from orchestrator.recipe.model import STEP_LISTS
-from orchestrator.recipe.words import shown
+from orchestrator.recipe.words import closest, shown
 from orchestrator.selecting import is_selector
 from orchestrator.sources import MAX_PROBLEMS, DocPath, Source
 
@@ -120,7 +120,7 @@ def expressions(document: JsonValue) -> Iterator[tuple[str, DocPath]]:
 def _known_names(document: JsonValue) -> KnownNames:
     """Give what expressions may name, and below a root what the recipe declares, as far as it does so rightly."""
     sections = document if isinstance(document, dict) else {}
-    declared = {root: sections.get(root, {}) for root in ("inputs", "vars", "secrets")}
+    declared = {root: _meant(root, sections, RULES, {}) for root in ("inputs", "vars", "secrets")}
     steps = [step for name in STEP_LISTS for step in _list(sections.get(name))]
     names = {step["name"] for step in steps if isinstance(step, dict) and isinstance(step.get("name"), str)}
     listed = {root: value if isinstance(value, dict) else None for root, value in declared.items()}
@@ -134,10 +134,23 @@ def _absent_at(path: DocPath, document: JsonValue) -> frozenset[str]:
     """
     step = _step_at(path, document)
     key = path[_STEP_DEPTH : _STEP_DEPTH + 1] if step is not None else path[:_STEP_DEPTH]
-    has_item = step is not None and ("foreach" in step or "matrix" in step) and key not in {("foreach",), ("matrix",)}
+    has_item = step is not None and _fans_out(step) and key not in {("foreach",), ("matrix",)}
     has_result = key in {("success",), ("save",)}
     has_secrets = key in {("env",), ("defaults", "env")}
     return _ABSENT[has_item, has_result, has_secrets]
+
+
+def _fans_out(step: Mapping[str, JsonValue]) -> bool:
+    """Tell whether a step is meant to fan out, also by a misspelt key, which is told of elsewhere."""
+    return any(_meant(key, step, STEP_RULES, None) is not None for key in ("foreach", "matrix"))
+
+
+def _meant(key: str, part: Mapping[str, JsonValue], rules: Rules, otherwise: JsonValue) -> JsonValue:
+    """Give the value of a key, or of one that the language does not have and that was probably meant for it."""
+    if key in part:
+        return part[key]
+    unknown = part.keys() - rules.keys()
+    return next((part[name] for name in sorted(unknown) if closest(name, rules) == key), otherwise)
 
 
 def _step_at(path: DocPath, document: JsonValue) -> dict[str, JsonValue] | None:

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ValidationError
 from orchestrator.errors import Problem
 from orchestrator.jsonsafe import JsonValue
 from orchestrator.recipe.model import STEP_LISTS, Recipe, Step
-from orchestrator.recipe.words import shown
+from orchestrator.recipe.words import closest, shown
 from orchestrator.sources import MAX_PROBLEMS, DocPath, Source, refusal
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 _MOST_FAULTS = 10_000
-_LEAST_LIKENESS = 0.65
 _STEP_KEY_DEPTH = 3
 
 _EXPECTED = {
@@ -96,10 +95,18 @@ def validate(document: dict[str, JsonValue], source: Source) -> tuple[Recipe | N
     except ValidationError as error:
         details = _details(error, source)
     details += islice(_later_details(document, details, source), MAX_PROBLEMS)
-    faults = [_fault(detail, document, Recipe) for detail in details]
+    return None, _told([_fault(detail, document, Recipe) for detail in details], (), source)
+
+
+def _told(faults: Iterable[_Fault], path: DocPath, source: Source) -> list[Problem]:
+    """Give faults of a part of a file as problems; a key that is missing because it is misspelt is told of once."""
+    faults = list(faults)
     mistyped = {fault.meant for fault in faults if fault.code == "MS101" and fault.meant}
-    told = (fault for fault in faults if fault.code != "MS107" or fault.meant not in mistyped)
-    return None, [Problem(f.code, f.message, source.place(f.path, of_key=f.of_key), f.todo) for f in told]
+    return [
+        Problem(fault.code, fault.message, source.place((*path, *fault.path), of_key=fault.of_key), fault.todo)
+        for fault in faults
+        if fault.code != "MS107" or fault.meant not in mistyped
+    ]
 
 
 def readable_part(document: dict[str, JsonValue]) -> Recipe:
@@ -156,11 +163,7 @@ def part_problems(kind: type[BaseModel], part: JsonValue, path: DocPath, source:
         details = _details(error, source)
     else:
         return []
-    faults = [_fault(detail, part, kind) for detail in details]
-    return [
-        Problem(fault.code, fault.message, source.place((*path, *fault.path), of_key=fault.of_key), fault.todo)
-        for fault in faults
-    ]
+    return _told([_fault(detail, part, kind) for detail in details], path, source)
 
 
 def _fault(detail: ErrorDetails, document: JsonValue, root: type[BaseModel]) -> _Fault:
@@ -219,7 +222,7 @@ def _missing_key(detail: ErrorDetails, path: DocPath, root: type[BaseModel]) -> 
 def _missing_type(detail: ErrorDetails, path: DocPath, _root: type[BaseModel]) -> _Fault:
     """Tell which type the other keys of a step speak for."""
     step = detail["input"]
-    if mistyped := _closest("type", step):
+    if mistyped := closest("type", step):
         return _unknown(mistyped, (*path, mistyped), "type")
     meant = next((_TYPE_OF_KEY[key] for key in step if key in _TYPE_OF_KEY), "shell")
     name = f"step {shown(step['name'])}" if isinstance(step.get("name"), str) else "a step"
@@ -237,7 +240,7 @@ def _wrong_choice(detail: ErrorDetails, path: DocPath, _root: type[BaseModel]) -
 
 
 def _one_of(options: list[str], value: object, path: DocPath) -> _Fault:
-    close = _closest(value, options) if isinstance(value, str) else ""
+    close = closest(value, options) if isinstance(value, str) else ""
     message = f"expected {'one of ' if len(options) > 1 else ''}{', '.join(options)}; got {shown(value)}"
     return _Fault(message=message, todo=f"did you mean {close!r}?" if close else "", path=path)
 
@@ -245,14 +248,15 @@ def _one_of(options: list[str], value: object, path: DocPath) -> _Fault:
 def _unknown_key(detail: ErrorDetails, path: DocPath, root: type[BaseModel]) -> _Fault:
     key = str(detail["loc"][-1])
     if root is not Recipe:
-        meant = _closest(key, _fields(_type_at(detail["loc"][:-1], root)))
+        meant = closest(key, _fields(_type_at(detail["loc"][:-1], root)))
         todo = f"did you mean {meant!r}?" if meant else "remove it"
-        return _Fault(code="MS101", message=f"unknown key {shown(key)}", todo=todo, path=path, of_key=True)
+        message = f"unknown key {shown(key)}"
+        return _Fault(code="MS101", message=message, todo=todo, path=path, of_key=True, meant=(*path[:-1], meant))
     owners = [tag for tag, fields in _step_keys().items() if key in fields]
     if owners and len(path) == _STEP_KEY_DEPTH and path[0] in STEP_LISTS:
         todo = f"only steps of type {' or '.join(owners)} have it"
         return _Fault(code="MS101", message=f"unknown key {key!r}", todo=todo, path=path, of_key=True)
-    return _unknown(key, path, _closest(key, _fields(_type_at(detail["loc"][:-1], root))))
+    return _unknown(key, path, closest(key, _fields(_type_at(detail["loc"][:-1], root))))
 
 
 @cache
@@ -260,13 +264,6 @@ def _step_keys() -> dict[str, frozenset[str]]:
     """Give the keys that each type of step has."""
     kinds = get_args(get_args(Step)[0])
     return {_tag(kind): frozenset(_fields(kind)) for kind in kinds}
-
-
-def _closest(word: str, known: Iterable[str]) -> str:
-    """Give the known word that was probably meant, or nothing."""
-    from difflib import get_close_matches  # needed only where something is wrong
-
-    return next(iter(get_close_matches(word, list(known), n=1, cutoff=_LEAST_LIKENESS)), "")
 
 
 def _unknown(key: str, path: DocPath, meant: str) -> _Fault:

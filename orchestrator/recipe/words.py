@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, LiteralString, TypeVar
 
@@ -43,6 +43,7 @@ _LOADER_VARIABLE = re.compile(
 _OWN_PREFIX = "MATTERSTACK_"
 _ROUTING_VARIABLE = "MATTERSTACK_OPERATOR"
 _LONGEST_SHOWN = 60
+_LEAST_LIKENESS = 0.65
 
 
 def fault(code: LiteralString, message: str, todo: str, *below: str | int) -> PydanticCustomError:
@@ -57,6 +58,13 @@ def shown(value: object) -> str:
     if isinstance(value, str):
         return repr(value if len(value) <= _LONGEST_SHOWN else f"{value[:_LONGEST_SHOWN]}…")
     return json.dumps(value)
+
+
+def closest(word: str, known: Iterable[str]) -> str:
+    """Give the known word that was probably meant, or nothing."""
+    from difflib import get_close_matches  # needed only where something is wrong
+
+    return next(iter(get_close_matches(word, list(known), n=1, cutoff=_LEAST_LIKENESS)), "")
 
 
 def _text(text: str) -> str:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from orchestrator.context import Context
-from orchestrator.scriptlet import BaseScriptlet, Params
+from orchestrator.core_scriptlet import CoreScriptlet
+from orchestrator.scriptlet import Params
 from orchestrator.store.database import opened
 from orchestrator.store.leases import refuse_if_driven
 
 
-class RunScriptlet(BaseScriptlet):
+class RunScriptlet(CoreScriptlet):
     """Writes the records of the run at the param ``run_root``, unless another process drives that."""
-
-    own_keys = True
 
     def validate(self, ctx: Context, params: Params) -> None:  # noqa: ARG002  as those of all scriptlets
         """Raise `RunLockedError` where a runner writes and it is not this process."""

@@ -14,6 +14,7 @@ from orchestrator.store.events import append_event
 from orchestrator.store.queries import read_run
 from orchestrator.store.runs import put_inputs
 from orchestrator.wiring.kept import KeptWiring
+from orchestrator.wiring.options import VARIABLE
 from orchestrator.wiring.snapshot import FOLDER, faults, snapshot_files
 
 PERSISTED = "persisted"
@@ -49,6 +50,21 @@ def note_files(database: Database, kept: KeptWiring) -> None:
 def note_refusal(database: Database, what: str, wiring: KeptWiring, details: Mapping[str, str]) -> None:
     """Record that a wiring was refused, in the transaction of the caller; the one that is kept stays as it is."""
     _note(database, what, wiring, details)
+
+
+def note_unused(database: Database, named: Mapping[str, str]) -> None:
+    """Record that the variable names another file than the run has kept, in the transaction of the caller.
+
+    ``named`` is its ``path``, and the ``sha256`` of what it says. To the wiring itself nothing has happened, so its
+    history does not tell of it.
+    """
+    append_event(database, "variable.ignored", {"variable": VARIABLE, **named})
+
+
+def read_unused(database: Database) -> dict[str, str] | None:
+    """Give the ``path`` and ``sha256`` of the file that the variable named last, where it was not used."""
+    row = database.one("SELECT payload_json FROM events WHERE kind = 'variable.ignored' ORDER BY seq DESC LIMIT 1")
+    return {name: json.loads(row[0])[name] for name in ("path", "sha256")} if row else None
 
 
 def wiring_events(database: Database) -> list[dict[str, Any]]:

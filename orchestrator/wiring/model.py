@@ -47,6 +47,7 @@ _Name = Annotated[Text, _made_of(r"[A-Za-z0-9_][A-Za-z0-9_.,:+@-]*", "a name, or
 _Features = Annotated[Text, _made_of(r"[A-Za-z0-9_(\[!][A-Za-z0-9_.,:&|*!()\[\]-]*", "features of nodes")]
 _Generic = Annotated[Text, _made_of(r"[A-Za-z0-9_][A-Za-z0-9_.,:()/+-]*", "generic resources such as gpu:1")]
 _Folder = Annotated[Text, _made_of(r"[/~$][^\x00-\x1f\x7f'\"`\\]*", "an absolute folder on the cluster")]
+_Shared = Annotated[Text, _made_of(r"/[^\x00-\x1f\x7f]*", "the absolute path of a folder")]
 _Program = Annotated[Text, _made_of(r"[A-Za-z0-9_./~][A-Za-z0-9_./+~-]*", "a program such as python3")]
 
 
@@ -238,6 +239,9 @@ class HumanOperator(_Part):
         (), description="Who may answer; anybody where it is left out."
     )
     separation_of_duty: bool = Field(default=False, description="Whether who started the run may not approve.")
+    shared_folder: Maybe[_Shared] = Field(
+        None, description="A folder that all who may answer can read and write; questions are posted there too."
+    )
 
 
 class ExperimentOperator(_Part):

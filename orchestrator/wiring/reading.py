@@ -14,7 +14,7 @@ from orchestrator.errors import Place, Problem
 from orchestrator.jsonsafe import JsonValue
 from orchestrator.keys import did_you_mean
 from orchestrator.recipe.validate import part_problems
-from orchestrator.recipe.words import shown
+from orchestrator.recipe.words import closest, shown
 from orchestrator.sources import DocPath, Source, refusal
 from orchestrator.strict_yaml import scan
 from orchestrator.wiring.keys import KINDS, complaint, kind_of
@@ -149,7 +149,7 @@ def _problems(document: Mapping[str, JsonValue], source: Source, workspace: Path
         if name not in _SECTIONS:
             place = source.place((name,), of_key=True)
             yield Problem("MS101", f"unknown key {shown(name)}", place, did_you_mean(name, _SECTIONS))
-    defaults, profiles, operators = _part(document, "defaults"), _part(document, "profiles"), document.get("operators")
+    defaults, profiles = _part(document, "defaults"), _part(document, "profiles")
     for name, part in (("defaults", defaults), ("profiles", profiles)):
         if not isinstance(part, dict):
             yield Problem("MS106", f"expected a mapping, got {shown(part)}", source.place((name,)), "")
@@ -157,12 +157,25 @@ def _problems(document: Mapping[str, JsonValue], source: Source, workspace: Path
     yield from part_problems(WiringDefaults, defaults, ("defaults",), source)
     for name, profile in profiles.items():
         yield from _backend_problems(profile, PROFILES, ("profiles", name), "a profile", source)
+    if not _is_misspelt("operators", document):
+        known = None if _is_misspelt("profiles", document) else profiles
+        yield from _all_operators_problems(document.get("operators"), known, source, workspace)
+
+
+def _all_operators_problems(
+    operators: JsonValue, profiles: Mapping[str, JsonValue] | None, source: Source, workspace: Path | None
+) -> Iterator[Problem]:
     if not isinstance(operators, dict) or not operators:
         place = source.place(("operators",))
         yield Problem("MS107", "there are no operators", place, "as in: local.default: { kind: local, … }")
         return
     for key, entry in operators.items():
         yield from _operator_problems(key, entry, profiles, source, workspace)
+
+
+def _is_misspelt(section: str, document: Mapping[str, JsonValue]) -> bool:
+    """Tell whether a section is missing because its key is misspelt, which is told of."""
+    return section not in document and any(closest(name, _SECTIONS) == section for name in document)
 
 
 def _part(document: Mapping[str, JsonValue], name: str) -> Any:  # noqa: ANN401  whatever stands there
@@ -172,7 +185,7 @@ def _part(document: Mapping[str, JsonValue], name: str) -> Any:  # noqa: ANN401 
 
 
 def _operator_problems(
-    key: str, entry: JsonValue, profiles: Mapping[str, JsonValue], source: Source, workspace: Path | None
+    key: str, entry: JsonValue, profiles: Mapping[str, JsonValue] | None, source: Source, workspace: Path | None
 ) -> Iterator[Problem]:
     path: DocPath = ("operators", key)
     if wrong := complaint(key):
@@ -211,7 +224,7 @@ def _backend_problems(
     if not isinstance(backend, dict):
         yield Problem("MS106", f"expected a mapping, got {shown(backend)}", source.place(path), "write { type: … }")
     elif "type" not in backend:
-        yield Problem("MS107", "the key 'type' is missing", source.place(path), f"one of {', '.join(kinds)}")
+        yield _without_type(backend, kinds, path, source)
     elif not isinstance(backend["type"], str) or backend["type"] not in kinds:
         message = f"{owner} have no backend {shown(backend['type'])}".replace("a profile have", "a profile has")
         yield Problem("MS106", message, source.place((*path, "type")), did_you_mean(str(backend["type"]), kinds))
@@ -219,12 +232,21 @@ def _backend_problems(
         yield from part_problems(kinds[backend["type"]], backend, path, source)
 
 
+def _without_type(
+    backend: Mapping[str, JsonValue], kinds: Mapping[str, type[BaseModel]], path: DocPath, source: Source
+) -> Problem:
+    if mistyped := closest("type", backend):
+        place = source.place((*path, mistyped), of_key=True)
+        return Problem("MS101", f"unknown key {mistyped!r}", place, "did you mean 'type'?")
+    return Problem("MS107", "the key 'type' is missing", source.place(path), f"one of {', '.join(kinds)}")
+
+
 def _profile_problems(
-    backend: JsonValue, profiles: Mapping[str, JsonValue], path: DocPath, source: Source
+    backend: JsonValue, profiles: Mapping[str, JsonValue] | None, path: DocPath, source: Source
 ) -> Iterator[Problem]:
     if isinstance(backend, dict) and backend.get("type") == "profile" and isinstance(backend.get("name"), str):
         name = str(backend["name"])
-        if name not in profiles:
+        if profiles is not None and name not in profiles:
             hint = did_you_mean(name, profiles) or "write it under 'profiles'"
             yield Problem("MS106", f"there is no profile {name!r}", source.place((*path, "name")), hint)
 

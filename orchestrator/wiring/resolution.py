@@ -11,7 +11,7 @@ from pathlib import Path
 
 import yaml
 
-from orchestrator.errors import InfrastructureError, InvalidFileError, Problem, UsageError
+from orchestrator.errors import InfrastructureError, InvalidFileError, MatterStackError, Problem, UsageError
 from orchestrator.keys import did_you_mean
 from orchestrator.sources import Source, read_source, refusal
 from orchestrator.strict_yaml import parse
@@ -66,6 +66,21 @@ def resolved_from(kept: KeptWiring, run_root: Path) -> Resolved:
     wiring = read_wiring(Source.from_text("operators_snapshot/operators.yaml", kept.text), run_root.parent.parent)
     path = Path(kept.resolved_path) if kept.resolved_path else None
     return Resolved(source=WiringSource.RUN_PERSISTED, wiring=wiring, path=path)
+
+
+def unused_variable(workspace: Path, sha256: str) -> dict[str, str] | None:
+    """Give the file that the variable names, where it is another than the wiring with this digest.
+
+    With it comes the digest of what it says, empty where it cannot be read.
+    """
+    if not (named := os.environ.get(VARIABLE)):
+        return None
+    path = Path(named).absolute()
+    try:
+        found = _read(WiringSource.ENV_VAR, path, workspace).wiring.sha256
+    except MatterStackError:
+        found = ""
+    return None if found == sha256 else {"path": str(path), "sha256": found}
 
 
 def _candidates(workspace: Path, options: WiringOptions, persisted: Resolved | None) -> Iterator[Resolved]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import ClassVar
 
 if not __package__:
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from orchestrator import Context
 from orchestrator.context import Change
-from orchestrator.scriptlet import Outputs, Params
+from orchestrator.scriptlet import Outputs, Params, Schema
 from orchestrator.states import AttemptState, TaskState
 from orchestrator.store.attempts import AttemptResult, close_attempt
 from orchestrator.store.database import opened
@@ -25,6 +26,30 @@ class CloseAttempt(RunScriptlet):
     (triples of key, value as JSON text or null, author), ``duration_sec``, ``cpu_sec``, ``max_rss_mb``,
     ``operator_data``.
     """
+
+    params_schema: ClassVar[Schema] = {
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["run_root", "task_id", "attempt_id", "status", "task_status"],
+        "properties": {
+            "run_root": {"type": "string"},
+            "task_id": {"type": "string"},
+            "attempt_id": {"type": "string"},
+            "status": {"type": "string"},
+            "task_status": {"type": "string"},
+            "outcome": {"type": "string"},
+            "reason": {"type": "string"},
+            "envelope": {"type": ["object", "null"]},
+            "exit_code": {"type": ["integer", "null"]},
+            "stdout": {"type": "string"},
+            "stderr": {"type": "string"},
+            "writes": {"type": "array"},
+            "duration_sec": {"type": ["number", "null"]},
+            "cpu_sec": {"type": ["number", "null"]},
+            "max_rss_mb": {"type": ["number", "null"]},
+            "operator_data": {"type": "object"},
+        },
+    }
 
     def work(self, ctx: Context, params: Params) -> Outputs:
         """Write everything in one transaction."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import ClassVar
 
 if not __package__:
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
@@ -12,7 +13,7 @@ from orchestrator import Context
 from orchestrator.errors import UsageError
 from orchestrator.operators.assignments import find_assignment
 from orchestrator.operators.by_hand import look_by_hand
-from orchestrator.scriptlet import Outputs, Params
+from orchestrator.scriptlet import Outputs, Params, Schema
 from orchestrator.store.attempts import note_collected
 from orchestrator.store.database import Database, opened
 from orchestrator.store.queries import read_attempts
@@ -25,6 +26,18 @@ class CollectAttempt(RunScriptlet):
     Params: ``run_root``, ``task_id`` and ``attempt_id``; optional ``collected``, what was found where somebody has
     looked already. Of an attempt that has no directory of its own there is nothing to collect.
     """
+
+    params_schema: ClassVar[Schema] = {
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["run_root", "task_id", "attempt_id"],
+        "properties": {
+            "run_root": {"type": "string"},
+            "task_id": {"type": "string"},
+            "attempt_id": {"type": "string"},
+            "collected": {"type": ["object", "null"]},
+        },
+    }
 
     def work(self, ctx: Context, params: Params) -> Outputs:
         """Look, unless somebody has, and record the files."""
@@ -41,10 +54,10 @@ class CollectAttempt(RunScriptlet):
 def _look(database: Database, task_id: str, attempt_id: str) -> Params | None:
     if not any(row.is_external for row in read_attempts(database, task_id) if row.attempt_id == attempt_id):
         return None
-    _, done = look_by_hand(database, find_assignment(database, task_id, attempt_id))
-    if done is None:
+    seen = look_by_hand(database, [find_assignment(database, task_id, attempt_id)]).get(attempt_id)
+    if seen is None or seen.done is None:
         raise UsageError(f"{task_id} has not ended", hint="ask again later")
-    return dict(done.operator_data)
+    return dict(seen.done.operator_data)
 
 
 if __name__ == "__main__":

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import ClassVar
 
 if not __package__:
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from orchestrator import BaseScriptlet, Context
+from orchestrator import Context
+from orchestrator.core_scriptlet import CoreScriptlet
 from orchestrator.evidence.export import Exported, Request, export
-from orchestrator.scriptlet import Outputs, Params
+from orchestrator.scriptlet import Outputs, Params, Schema
 
 
-class ExportEvidence(BaseScriptlet):
+class ExportEvidence(CoreScriptlet):
     """Export the evidence of a run.
 
     Params: ``run_root``; optional ``output``, a directory instead of ``evidence/`` of the run; ``secret_env``, a list
@@ -21,7 +23,17 @@ class ExportEvidence(BaseScriptlet):
     masked, where else they are refused.
     """
 
-    own_keys = True
+    params_schema: ClassVar[Schema] = {
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["run_root"],
+        "properties": {
+            "run_root": {"type": "string"},
+            "output": {"type": ["string", "null"]},
+            "secret_env": {"type": "array"},
+            "redact": {"type": "boolean"},
+        },
+    }
 
     def work(self, ctx: Context, params: Params) -> Outputs:
         """Build the directory under a temporary name and move it into place."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import ClassVar
 
 if not __package__:
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
@@ -11,7 +12,7 @@ if not __package__:
 from orchestrator import Context
 from orchestrator.errors import UsageError
 from orchestrator.files import replace_file
-from orchestrator.scriptlet import Outputs, Params
+from orchestrator.scriptlet import Outputs, Params, Schema
 from orchestrator.store.database import Database, opened
 from orchestrator.store.inheriting import inherit_run
 from orchestrator.store.queries import has_legacy_tables, has_recipe
@@ -25,6 +26,19 @@ class InheritRun(RunScriptlet):
     ``definitions`` (an object from task id to the SHA-256 of its definition, in the order of the recipe) and, optional,
     ``allowed``, the tasks that may fail.
     """
+
+    params_schema: ClassVar[Schema] = {
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["run_root", "recipe_text", "inputs", "definitions"],
+        "properties": {
+            "run_root": {"type": "string"},
+            "recipe_text": {"type": "string"},
+            "inputs": {"type": "object"},
+            "definitions": {"type": "object"},
+            "allowed": {"type": "array"},
+        },
+    }
 
     def validate(self, ctx: Context, params: Params) -> None:
         """Refuse a run that has a recipe, and one where a runner writes."""

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import ClassVar
 
 if not __package__:
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from orchestrator import BaseScriptlet, Context
+from orchestrator import Context
 from orchestrator.campaign_source import CONFIG
 from orchestrator.context import Change
+from orchestrator.core_scriptlet import CoreScriptlet
 from orchestrator.files import new_directory, replace_file
 from orchestrator.jsonsafe import dumps
-from orchestrator.scriptlet import Outputs, Params
+from orchestrator.scriptlet import Outputs, Params, Schema
 from orchestrator.states import TaskState
 from orchestrator.store.contexts import write_changes
 from orchestrator.store.database import FILE_NAME, create_database
@@ -22,7 +24,7 @@ from orchestrator.store.wirings import keep
 from orchestrator.wiring.kept import kept_from_params
 
 
-class OpenRun(BaseScriptlet):
+class OpenRun(CoreScriptlet):
     """Record a new run.
 
     Params: ``run_root`` (must not exist; its name is the run id), ``workspace_slug``, ``recipe_name``,
@@ -33,7 +35,23 @@ class OpenRun(BaseScriptlet):
     `ResolveWiring` gives it and what was asked for.
     """
 
-    own_keys = True
+    params_schema: ClassVar[Schema] = {
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["run_root", "workspace_slug", "recipe_name", "recipe_text", "inputs", "tasks"],
+        "properties": {
+            "run_root": {"type": "string"},
+            "workspace_slug": {"type": "string"},
+            "recipe_name": {"type": "string"},
+            "recipe_text": {"type": "string"},
+            "inputs": {"type": "object"},
+            "tasks": {"type": "array"},
+            "context": {"type": "object"},
+            "config_text": {"type": ["string", "null"]},
+            "wiring": {"type": ["object", "null"]},
+            "provenance": {"type": "object"},
+        },
+    }
 
     def validate(self, ctx: Context, params: Params) -> None:
         """Refuse a run directory that exists."""

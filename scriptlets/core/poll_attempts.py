@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 if not __package__:
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from orchestrator import Context
-from orchestrator.operators.assignments import assignment_of
+from orchestrator.operators.assignments import Sighting, assignment_of
 from orchestrator.operators.by_hand import look_by_hand
-from orchestrator.scriptlet import Outputs, Params
+from orchestrator.scriptlet import Outputs, Params, Schema
 from orchestrator.states import AttemptState
 from orchestrator.store.attempts import note_sighting
 from orchestrator.store.database import Database, opened
@@ -30,13 +30,26 @@ class PollAttempts(RunScriptlet):
     ``sighting``, what its operator has said where it was asked already. One that has ended is left to be collected.
     """
 
+    params_schema: ClassVar[Schema] = {
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["run_root"],
+        "dependentRequired": {"sighting": ["task_id", "attempt_id"]},
+        "properties": {
+            "run_root": {"type": "string"},
+            "task_id": {"type": "string"},
+            "attempt_id": {"type": "string"},
+            "sighting": {"type": "object"},
+        },
+    }
+
     def work(self, ctx: Context, params: Params) -> Outputs:
         """Record the states."""
         database = opened(params["run_root"])
         if "sighting" in params:
             found = [(params["task_id"], params["attempt_id"], params["sighting"])]
         else:
-            found = [_look(database, row) for row in _with_operators(database, params.get("attempt_id"))]
+            found = _look(database, _with_operators(database, params.get("attempt_id")))
         with database.transaction():
             for task_id, attempt_id, sighting in found:
                 if sighting["state"] != ENDED:
@@ -49,9 +62,15 @@ def _with_operators(database: Database, attempt_id: Any) -> list[AttemptRow]:  #
     return [row for row in rows if row.status is not AttemptState.SUBMITTING and attempt_id in {None, row.attempt_id}]
 
 
-def _look(database: Database, row: AttemptRow) -> tuple[str, str, Mapping[str, Any]]:
-    state, done = look_by_hand(database, assignment_of(database, row))
-    return row.task_id, row.attempt_id, {"state": ENDED if done is not None else (state or row.status).value}
+def _look(database: Database, rows: Sequence[AttemptRow]) -> list[tuple[str, str, Mapping[str, Any]]]:
+    seen = look_by_hand(database, [assignment_of(database, row) for row in rows])
+    return [(row.task_id, row.attempt_id, {"state": _state(row, seen.get(row.attempt_id))}) for row in rows]
+
+
+def _state(row: AttemptRow, sighting: Sighting | None) -> str:
+    if sighting is None:
+        return row.status.value
+    return ENDED if sighting.done is not None else sighting.state.value
 
 
 if __name__ == "__main__":

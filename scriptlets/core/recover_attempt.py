@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import ClassVar
 
 if not __package__:
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
@@ -12,7 +13,7 @@ from orchestrator import Context
 from orchestrator.errors import UsageError
 from orchestrator.operators.assignments import find_assignment
 from orchestrator.operators.by_hand import submit_by_hand
-from orchestrator.scriptlet import Outputs, Params
+from orchestrator.scriptlet import Outputs, Params, Schema
 from orchestrator.states import AttemptState
 from orchestrator.store.attempts import note_sighting
 from orchestrator.store.database import Database, opened
@@ -25,6 +26,18 @@ class RecoverAttempt(RunScriptlet):
 
     Params as of `SubmitAttempt`. An attempt that was submitted is left as it is.
     """
+
+    params_schema: ClassVar[Schema] = {
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["run_root", "task_id", "attempt_id"],
+        "properties": {
+            "run_root": {"type": "string"},
+            "task_id": {"type": "string"},
+            "attempt_id": {"type": "string"},
+            "sighting": {"type": "object"},
+        },
+    }
 
     def work(self, ctx: Context, params: Params) -> Outputs:
         """Ask the operator, unless it was asked, and record where the attempt stands."""

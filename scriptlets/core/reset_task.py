@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Collection, Sequence
 from pathlib import Path
+from typing import ClassVar
 
 if not __package__:
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
@@ -13,7 +14,7 @@ from orchestrator import Context
 from orchestrator.errors import UsageError
 from orchestrator.files import replace_file
 from orchestrator.keys import did_you_mean
-from orchestrator.scriptlet import Outputs, Params
+from orchestrator.scriptlet import Outputs, Params, Schema
 from orchestrator.states import ENDED_RUNS, RunState, TaskState
 from orchestrator.store.contexts import context_json
 from orchestrator.store.database import Database, opened
@@ -29,6 +30,18 @@ class ResetTask(RunScriptlet):
     Params: ``run_root``, ``task_id``, ``action`` (``reset`` makes it pending, with what was blocked, and opens a run
     that has ended; ``delete`` ends it as cancelled; attempts are kept) and, optional, ``reason``.
     """
+
+    params_schema: ClassVar[Schema] = {
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["run_root", "task_id", "action"],
+        "properties": {
+            "run_root": {"type": "string"},
+            "task_id": {"type": "string"},
+            "action": {"type": "string", "enum": ["reset", "delete"]},
+            "reason": {"type": "string"},
+        },
+    }
 
     def work(self, ctx: Context, params: Params) -> Outputs:
         """Write everything in one transaction, and the copy of the context before it is durable."""

@@ -5,38 +5,58 @@ from __future__ import annotations
 import hashlib
 import sys
 from pathlib import Path
+from typing import Any, ClassVar
 
 if not __package__:
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from orchestrator import BaseScriptlet, Context
-from orchestrator.scriptlet import Outputs, Params
+from orchestrator import Context
+from orchestrator.core_scriptlet import CoreScriptlet
+from orchestrator.scriptlet import Outputs, Params, Schema
 from orchestrator.sources import Source
 from orchestrator.store.database import reading
 from orchestrator.store.wirings import read_kept
+from orchestrator.wiring.model import HumanOperator
 from orchestrator.wiring.options import WiringOptions
 from orchestrator.wiring.reading import Wiring
-from orchestrator.wiring.resolution import Resolved, resolve_wiring, resolved_from
+from orchestrator.wiring.resolution import Resolved, WiringSource, resolve_wiring, resolved_from, unused_variable
 
 
-class ResolveWiring(BaseScriptlet):
+class ResolveWiring(CoreScriptlet):
     """Resolve the wiring of a workspace, or of a run of it.
 
     Params: ``workspace``, its folder; optional ``run_root``, a run that may have kept one; ``operators_config``,
     ``profile``, ``profiles_config`` and ``hpc_config``, files and names as on the command line.
     """
 
-    own_keys = True
+    params_schema: ClassVar[Schema] = {
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["workspace"],
+        "properties": {
+            "workspace": {"type": "string"},
+            "run_root": {"type": ["string", "null"]},
+            "operators_config": {"type": ["string", "null"]},
+            "profile": {"type": ["string", "null"]},
+            "profiles_config": {"type": ["string", "null"]},
+            "hpc_config": {"type": ["string", "null"]},
+        },
+    }
 
     def work(self, ctx: Context, params: Params) -> Outputs:
-        """Give the source, the file, the digest and the text of the wiring in force."""
+        """Give the source, the file, the digest and the text of the wiring in force.
+
+        Where a run goes by what it has kept, ``unused`` is what the variable names instead.
+        """
         options = WiringOptions(
             operators_config=_path(params.get("operators_config")),
             profile=params.get("profile"),
             profiles_config=_path(params.get("profiles_config")),
             hpc_config=_path(params.get("hpc_config")),
         )
-        found = resolve_wiring(Path(params["workspace"]), options, _persisted(params.get("run_root")))
+        workspace = Path(params["workspace"])
+        found = resolve_wiring(workspace, options, _persisted(params.get("run_root")))
+        is_kept = found.source is WiringSource.RUN_PERSISTED
         return {
             "_wiring.resolved_v1": {
                 "source": found.source.name,
@@ -45,6 +65,8 @@ class ResolveWiring(BaseScriptlet):
                 "text": _text(found.wiring.source),
                 "operators": sorted(found.wiring.operators),
                 "idle": _idle(found.wiring),
+                "people": _people(found.wiring),
+                "unused": unused_variable(workspace, found.wiring.sha256) if is_kept else None,
             }
         }
 
@@ -52,6 +74,15 @@ class ResolveWiring(BaseScriptlet):
 def _idle(wiring: Wiring) -> dict[str, str]:
     """Give the keys whose backend nothing carries out yet, each with that."""
     return {key: wired.backend.type for key, wired in wiring.operators.items() if wired.backend and wired.is_idle}
+
+
+def _people(wiring: Wiring) -> dict[str, Any]:
+    """Give whose answers count, by the keys that ask people, and where these are told."""
+    said = {"approvers", "separation_of_duty", "shared_folder"}
+    asking = {
+        key: wired.operator for key, wired in wiring.operators.items() if isinstance(wired.operator, HumanOperator)
+    }
+    return {key: operator.model_dump(mode="json", include=said) for key, operator in asking.items()}
 
 
 def _text(source: Source) -> str:

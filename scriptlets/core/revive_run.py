@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import ClassVar
 
 if not __package__:
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from orchestrator import Context
 from orchestrator.errors import UsageError
-from orchestrator.scriptlet import Outputs, Params
+from orchestrator.scriptlet import Outputs, Params, Schema
 from orchestrator.states import ENDED_RUNS, RunState, TaskState
 from orchestrator.store.database import opened
 from orchestrator.store.queries import read_run, read_tasks
@@ -26,6 +27,16 @@ class ReviveRun(RunScriptlet):
 
     Params: ``run_root`` and, optional, ``reason``.
     """
+
+    params_schema: ClassVar[Schema] = {
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["run_root"],
+        "properties": {
+            "run_root": {"type": "string"},
+            "reason": {"type": "string"},
+        },
+    }
 
     def work(self, ctx: Context, params: Params) -> Outputs:
         """Write everything in one transaction."""

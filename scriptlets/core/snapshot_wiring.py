@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import ClassVar
 
 if not __package__:
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from orchestrator import BaseScriptlet, Context
+from orchestrator import Context
+from orchestrator.core_scriptlet import CoreScriptlet
 from orchestrator.errors import UsageError
-from orchestrator.scriptlet import Outputs, Params
+from orchestrator.scriptlet import Outputs, Params, Schema
 from orchestrator.store.database import Database, opened
 from orchestrator.store.wirings import (
     CODE,
@@ -20,7 +22,9 @@ from orchestrator.store.wirings import (
     keep,
     note_files,
     note_refusal,
+    note_unused,
     read_kept,
+    read_unused,
     refuse_tampered,
     snapshot_of,
     wiring_events,
@@ -31,14 +35,24 @@ from orchestrator.wiring.snapshot import FOLDER, write_snapshot
 _TAKING = {"WIRING_PERSISTED", "WIRING_OVERRIDE_FORCED"}
 
 
-class SnapshotWiring(BaseScriptlet):
+class SnapshotWiring(CoreScriptlet):
     """Keep a wiring in ``operators_snapshot/`` of a run, or check the one that is kept there.
 
     Params: ``run_root``; optional ``wiring``, what is in force as `ResolveWiring` gives it, with ``provenance``, an
     object of what was asked for; ``force``, whether another wiring than the one that is kept may take its place.
     """
 
-    own_keys = True
+    params_schema: ClassVar[Schema] = {
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["run_root"],
+        "properties": {
+            "run_root": {"type": "string"},
+            "wiring": {"type": ["object", "null"]},
+            "provenance": {"type": "object"},
+            "force": {"type": "boolean"},
+        },
+    }
 
     def work(self, ctx: Context, params: Params) -> Outputs:
         """Keep the first wiring, refuse another one unless it is forced, and write the copies that are due."""
@@ -50,6 +64,9 @@ class SnapshotWiring(BaseScriptlet):
         if kept is None:
             return {"_wiring.kept_v1": None}
         self._heal(database, kept)
+        if (unused := (params.get("wiring") or {}).get("unused")) and unused != read_unused(database):
+            with database.transaction():
+                note_unused(database, unused)
         return {"_wiring.kept_v1": {"source": kept.source, "sha256": kept.sha256, "snapshot": FOLDER}}
 
     def _take(self, database: Database, kept: KeptWiring | None, given: KeptWiring, *, force: bool) -> KeptWiring:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import ClassVar
 
 if not __package__:
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
@@ -11,7 +12,7 @@ if not __package__:
 from orchestrator import Context
 from orchestrator.operators.assignments import find_assignment
 from orchestrator.operators.by_hand import submit_by_hand
-from orchestrator.scriptlet import Outputs, Params
+from orchestrator.scriptlet import Outputs, Params, Schema
 from orchestrator.store.attempts import note_sighting
 from orchestrator.store.database import opened
 from orchestrator.store.run_scriptlet import RunScriptlet
@@ -23,6 +24,18 @@ class SubmitAttempt(RunScriptlet):
     Params: ``run_root``, ``task_id`` and ``attempt_id``; optional ``sighting``, what the operator has answered where it
     was asked already: ``state``, ``external_id`` and ``operator_data``.
     """
+
+    params_schema: ClassVar[Schema] = {
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["run_root", "task_id", "attempt_id"],
+        "properties": {
+            "run_root": {"type": "string"},
+            "task_id": {"type": "string"},
+            "attempt_id": {"type": "string"},
+            "sighting": {"type": "object"},
+        },
+    }
 
     def work(self, ctx: Context, params: Params) -> Outputs:
         """Ask the operator, unless it was asked, and record its answer."""

@@ -1,4 +1,4 @@
-"""Give tests a project to run the program in, and print the score of the crash sweep below the summary."""
+"""Give tests a project to run the program in."""
 
 from __future__ import annotations
 
@@ -58,12 +58,3 @@ def _real_demo(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[RealP
         pytest.skip("all that is tried on a real cluster takes minutes: make test-slurm")
     with real_project(tmp_path, request.getfixturevalue("centre")) as made:
         yield made
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Add up the scores that tests recorded."""
-    reports = [*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed")]
-    scores = [score for report in reports for name, score in report.user_properties if name == "points"]
-    if scores:
-        survived, tried = (sum(counts) for counts in zip(*scores, strict=True))
-        terminalreporter.write_line(f"crash sweep: {survived} / {tried} points survived")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -191,17 +192,24 @@ ODD_FILES: dict[str, tuple[Callable[[Path], object], str]] = {
 }
 
 
+def processor_sec() -> float:
+    """Give the time that processors gave to all children so far; a busy machine does not lengthen it."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 @pytest.mark.parametrize(("text", "complaint"), REFUSED.values(), ids=REFUSED)
 def test_a_bad_recipe_is_refused(project: Project, canary: Path, text: str, complaint: str) -> None:
     """It is not run, in little time, and both commands say where the fault is."""
     project.write("recipe.yaml", text)
+    began = processor_sec()
 
     validated, run = project.call("validate", "recipe.yaml"), project.call("run", "recipe.yaml")
 
     assert (validated.status, run.status, run.answer["exit_code"]) == (3, 3, 3)
     assert complaint in validated.stderr
     assert complaint in run.stderr
-    assert max(validated.seconds, run.seconds) < SOON_SEC
+    assert processor_sec() - began < SOON_SEC
     assert (canary.read_text(), project.run_folders()) == ("alive", [])
 
 

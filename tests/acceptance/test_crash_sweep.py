@@ -14,7 +14,7 @@ pytestmark = pytest.mark.skipif(shutil.which("strace") is None, reason="strace i
 
 SAMPLE = {"open": 10, "write": 24, "sync": 14, "name": 12, "process": 1, "wait": 6}
 SAMPLE_OF_CONTINUATION = 12
-SAMPLE_OF_INIT = 24
+SAMPLE_OF_INIT = 12
 
 extents = pytest.mark.parametrize("every", [False, pytest.param(True, marks=pytest.mark.crash)], ids=["some", "every"])
 

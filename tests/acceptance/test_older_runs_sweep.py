@@ -28,7 +28,7 @@ STEP = ("step", "@last")
 RESUME = ("resume", "@last")
 APPROVE = ("respond", "@last", "review", "--approve")
 WAITING, ALREADY_ANSWERED = 5, 2
-SAMPLE_OF_FIRST, SAMPLE_OF_LAST = 12, 8
+SAMPLE_OF_FIRST, SAMPLE_OF_LAST = 8, 6
 WIRING = "operators:\n  hpc.default: { kind: hpc, backend: { type: local } }\n  human.default: { kind: human }\n"
 # What the runner of the earlier program left: one task behind a question that is open, one that it never began, and one
 # whose job it had handed to a scheduler.

@@ -30,7 +30,7 @@ MEASURED = {"status": "COMPLETED", "data": {"yield": 0.5}}
 ATTEMPTS = {"relax[Cu]": 1, "relax[Ni]": 1, "review": 1, "measure": 1, "report": 1, "power_off": 1}
 ELSEWHERE = ATTEMPTS.keys() - {"review", "measure"}
 WAITING, ALREADY_ANSWERED = 5, 2
-SAMPLE_OF_SUBMITS, SAMPLE_OF_ANSWERS, SAMPLE_OF_COLLECTS, KILLS = 18, 8, 14, 4
+SAMPLE_OF_SUBMITS, SAMPLE_OF_ANSWERS, SAMPLE_OF_COLLECTS, KILLS = 12, 6, 10, 4
 PATIENCE_SEC = 30.0
 
 

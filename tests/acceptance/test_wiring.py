@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sqlite3
 import subprocess
@@ -90,7 +91,8 @@ def test_a_run_without_wiring_keeps_none(project: Project) -> None:
     project.call("run", "recipe.yaml")
 
     assert not snapshot(project).exists()
-    assert "Operator wiring" not in project.call("explain", "@last").stdout
+    line = "Operator wiring: source=NONE sha256=none snapshot=none"
+    assert line in project.call("explain", "@last").stdout
 
 
 def test_a_run_goes_on_when_its_file_is_gone(lab: Project) -> None:
@@ -161,6 +163,24 @@ def test_H4_a_variable_that_changes_meanwhile_has_no_effect(lab: Project) -> Non
     ended = lab.call("retry", "@last", env={"MATTERSTACK_OPERATORS_CONFIG": "other.yaml"})
 
     assert (ended.status, metadata(lab)["effective"]["source"], history(lab)) == (0, "ENV_VAR", ["WIRING_PERSISTED"])
+    line = f"not used: {lab.folder / 'other.yaml'}, which $MATTERSTACK_OPERATORS_CONFIG has named meanwhile"
+    assert line in lab.call("explain", "@last").stdout
+
+
+def test_H4_a_variable_that_changes_meanwhile_is_noted_once(lab: Project) -> None:
+    """For each other file, and one that is not there is another; the same bytes elsewhere are not."""
+    lab.write("copy.yaml", FIRST)
+    lab.call("run", "recipe.yaml")
+
+    for name in ("copy.yaml", "other.yaml", "other.yaml", "gone.yaml", "gone.yaml"):
+        lab.call("retry", "@last", env={"MATTERSTACK_OPERATORS_CONFIG": name})
+
+    with closing(sqlite3.connect(run_root(lab) / "state.sqlite")) as connection:
+        rows = connection.execute("SELECT payload_json FROM events WHERE kind = 'variable.ignored'").fetchall()
+    noted = [json.loads(payload) for (payload,) in rows]
+    assert [Path(one["path"]).name for one in noted] == ["other.yaml", "gone.yaml"]
+    assert [one["sha256"] for one in noted] == [hashlib.sha256(OTHER.encode()).hexdigest(), ""]
+    assert history(lab) == ["WIRING_PERSISTED"]
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from orchestrator.invoke import call_core
+from orchestrator.context import Context
+from orchestrator.invoke import call_core, core_scriptlet
 from orchestrator.store.attempts import attempt_token
 from orchestrator.store.database import close_opened
 from orchestrator.testing.conformance import check_scriptlet
@@ -68,7 +69,7 @@ def older_run(folder: Path) -> dict[str, Any]:
 def opened_attempt(folder: Path) -> dict[str, Any]:
     """Begin an attempt and say how it ends."""
     run_root = opened_run(folder)
-    call_core("open_attempt", {"run_root": run_root, "task_id": "load"})
+    call_core("open_attempt", {"run_root": run_root, "task_id": "load", "operator_key": "local.default"})
     close_opened(run_root)
     attempt_id = attempt_token(RUN_ID, "load", 1)
     ids = {"task_id": "load", "attempt_id": attempt_id}
@@ -84,9 +85,15 @@ def asking_attempt(folder: Path, *, submit: bool = False, answer: bool = False) 
     if submit:
         call_core("submit_attempt", which)
     if answer:
-        call_core("record_response", {**which, **ANSWER})
+        call_core("record_response", answered(which))
     close_opened(run_root)
     return which
+
+
+def answered(which: dict[str, Any]) -> dict[str, Any]:
+    """Say what a person answers to an attempt."""
+    response = {"status": "COMPLETED", "data": {"approved": True}}
+    return {"run_root": which["run_root"], "task_id": which["task_id"], "response": response}
 
 
 def campaign(folder: Path) -> str:
@@ -103,7 +110,6 @@ def campaign(folder: Path) -> str:
     return str(path)
 
 
-ANSWER = {"response": {"status": "COMPLETED", "data": {"approved": True}}}
 WIRING = {
     "source": "CLI_OVERRIDE",
     "resolved_path": "operators.yaml",
@@ -116,13 +122,15 @@ CASES: dict[str, Callable[[Path], Case]] = {
     "core/cancel_attempt.py": lambda folder: Case(asking_attempt(folder, submit=True)),
     "core/collect_attempt.py": lambda folder: Case(asking_attempt(folder, submit=True, answer=True)),
     "core/poll_attempts.py": lambda folder: Case(asking_attempt(folder, submit=True)),
-    "core/record_response.py": lambda folder: Case({**asking_attempt(folder, submit=True), **ANSWER}),
+    "core/record_response.py": lambda folder: Case(answered(asking_attempt(folder, submit=True))),
     "core/recover_attempt.py": lambda folder: Case(asking_attempt(folder)),
     "core/close_attempt.py": lambda folder: Case(opened_attempt(folder)),
     "core/close_run.py": lambda folder: Case({"run_root": opened_run(folder), "status": "CANCELLED"}),
     "core/export_evidence.py": lambda folder: Case({"run_root": opened_run(folder)}),
     "core/inherit_run.py": lambda folder: Case(older_run(folder)),
-    "core/open_attempt.py": lambda folder: Case({"run_root": opened_run(folder), "task_id": "load"}),
+    "core/open_attempt.py": lambda folder: Case(
+        {"run_root": opened_run(folder), "task_id": "load", "operator_key": "local.default"}
+    ),
     "core/open_run.py": lambda folder: Case(open_run(folder)),
     "core/request_run.py": lambda folder: Case({"run_root": opened_run(folder), "request": "pause"}),
     "core/reset_task.py": lambda folder: Case({"run_root": opened_run(folder), "task_id": "load", "action": "reset"}),
@@ -176,3 +184,48 @@ def test_a_scriptlet_keeps_the_contract(name: str, tmp_path: Path) -> None:
         command += ["--ctx", str(tmp_path / "context.json")]
 
     check_scriptlet(command, case.params)
+
+
+CORE = sorted(path.stem for path in (ROOT / "scriptlets" / "core").glob("[a-z]*.py"))
+
+
+def reasons(name: str, params: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> str:
+    """Run a core scriptlet as by hand, which must fail without a traceback; give the reason."""
+    assert core_scriptlet(name).run(Context(), params) == 1
+    said = capsys.readouterr()
+    assert said.err == ""
+    envelope: dict[str, Any] = json.loads(said.out)
+    assert (envelope["status"], envelope["step"]) == ("error", name)
+    return str(envelope["reason"])
+
+
+@pytest.mark.parametrize("name", CORE)
+def test_a_core_scriptlet_says_which_param_is_wrong(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """One that is missing, one that is misspelt, which is told of once, and one of another type."""
+    schema: Any = core_scriptlet(name).params_schema
+    good = dict.fromkeys(schema["required"], "x")
+    first = schema["required"][0]
+    rest = {param: value for param, value in good.items() if param != first}
+
+    assert f"the param {first!r} is missing" in reasons(name, {}, capsys)
+    misspelt = reasons(name, {**rest, f"{first}s": "x"}, capsys)
+    assert f"there is no param '{first}s'; did you mean {first!r}?" in misspelt
+    assert f"{first!r} is missing" not in misspelt
+    wanted = schema["properties"][first]["type"]
+    assert f"the param {first!r} is not of type {wanted}" in reasons(name, {**good, first: 3}, capsys)
+
+
+@pytest.mark.parametrize(
+    ("name", "param", "told"),
+    [
+        ("request_run", {"request": "paus"}, "the param 'request' is 'paus'; did you mean 'pause'?"),
+        ("close_run", {"status": "DONE"}, "the param 'status' is 'DONE'; known: CANCELLED"),
+        ("poll_attempts", {"sighting": {}}, "the param 'task_id' is missing; the param 'attempt_id' is missing"),
+        ("open_attempt", {"task_id": "load"}, "the param 'operator_key' is missing"),
+    ],
+)
+def test_a_core_scriptlet_takes_no_other_value(
+    name: str, param: dict[str, Any], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of those that it lists; and nothing is routed that nobody has routed."""
+    assert told in reasons(name, {"run_root": "nowhere", **param}, capsys)

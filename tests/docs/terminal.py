@@ -15,6 +15,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from orchestrator.paths import iterate_runs
+from orchestrator.states import TaskState
+from orchestrator.store.database import reading
+from orchestrator.store.queries import count_tasks
 from tests.docs.documents import Block, blocks
 
 INTERRUPT = "^C"
@@ -27,6 +31,8 @@ import fcntl, os, sys, termios
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 os.execv("/bin/sh", ["sh", "-c", sys.argv[1]])
 """
+# How a document kills a program after a while; here that is done once a step is under way, however long that takes.
+_KILLING = re.compile(r"sleep [0-9]+; (?=kill -9 \$!)")
 _PATIENCE_SEC = 60.0
 _VARYING = {
     r"\b[0-9]{8}_[0-9]{6}_[0-9a-f]{8}\b": "<run>",
@@ -87,10 +93,16 @@ def _converse(folder: Path, block: Block, env: Mapping[str, str]) -> None:
 
 
 def type_in(folder: Path, exchange: Exchange, env: Mapping[str, str] | None = None) -> str:
-    """Run a command in a terminal of its own and give all that appears; ``^C`` is typed where the document shows it."""
+    """Run a command in a terminal of its own and give all that appears; ``^C`` is typed where the document shows it.
+
+    A program that the document kills is killed when it has shown all that the document does and a step is under way.
+    """
     ours, theirs = os.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 200, 0, 0))
-    launch = [sys.executable, "-I", "-S", "-c", _LAUNCH, exchange.command]
+    command, kills = _KILLING.subn("read _; ", exchange.command)
+    if kills:
+        _hide_what_is_typed(theirs)
+    launch = [sys.executable, "-I", "-S", "-c", _LAUNCH, command]
     with subprocess.Popen(
         launch,
         stdin=theirs,
@@ -102,7 +114,7 @@ def type_in(folder: Path, exchange: Exchange, env: Mapping[str, str] | None = No
     ) as process:
         os.close(theirs)
         try:
-            return _read(ours, exchange.shown)
+            return _read_until_killed(ours, exchange.shown, folder) if kills else _read(ours, exchange.shown)
         finally:
             os.close(ours)
             process.kill()
@@ -117,6 +129,35 @@ def _read(terminal: int, shown: str) -> str:
             os.write(terminal, b"\x03")
             interrupt = ""
     return _text(seen)
+
+
+def _read_until_killed(terminal: int, shown: str, folder: Path) -> str:
+    seen, is_shown = b"", False
+    for chunk in _chunks(terminal):
+        seen += chunk
+        if not is_shown and matches(shown, _text(seen)):
+            is_shown = True
+            _wait_for_a_step(folder)
+            os.write(terminal, b"\n")
+    return _text(seen)
+
+
+def _wait_for_a_step(folder: Path) -> None:
+    """Wait until a step of the newest run is under way."""
+    run_root = next(iterate_runs(folder / "workspaces"))
+    for _ in range(int(_PATIENCE_SEC * 20)):
+        with reading(run_root) as database:
+            if count_tasks(database).keys() & {TaskState.RUNNING, TaskState.WAITING_EXTERNAL}:
+                return
+        time.sleep(0.05)
+    message = "no step is under way"
+    raise AssertionError(message)
+
+
+def _hide_what_is_typed(terminal: int) -> None:
+    attributes = termios.tcgetattr(terminal)
+    attributes[3] &= ~termios.ECHO
+    termios.tcsetattr(terminal, termios.TCSANOW, attributes)
 
 
 def _chunks(terminal: int) -> Iterator[bytes]:

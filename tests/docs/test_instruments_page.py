@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.operators.human import Question
+from orchestrator.operators.asking import Question
 from orchestrator.operators.instruments import results
 from orchestrator.operators.instruments.measurement import Request
 from orchestrator.operators.notify import notification

@@ -129,7 +129,8 @@ def wired(checkout: Path) -> Path:
         (checkout / f"{name}.yaml").write_text(text, encoding="utf-8")
     retry = "matterstack retry --operators-config b.yaml"
     run = "matterstack run wired.yaml --operators-config a.yaml"
-    root = run_root(checkout, "wired", FAILING, run, retry, f"{retry} --force-wiring-override")
+    elsewhere = "MATTERSTACK_OPERATORS_CONFIG=a.yaml matterstack retry"
+    root = run_root(checkout, "wired", FAILING, run, retry, f"{retry} --force-wiring-override", elsewhere)
     (root / "operators_snapshot" / "operators.yaml").write_text("operators: {}\n", encoding="utf-8")
     type_in(checkout, Exchange(command="matterstack retry", shown=""))
     return root

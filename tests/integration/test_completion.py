@@ -17,9 +17,11 @@ RUN = "20261120_145508_c428b11e"
 TYPED = [
     ("ru", ["run", "runs"]),
     ("ctx ", ["at", "blame", "diff", "get", "history", "keys"]),
-    ("ctx get ", ["@last", RUN]),
+    ("ctx get ", ["@last", "@last-failed", RUN]),
+    ("ctx get @last-", ["@last-failed"]),
     ("ctx get @last ", []),
     ("rerun 2026", [RUN]),
+    ("explain 2026", [RUN]),
     ("run --iso", ["--isolation"]),
     ("run --isolation ", ["inline", "worker"]),
     ("run --set ", []),
@@ -124,6 +126,7 @@ def test_zsh_completes(zsh: Zsh) -> None:
     for typed, whole in [
         ("completion z", "completion zsh"),
         ("ctx get @", "ctx get @last"),
+        ("ctx get @last-", "ctx get @last-failed"),
         ("rerun 2026", f"rerun {RUN}"),
         ("run --iso", "run --isolation"),
         ("run --isolation w", "run --isolation worker"),

@@ -8,7 +8,7 @@ import pytest
 
 from orchestrator.errors import NothingSelectedError, UsageError
 from orchestrator.plan import Selection
-from orchestrator.runner import FAILED_LAST, rerun_task, retry_run
+from orchestrator.runner import FAILED_LAST, LAST_FAILED, rerun_task, retry_run
 from orchestrator.session import DriveOptions
 from orchestrator.states import RunState
 from tests.unit.workshop import PowerCut, Ran, Workshop, python, recipe, shell
@@ -184,6 +184,21 @@ def test_the_failed_steps_of_the_last_run_can_be_selected(workshop: Workshop) ->
     assert second.outcome.context.get("a.x_v1") == 1
     with pytest.raises(NothingSelectedError, match="nothing failed in run"):
         workshop.run(text, selection=Selection(only=(FAILED_LAST,)))
+
+
+def test_the_failed_steps_of_the_last_run_that_failed_can_be_selected(workshop: Workshop) -> None:
+    """Runs that ended well since are passed by."""
+    again = Selection(only=(LAST_FAILED,))
+    fails = recipe(python("a", keys="args: {a.x_v1: 1}"), python("b", "FailFirst", "args: {times: 1}"))
+    with pytest.raises(UsageError, match="there is no earlier run that it names"):
+        workshop.run(fails, selection=again)
+    workshop.run(fails)
+    workshop.run(recipe(python("a", keys="args: {a.x_v1: 2}"), python("b")))
+
+    ran = workshop.run(fails, selection=again)
+
+    assert ran.states == ["SKIPPED", "COMPLETED"]
+    assert ran.outcome.context.get("a.x_v1") == 1
 
 
 class _CutAt(PowerCut):

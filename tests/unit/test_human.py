@@ -15,13 +15,15 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.operators.asking import COMPLETED, FAILED, Answer, Question, Refusal, current_user, question_of
 from orchestrator.operators.assignments import Assignment
-from orchestrator.operators.human import COMPLETED, FAILED, Answer, Question, answer, ask, current_user, question_of
+from orchestrator.operators.human import answer, ask
 from orchestrator.progress import Happening, TaskWaiting
 from tests.unit.workshop import Notes, PowerCut, Ran, Workshop, recipe, shell
 
 OK = 'echo \'{"status": "ok"}\''
 APPROVE: dict[str, object] = {"status": "COMPLETED", "data": {"approved": True}}
+SCHEMA = "response_schema: {type: object, properties: {n: {type: integer}}}"
 REJECT: dict[str, object] = {"status": "FAILED", "error": "too hot"}
 
 
@@ -230,7 +232,6 @@ def _question(tmp_path: Path) -> Question:
         (b'{"status": "COMPLETED", "approve": true}', "unknown key 'approve'"),
         (b'{"status": "COMPLETED", "task_id": "other"}', "it answers another question: task_id is 'other'"),
         (b'{"status": "COMPLETED", "attempt_id": "a0"}', "it answers another question: attempt_id is 'a0'"),
-        (b'{"status": "COMPLETED", "data": {"n": "x"}}', "data.n: 'x' is not of type 'integer'"),
         (b" " * 2_000_000, "it has 2000000 bytes, more than 1048576"),
     ],
     ids=lambda value: str(value[:20]) if isinstance(value, bytes) else None,
@@ -240,6 +241,61 @@ def test_C8_F42_what_is_no_answer_is_waited_out(question: Question, content: byt
     (question.folder / "response.json").write_bytes(content)
 
     assert answer(question, "2026") == Answer(waits_for=f"response.json: {waits_for}")
+
+
+def misfit(question: Question, name: str = "response.json") -> Path:
+    """Answer with data that do not fit the schema."""
+    path = question.folder / name
+    path.write_text('{"status": "COMPLETED", "data": {"n": "x"}}')
+    return path
+
+
+def test_what_does_not_fit_the_schema_is_refused(question: Question) -> None:
+    """Nobody who only looks moves it."""
+    path = misfit(question)
+
+    told = "response.json is refused: data.n: 'x' is not of type 'integer'"
+    assert answer(question, "2026") == Answer(waits_for=told, refused=(Refusal(path=path, told=told, is_aside=False),))
+
+
+def test_what_is_refused_leaves_the_way_free(workshop: Workshop) -> None:
+    """It is kept as it was, and told once, in an event and in the reason of the task, whoever goes on."""
+    first = workshop.run(recipe(human("review", SCHEMA)), inline=False, once=True)
+    folder = first.root / str(first.attempts("review")[0].relative_path)
+    (folder / "response.json").write_text('{"status": "COMPLETED", "data": {"n": "x"}}')
+
+    workshop.resume(first.root, inline=False, once=True)
+    again = workshop.resume(first.root, inline=False, once=True)
+
+    told = "refused/response-1.json is refused: data.n: 'x' is not of type 'integer'"
+    assert [path.name for path in folder.rglob("response*.json")] == ["response-1.json"]
+    assert again.events.count("attempt.moved") == 1
+    assert (again.reasons, again.attempts("review")[0].operator_data["refused"]) == ([told], [told])
+
+
+def test_a_better_answer_is_taken(workshop: Workshop) -> None:
+    """What was refused before is kept beside it."""
+    first = workshop.run(recipe(human("review", SCHEMA)), inline=False, once=True)
+    folder = first.root / str(first.attempts("review")[0].relative_path)
+    for value in ('"x"', '"y"', "3"):
+        (folder / "response.json").write_text(f'{{"status": "COMPLETED", "data": {{"n": {value}}}}}')
+        ran = workshop.resume(first.root, inline=False, once=True)
+
+    assert (ran.states, ran.reasons, ran.outcome.context.to_dict()) == (
+        ["COMPLETED"],
+        [""],
+        {"review.response_v1": {"n": 3}},
+    )
+    assert sorted(path.name for path in (folder / "refused").iterdir()) == ["response-1.json", "response-2.json"]
+
+
+def test_a_response_that_was_mended_while_it_was_moved_counts(question: Question) -> None:
+    """Nobody's answer is lost."""
+    (question.folder / "refused").mkdir()
+    (question.folder / "refused" / "response-1.json").write_text(json.dumps(APPROVE))
+
+    came = answer(question, "2026")
+    assert (came.status, [one.file for one in came.responses]) == (COMPLETED, ["refused/response-1.json"])
 
 
 def test_a_byte_order_mark_is_no_fault(question: Question) -> None:

@@ -100,7 +100,8 @@ def test_a_run_that_cannot_be_opened_leaves_nothing(run_root: Path) -> None:
 def test_an_attempt_goes_from_ready_to_exited(run_root: Path) -> None:
     """By the same params that a person could give by hand."""
     happen("run.new", opening(run_root))
-    ready = happen("task.ready", {"run_root": str(run_root), "task_id": "load", "params": {"src": "x"}})
+    asked = {"task_id": "load", "params": {"src": "x"}, "operator_key": "local.default"}
+    ready = happen("task.ready", {"run_root": str(run_root), **asked})
     attempt_id = ready["_attempt.opened_v1"]["attempt_id"]
 
     ended = happen(

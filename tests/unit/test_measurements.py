@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.progress import TaskWaiting
 from tests.unit.workshop import Notes, Ran, Workshop, recipe, shell
 
 FURNACE = f"[{json.dumps(sys.executable)}, -m, orchestrator.testing.furnace, --state, STATE, --seconds, 'SECONDS']"
@@ -100,24 +101,28 @@ def test_a_result_that_does_not_fit_is_a_failure(workshop: Workshop) -> None:
 
 def test_it_is_not_measured_again_after_a_stop(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
     """The next runner asks what came of it."""
-    state = by_driver(workshop, monkeypatch, seconds=3)
+    remembered = by_driver(workshop, monkeypatch, seconds=3600) / "furnace.json"
     text = recipe(experiment("m", "config: {temperature_c: 900, minutes: 30}"))
 
     first = workshop.run(text, once=True)
-    time.sleep(3)
+    told = json.loads(remembered.read_text())
+    remembered.write_text(json.dumps({token: {**one, "began": 0} for token, one in told.items()}))
     second = workshop.resume(first.root)
 
     assert (first.outcome.exit_status, second.states, len(second.attempts("m"))) == (5, ["COMPLETED"], 1)
-    told = json.loads((state / "furnace.json").read_text())
-    assert [one["measured"] for one in told.values()] == [1]
+    assert [one["measured"] for one in json.loads(remembered.read_text()).values()] == [1]
 
 
 def test_what_takes_too_long_is_stopped(workshop: Workshop) -> None:
-    """Nobody answers, and the step has failed."""
-    ran = workshop.run(recipe(experiment("m", "timeout: 1s")))
+    """Nobody answers, and the step has failed, in the hands of others."""
+    notes = Notes()
+
+    ran = workshop.run(recipe(experiment("m", "timeout: 1s")), reporter=notes)
 
     assert (ran.states, ran.attempts("m")[0].status) == (["FAILED"], "TIMEOUT")
     assert (folder(ran, "m") / "experiment_abort.json").exists()
+    assert [one.is_away for one in notes.endings] == [True]
+    assert ran.attempts("m")[0].duration_sec >= 1  # type: ignore[operator]
 
 
 def test_a_driver_that_cannot_be_reached_ends_all_the_same(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -130,6 +135,30 @@ def test_a_driver_that_cannot_be_reached_ends_all_the_same(workshop: Workshop, m
 
     (attempt,) = ran.attempts("m")
     assert (attempt.status, "false" in attempt.operator_data["not_told_to_stop"]) == ("TIMEOUT", True)
+
+
+@pytest.mark.parametrize(
+    ("backend", "told"),
+    [
+        ("{ type: files }", "waits for experiment_result.json in the attempt's directory"),
+        ("{ type: command, command: [SLOW] }", "waits for the instrument; its driver is asked for the result"),
+    ],
+)
+def test_what_it_waits_for_depends_on_how_the_instrument_is_reached(
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch, backend: str, told: str
+) -> None:
+    """A file is awaited only by who looks for one."""
+    driver = workshop.write("slow", '#!/bin/sh\ncat > /dev/null\necho \'{"state": "waiting"}\'\n')
+    driver.chmod(0o755)
+    text = (
+        f"operators: {{ experiment.default: {{ kind: experiment, backend: {backend.replace('SLOW', str(driver))} }} }}"
+    )
+    monkeypatch.setenv("MATTERSTACK_OPERATORS_CONFIG", str(workshop.write("operators.yaml", text)))
+    notes = Notes()
+
+    workshop.run(recipe(experiment("m")), reporter=notes, once=True)
+
+    assert [one.todo for one in notes.told if isinstance(one, TaskWaiting)] == [told]
 
 
 def test_instruments_take_turns(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,6 @@ from orchestrator.keys import is_run_id
 from orchestrator.paths import (
     RunPlace,
     find_recipe,
-    find_run,
     iterate_runs,
     new_run_id,
     package_root,
@@ -168,44 +167,6 @@ def test_a_run_that_lost_its_recipe_is_still_listed(workspaces: Path) -> None:
     (workspaces / "screening" / "runs" / OLD / "recipe.yaml").unlink()
 
     assert [run.name for run in iterate_runs(workspaces)] == [NEW, OLD]
-
-
-@pytest.mark.parametrize("name", [NEW, "20260102", "@last"])
-def test_a_run_is_found(workspaces: Path, name: str) -> None:
-    """By its id, the beginning of it, or as the last."""
-    assert find_run(name, workspaces).name == NEW
-
-
-def test_a_run_is_found_at_its_path(workspaces: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A run directory may have been moved anywhere."""
-    monkeypatch.chdir(workspaces)
-
-    assert find_run(f"screening/runs/{OLD}", Path("/elsewhere")) == workspaces / "screening" / "runs" / OLD
-
-
-def test_a_name_that_means_two_runs_is_refused(workspaces: Path) -> None:
-    """Both are named."""
-    with pytest.raises(UsageError, match=f"run '2026' is not unique: {NEW}, {OLD}") as caught:
-        find_run("2026", workspaces)
-
-    assert caught.value.code == "MS004"
-
-
-def test_a_run_that_is_not_there_suggests_another(workspaces: Path) -> None:
-    """The id that was probably meant."""
-    with pytest.raises(UsageError, match="no run '20260102_000000_aabb0001' below") as caught:
-        find_run("20260102_000000_aabb0001", workspaces)
-
-    assert caught.value.hint == f"did you mean {NEW!r}?"
-
-
-@pytest.mark.parametrize("name", ["@last", "x", ""])
-def test_without_runs_there_is_none_to_find(tmp_path: Path, name: str) -> None:
-    """The hint says how to get one."""
-    with pytest.raises(UsageError) as caught:
-        find_run(name, tmp_path)
-
-    assert caught.value.hint == "run a recipe first, or give --workspaces-dir"
 
 
 def test_a_project_of_its_own_is_not_captured_by_a_folder_above(

@@ -19,6 +19,7 @@ from orchestrator.store.database import reading
 from orchestrator.store.queries import read_open_attempts
 from tests.unit.workshop import Notes, PowerCut, Ran, Workshop, python, recipe, shell
 
+PATIENCE_SEC = 30.0
 ROUTED = "operator_key: hpc.default, stdout: free"
 LOCAL = """\
 operators:
@@ -347,6 +348,21 @@ def killed_run(site: Workshop, text: str, begun: Path, number: signal.Signals = 
     return process.returncode
 
 
+def held(site: Workshop) -> str:
+    """Write a recipe with one step, which notes that it has begun and ends when `let_end` says so."""
+    wait = "for _ in $(seq 600); do test -e $D/go && break; sleep 0.05; done"  # nobody waits for ever
+    return recipe(
+        shell("a", f"echo once >> $D/times; {wait}; echo done > left", f"{ROUTED}, env: {{D: {site.folder}}}")
+    )
+
+
+def let_end(site: Workshop) -> None:
+    """Let that step end, and wait until it has."""
+    (site.folder / "go").touch()
+    (attempt,) = site.folder.glob("workspaces/*/runs/*/tasks/a/attempts/[!.]*")
+    wait_for(attempt / "exit_code")
+
+
 def test_it_outlives_its_runner(site: Workshop) -> None:
     """The next one takes over what still runs, and nothing is run twice."""
     text = recipe(
@@ -362,11 +378,8 @@ def test_it_outlives_its_runner(site: Workshop) -> None:
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_F9_it_is_handed_over_when_its_runner_is_ended(site: Workshop, number: signal.Signals) -> None:  # noqa: N802  see above
     """By any signal; what ended meanwhile is collected by the next runner."""
-    text = recipe(
-        shell("a", "echo once >> $D/times; sleep 1; echo done > left", f"{ROUTED}, env: {{D: {site.folder}}}")
-    )
-    status = killed_run(site, text, site.folder / "times", number)
-    time.sleep(1.5)
+    status = killed_run(site, held(site), site.folder / "times", number)
+    let_end(site)
     ran = site.resume(*site.runs())
 
     assert status == (-9 if number is signal.SIGKILL else 128 + number)
@@ -405,14 +418,13 @@ def test_a_process_that_vanished_is_lost_and_begun_again(site: Workshop) -> None
 
 def test_F26_what_was_begun_on_another_host_is_not_begun_again(site: Workshop) -> None:  # noqa: N802  see above
     """It may run there still; where it has ended, it is collected."""
-    text = recipe(shell("a", "echo once >> $D/times; sleep 4", f"{ROUTED}, env: {{D: {site.folder}}}"))
-    killed_run(site, text, site.folder / "times")
+    killed_run(site, held(site), site.folder / "times")
     (root,) = site.runs()
     (claim,) = root.glob("tasks/a/attempts/*/.ms/claim")
     claim.write_text("1 elsewhere\n")
 
     assert site.resume(root, once=True).attempts("a")[0].status == "UNKNOWN"
-    time.sleep(4)
+    let_end(site)
     ran = site.resume(root)
 
     assert (ran.states, (site.folder / "times").read_text()) == (["COMPLETED"], "once\n")
@@ -455,10 +467,8 @@ def test_a_secret_reaches_it_and_stays_out_of_the_records(site: Workshop, monkey
 
 def test_step_exits_while_it_runs_and_collects_later(site: Workshop) -> None:
     """One call submits, a later one collects."""
-    text = recipe(shell("a", "sleep 0.5; echo 1 > left", ROUTED))
-
-    first = site.run(text, once=True)
-    time.sleep(1.5)
+    first = site.run(held(site), once=True)
+    let_end(site)
     second = site.resume(first.root, once=True)
 
     assert (first.outcome.exit_status, second.outcome.exit_status) == (5, 0)
@@ -517,12 +527,10 @@ def test_processes_are_told_apart_without_proc() -> None:
 
 def wait_for(path: Path) -> None:
     """Wait until a file is there."""
-    for _ in range(400):
-        if path.exists() and path.stat().st_size >= 0:
-            return
+    patience = time.monotonic() + PATIENCE_SEC
+    while not path.exists():
+        assert time.monotonic() < patience, f"{path} did not appear"
         time.sleep(0.02)
-    message = f"{path} did not appear"
-    raise AssertionError(message)
 
 
 def processes_of(attempt_id: str) -> list[int]:

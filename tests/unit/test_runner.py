@@ -18,13 +18,14 @@ from orchestrator.errors import (
     StoreError,
     UsageError,
 )
-from orchestrator.paths import find_run, iterate_runs, located
+from orchestrator.paths import iterate_runs, located
 from orchestrator.plan import Selection
 from orchestrator.progress import RunBegun
 from orchestrator.runner import RunRequest, continue_run, run, run_recipe
 from orchestrator.session import DriveOptions
 from orchestrator.states import RunState
 from orchestrator.store.database import FILE_NAME, open_database, reading
+from orchestrator.store.finding import find_run
 from orchestrator.store.leases import take
 from orchestrator.store.queries import read_inputs
 from tests.unit.workshop import Notes, PowerCut, Workshop, python, recipe

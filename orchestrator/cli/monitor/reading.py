@@ -7,12 +7,23 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 
-from orchestrator.cli.frontier import asked, asks_people, finding, reasons, removal, way_on
+from orchestrator.cli.frontier import (
+    allowances,
+    asked,
+    asks_people,
+    failed_as_allowed,
+    finding,
+    reasons,
+    removal,
+    way_on,
+)
 from orchestrator.clock import monotonic
 from orchestrator.errors import MatterStackError, StoreError
-from orchestrator.operators.human import Question, given
+from orchestrator.operators.asking import Question
+from orchestrator.operators.human import given
 from orchestrator.operators.questions import question_in
 from orchestrator.paths import iterate_runs
 from orchestrator.states import ENDED_RUNS, AttemptState, RunState, TaskState
@@ -270,10 +281,14 @@ def _read_wired(text: str, run_root: Path) -> Mapping[str, Wired]:
 def _findings(database: Database, status: RunState) -> Iterator[str]:
     """Give what keeps the run from its end: what was asked of it, what people or others have to do, and what failed."""
     yield from asked(database)
-    for state in (TaskState.WAITING_EXTERNAL, TaskState.FAILED):
-        for line in read_loud_lines(database, states=(state,), limit=FINDINGS):
-            is_asked = asks_people(line) and not removal(line, database.run_root)
-            yield _asked_of_people(database, line) if is_asked else finding(line, database.run_root)
+    for line in read_loud_lines(database, states=(TaskState.WAITING_EXTERNAL,), limit=FINDINGS):
+        is_asked = asks_people(line) and not removal(line, database.run_root)
+        yield _asked_of_people(database, line) if is_asked else finding(line, database.run_root)
+    failed = read_loud_lines(database, states=(TaskState.FAILED,))
+    as_allowed = failed_as_allowed(failed, database.run_root)
+    counted = (line for line in failed if line.task_id not in as_allowed)
+    yield from (finding(line, database.run_root) for line in islice(counted, FINDINGS))
+    yield from allowances(as_allowed)
     yield from reasons(database, limit=FINDINGS)
     if not is_driven(database.run_root):
         yield f"= {way_on(status, database)}"

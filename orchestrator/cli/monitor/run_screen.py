@@ -8,14 +8,14 @@ from pathlib import Path
 
 from rich.text import Text
 
-from orchestrator.cli.answers import record_answer, refuse_late, verdict
+from orchestrator.cli.answers import record_answer, refuse_late, terms, verdict
 from orchestrator.cli.frontier import asks_people
 from orchestrator.cli.monitor import view
 from orchestrator.cli.monitor.reading import Choice, RunGlance, RunReader, read_question
 from orchestrator.cli.monitor.screens import LOOK_SEC, Dialog, Leave, Page, Screen, moved
 from orchestrator.clock import utc_now
 from orchestrator.errors import MatterStackError
-from orchestrator.operators.human import Question
+from orchestrator.operators.asking import Question
 from orchestrator.steering import ask
 from orchestrator.store.database import update_legacy
 from orchestrator.store.glances import Order
@@ -186,8 +186,4 @@ class RunScreen:
 def shown_question(question: Question) -> list[str]:
     """Give all that somebody has to read who answers."""
     texts = [f"{question.task_id} asks:", "", *question.instructions.rstrip().splitlines(), ""]
-    if question.schema:
-        texts.append(f"an answer fits: {dict(question.schema)}")
-    if question.deadline_at:
-        texts.append(f"to be answered by {question.deadline_at}")
-    return [*texts, f"files: {question.folder}"]
+    return [*texts, *terms(question), f"files: {question.folder}"]

@@ -22,7 +22,7 @@ class FilesLink:
         """Read the result, where there is one."""
         path = request.folder / RESULT
         if not os.path.lexists(path):
-            return Reading(state=WAITING, note=f"waits for {RESULT}")
+            return Reading(state=WAITING)
         try:
             said = read_result(read_written(path, CAP_BYTES).document, request)
             return checked(said, request.folder)

@@ -14,6 +14,7 @@ from orchestrator.cli.live import LiveReporter, Progress
 from orchestrator.pace import Pace, earlier_pace
 from orchestrator.progress import Happening, RunBegun, TaskEnded, TasksAdded, TaskStarted
 from orchestrator.states import TaskState
+from orchestrator.store.database import FILE_NAME, open_database
 from tests.unit.cli.program import Terminal
 from tests.unit.workshop import Workshop, recipe, shell
 
@@ -133,6 +134,18 @@ def test_running_tasks_are_named_and_counted() -> None:
     ]
 
 
+def say_that_it_took(run_root: Path, task_id: str, sec: float, start: str, end: str) -> None:
+    """Let the records of a run say how long its one attempt at a task took, and when."""
+    database = open_database(run_root / FILE_NAME)
+    with database.transaction():
+        database.write(
+            "UPDATE task_attempts SET duration_sec = ?, created_at = ?, ended_at = ?"
+            " WHERE task_position = (SELECT position FROM tasks WHERE task_id = ?)",
+            (sec, start, end, task_id),
+        )
+    database.close()
+
+
 @pytest.mark.parametrize(
     ("sec", "shown"), [(0.2, "1s"), (59.4, "59s"), (59.6, "1m"), (150, "2m"), (3599, "1h00m"), (7_500, "2h05m")]
 )
@@ -142,18 +155,19 @@ def test_a_guess_is_not_given_too_precisely(sec: float, shown: str) -> None:
 
 
 def test_the_pace_is_that_of_the_newest_run_that_completed(workshop: Workshop) -> None:
-    """A failed one tells nothing, nor one after it."""
-    steps = [shell(name, f"sleep 0.2; {last}", "stdout: free") for name, last in (("a", "true"), ("b", "test -f ok"))]
+    """A failed one tells nothing, nor one after it. Its share is the time on the clock for each second of work."""
+    steps = [shell("a", "true", "stdout: free"), shell("b", "test -f ok", "stdout: free")]
     workshop.write("ok", "")
-    good = workshop.run(recipe(*steps), jobs=1)
+    good = workshop.run(recipe(*steps))
     (workshop.folder / "ok").unlink()
-    failed = workshop.run(recipe(*steps), jobs=1)
+    failed = workshop.run(recipe(*steps))
+    say_that_it_took(good.root, "a", 4.0, "2026-01-02T03:04:00Z", "2026-01-02T03:04:05Z")
+    say_that_it_took(good.root, "b", 6.0, "2026-01-02T03:04:05Z", "2026-01-02T03:04:20Z")
 
     pace = earlier_pace(failed.root)
 
-    assert pace.tasks.keys() == {"a", "b"}
-    assert 0.2 <= (pace.expected("a") or 0) < 5
-    assert pace.share == pytest.approx(1.0, abs=0.3)
+    assert pace.tasks == {"a": 4.0, "b": 6.0}
+    assert pace.share == pytest.approx(2.0)
     assert earlier_pace(good.root).tasks == {}
 
 

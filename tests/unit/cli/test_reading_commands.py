@@ -207,6 +207,16 @@ def test_what_waits_in_a_directory_that_was_removed_is_told_of(call: Call, works
     assert call("status").rows[1][4] == ""
 
 
+def test_what_a_measurement_waits_for_is_explained(call: Call, workshop: Workshop) -> None:
+    """By files, where nobody has wired anything."""
+    workshop.run(recipe("{name: m, type: experiment}"), once=True)
+
+    line = (
+        "  m waits for experiment.default, attempt 1: it waits for experiment_result.json in the attempt's directory\n"
+    )
+    assert line in call("explain", "@last").stdout
+
+
 def test_why_an_answer_does_not_count_is_explained(call: Call, workshop: Workshop) -> None:
     """Whoever wrote it finds out, also while nobody drives the run."""
     ran = workshop.run(recipe("{name: q, type: human, instructions: so?}"), once=True)

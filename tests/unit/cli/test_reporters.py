@@ -213,6 +213,15 @@ def test_a_failure_is_explained_at_the_end(lines: Callable[..., list[str]]) -> N
     ]
 
 
+def test_what_an_operator_has_carried_out_is_not_replayed(lines: Callable[..., list[str]]) -> None:
+    """A measurement or an answer can only be asked for again."""
+    away = TaskEnded(position=1, task_id="relax", status=TaskState.FAILED, problem=PROBLEM, is_away=True)
+
+    shown = lines(away, settled(RunState.FAILED))
+
+    assert shown[-2] == f"  = that step alone:  matterstack rerun {ROOT.name} relax"
+
+
 def test_a_failure_that_is_retried_or_allowed_is_not_explained(lines: Callable[..., list[str]]) -> None:
     """What came after it counts."""
     retried = TaskEnded(position=1, task_id="relax", status=TaskState.PENDING, retry_in_sec=0.0, problem=PROBLEM)

@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 import pytest
 
+from orchestrator.operators.asking import current_user
 from tests.unit.cli.program import Answer, Terminal
 from tests.unit.workshop import Workshop, python, recipe, shell
 
@@ -257,6 +258,27 @@ def test_an_answer_that_makes_no_sense_is_refused(
 
     assert (answer.status, reason in answer.stderr) == (2, True)
     assert list(ran.root.rglob("response.json")) == []
+
+
+def test_a_question_says_how_it_can_be_answered(call: Call, workshop: Workshop) -> None:
+    """What counts so far, whose answers do, by when, and what silence means."""
+    workshop.write(
+        "workspaces/r/operators.yaml",
+        f"operators: {{ human.default: {{ kind: human, approvers: [{current_user()}, ada] }} }}",
+    )
+    keys = "approvals: 2, deadline: {after: 2d, then: reject}"
+    ran = workshop.run(recipe(ASKING.replace("}", f", {keys}}}")), inline=False, once=True)
+    call("respond", "@last", "q", "--approve")
+    (responses,) = ran.root.rglob("responses")
+    (responses / "other.json").write_text("{")
+
+    shown = call("respond", "@last", "q").stdout
+    described = call("respond", "@last", "q", "--json").json
+
+    assert f"approvals: 1 of 2 so far ({current_user()})\nmay answer: {current_user()}, ada\n" in shown
+    assert "does not count: responses/other.json: it is not, or not yet, one whole JSON document\n" in shown
+    assert f"to be answered by {described['deadline_at_utc']}; then it is rejected, and the step fails\n" in shown
+    assert (described["approved_by"], described["then"]) == ([current_user()], "reject")
 
 
 def test_a_question_is_answered_once(call: Call, workshop: Workshop) -> None:

@@ -47,6 +47,7 @@ def test_a_failed_run_is_explained(call: Call, workshop: Workshop) -> None:
         f"{ran.root.name}: FAILED, a: the exit code is 1, not 0: no luck",
         "  a failed: the exit code is 1, not 0: no luck",
         "  2 tasks: needs a",
+        "  Operator wiring: source=NONE sha256=none snapshot=none",
         f"  = mend the cause, then: matterstack retry {ran.root.name}",
     ]
 
@@ -128,6 +129,65 @@ def test_a_graph_is_given_as_json(call: Call, drawn: str) -> None:
 
     assert graph["edges"] == [["a", "b"], ["a", "c"], ["b", "d"], ["c", "d"]]
     assert graph["nodes"][4] == {"id": "z", "type": "python", "list": "finally", "fans_out": False}
+
+
+WORKFLOW = [{"name": "cu", "type": "shell", "run": "true", "stdout": "free"}]
+PLANNED = recipe(
+    shell("each", "true", "foreach: ['a\"b'], stdout: free"),
+    shell("plan", f"echo '{json.dumps({'status': 'ok', 'outputs': {'p.tasks_v1': WORKFLOW}})}'"),
+    "{name: work, type: workflow, tasks: '${{ ctx.p.tasks_v1 }}'}",
+    shell("bad", "exit 1"),
+)
+
+
+def test_the_graph_of_a_run_has_what_was_planned_meanwhile(call: Call, workshop: Workshop) -> None:
+    """With the states of its tasks, whose names hold nothing that Mermaid would obey."""
+    root = workshop.run(PLANNED, inline=False).root
+
+    for name in ("@last", root.name, root.name[:-2], str(root)):
+        assert call("graph", name).stdout.splitlines() == [
+            "flowchart TD",
+            "  subgraph steps",
+            '    n0[["each (foreach): completed"]]:::COMPLETED',
+            '    n1["plan: completed"]:::COMPLETED',
+            '    n2[/"work: completed"/]:::COMPLETED',
+            '    n3["bad: failed"]:::FAILED',
+            '    n4["each[a-b-8bbcb681]: completed"]:::COMPLETED',
+            '    n5["cu: completed"]:::COMPLETED',
+            "  end",
+            "  n0 --> n1",
+            "  n1 --> n2",
+            "  n2 --> n3",
+            "  n0 -.- n4",
+            "  n2 -.- n5",
+            "  classDef COMPLETED stroke:#2e7d32,stroke-width:2px",
+            "  classDef FAILED stroke:#c62828,stroke-width:2px",
+        ]
+
+
+def test_the_graph_of_a_run_is_given_as_json_and_for_graphviz(call: Call, workshop: Workshop) -> None:
+    """Each task names the one that became it."""
+    workshop.run(PLANNED, inline=False)
+
+    nodes, dot = call("graph", "@last", "--format", "json").json["nodes"], call("graph", "@last", "--format", "dot")
+
+    assert [(node["id"], node["state"], node["parent"]) for node in nodes[3:]] == [
+        ("bad", "FAILED", None),
+        ("each[a-b-8bbcb681]", "COMPLETED", "each"),
+        ("cu", "COMPLETED", "work"),
+    ]
+    assert '  n3 [label="bad: failed", color="#c62828"];' in dot.stdout.splitlines()
+    assert "  n2 -> n5 [style=dotted, arrowhead=none];" in dot.stdout.splitlines()
+
+
+def test_the_graph_of_what_is_planned_later_says_so(call: Call, workshop: Workshop) -> None:
+    """On standard error; and a run takes no inputs any more."""
+    said = call("graph", str(workshop.write("planned.yaml", PLANNED)))
+    workshop.run(PLANNED, inline=False)
+
+    assert (said.status, "matterstack graph RUN" in said.stderr, "note" in said.stdout) == (0, True, False)
+    assert "--set is for recipes" in call("graph", "@last", "--set", "a=1").stderr
+    assert "no run '20991231'" in call("graph", "20991231").stderr
 
 
 @pytest.fixture(name="written")

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from orchestrator.layout import NOTIFIED
+from orchestrator.operators.asking import Question, question_of
 from orchestrator.operators.assignments import Assignment
-from orchestrator.operators.human import Question, ask, question_of
+from orchestrator.operators.human import ask
 from orchestrator.operators.notify import notification, notify, tell
 from orchestrator.wiring.model import Notify
 from tests.unit.operators.web_server import answering_with

@@ -103,6 +103,22 @@ def test_a_missing_type_is_told_from_the_other_keys(keys: str, todo: str) -> Non
     assert (problem.code, problem.message, problem.help) == ("MS107", "step 'a' lacks the key 'type'", todo)
 
 
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("inpus: {n: {default: 1}}\nsteps: [{name: a, type: shell, run: [x], args: {n: '${{ inputs.n }}'}}]", "inputs"),
+        ("varss: {n: 1}\nsteps: [{name: a, type: shell, run: [x], args: {n: '${{ vars.n }}'}}]", "vars"),
+        ("steps: [{name: a, type: shell, run: [x], foreahc: [1], args: {n: '${{ item }}'}}]", "foreach"),
+        ("steps: [{name: a, type: shell, run: [x], matrx: {n: [1]}, args: {n: '${{ item.n }}'}}]", "matrix"),
+    ],
+)
+def test_what_a_misspelt_key_declares_is_not_missed(text: str, meant: str) -> None:
+    """Only the key is wrong, not each expression that names what stands below it."""
+    problem = problem_of(text)
+
+    assert (problem.code, problem.help) == ("MS101", f"did you mean {meant!r}?")
+
+
 def test_a_misspelt_type_key_is_an_unknown_key() -> None:
     """The key is there, only wrong."""
     problem = problem_of("steps: [{name: a, tpye: shell, run: [x]}]")

@@ -68,6 +68,7 @@ def test_without_a_file_there_are_this_machine_people_and_instruments() -> None:
 
 
 LOCAL = "operators:\n  local.default: { kind: local }\n"
+PROFILED = "operators:\n  hpc.a: { kind: hpc, backend: { type: profile, name: a } }\n"
 
 
 @pytest.mark.parametrize(
@@ -86,6 +87,15 @@ LOCAL = "operators:\n  local.default: { kind: local }\n"
         (f"{LOCAL}profiles: ''\n", "3:11 expected a mapping, got ''"),
         (f"{LOCAL}profiles: {{ a: {{ type: local, dry: true }} }}\n", "3:31 unknown key 'dry'"),
         (f"{LOCAL}profiles: {{ a: {{ type: files }} }}\n", "3:24 a profile has no backend 'files'"),
+        ("operatrs:\n  local.a: { kind: local }\n", "1:1 unknown key 'operatrs'"),
+        (f"profils: {{ a: {{ type: local }} }}\n{PROFILED}", "1:1 unknown key 'profils'"),
+        ("operators:\n  local.a: { knid: local }\n", "2:14 unknown key 'knid'"),
+        ("operators:\n  hpc.a: { kind: hpc, backnd: { type: local } }\n", "2:23 unknown key 'backnd'"),
+        ("operators:\n  hpc.a: { kind: hpc, backend: { typ: local } }\n", "2:34 unknown key 'typ'"),
+        (
+            "operators:\n  hpc.a: { kind: hpc, backend: { type: slurm, worksapce_root: /s } }\n",
+            "2:47 unknown key 'worksapce_root'",
+        ),
         ("operators:\n  hpc: { kind: hpc }\n", "2:3 expected kind.name, got 'hpc'"),
         ("operators:\n  HPC.a: { kind: hpc }\n", "2:3 the kind 'HPC' of 'HPC.a' is not known"),
         ("operators:\n  local.a: { kind: hpc }\n", "2:20 the key 'local.a' has the kind 'local', not 'hpc'"),

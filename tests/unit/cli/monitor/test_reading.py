@@ -68,6 +68,21 @@ def test_an_open_question_is_part_of_the_frontier(workshop: Workshop) -> None:
     assert [(line.key, line.waiting) for line in glance.operators if line.waiting] == [("human.default", 1)]
 
 
+def test_failures_that_are_allowed_are_told_apart(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As `explain` does: nobody has to mend them. What is looked at stays where it was."""
+    steps = [shell(name, "exit 3", "allow_failure: true") for name in ("a", "b")]
+    ran = workshop.run(recipe(*steps, shell("bad", "exit 5")))
+    monkeypatch.chdir(workshop.folder.parent)
+
+    glance = RunReader(ran.root).look(Choice())
+
+    assert glance.findings[:2] == (
+        "bad failed: the exit code is 5, not 0",
+        "2 tasks failed, as allow_failure allows: a, b",
+    )
+    assert Path.cwd() == workshop.folder.parent
+
+
 def test_the_log_is_that_of_the_chosen_task(workshop: Workshop) -> None:
     """Of its latest attempt."""
     loud = shell("a", "echo one >&2; echo two >&2", "stdout: free")
