@@ -229,3 +229,17 @@ def test_a_core_scriptlet_takes_no_other_value(
 ) -> None:
     """Of those that it lists; and nothing is routed that nobody has routed."""
     assert told in reasons(name, {"run_root": "nowhere", **param}, capsys)
+
+
+@pytest.mark.parametrize(
+    "name", ["cancel_attempt", "close_attempt", "collect_attempt", "poll_attempts", "recover_attempt", "submit_attempt"]
+)
+@pytest.mark.parametrize("ids", [{"task_id": "lode"}, {"attempt_id": "0123456789abcdef"}])
+def test_a_core_scriptlet_does_nothing_to_an_attempt_that_is_not_there(
+    name: str, ids: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It does not say that all is well."""
+    known, schema = opened_attempt(tmp_path), core_scriptlet(name).params_schema
+    params = {key: value for key, value in known.items() if schema and key in schema["properties"]}
+
+    assert "has no attempt" in reasons(name, {**params, **ids}, capsys)
