@@ -136,8 +136,16 @@ class Remark:
     todo: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PersonAsked:
+    """Somebody is asked for something on the terminal, or was where that ``is_over``."""
+
+    is_over: bool
+
+
 Happening = (
     CampaignLeftOut
+    | PersonAsked
     | Remark
     | LogMissing
     | RunLeftBehind

@@ -13,6 +13,7 @@ from orchestrator.clock import monotonic
 from orchestrator.pace import Pace, earlier_pace, group_of
 from orchestrator.progress import (
     Happening,
+    PersonAsked,
     Remark,
     Reporter,
     RunBegun,
@@ -51,6 +52,8 @@ class LiveReporter(PlainReporter):
         if isinstance(happening, RunBegun):
             self.progress = Progress(earlier_pace(happening.run_root))
             self._start()
+        elif isinstance(happening, PersonAsked):
+            self._make_way(is_over=happening.is_over)
         elif not isinstance(happening, Remark | TaskStarted | TaskWaiting | TaskEnded | TasksAdded):
             self._stop()
         self.progress.tell(happening)
@@ -76,6 +79,10 @@ class LiveReporter(PlainReporter):
         super().write_end(ended, line)
 
     def _start(self) -> None:
+        self._draw()
+        atexit.register(self._stop)  # a run that ends with an error settles nothing, and the cursor must come back
+
+    def _draw(self) -> None:
         from rich.console import Console
         from rich.live import Live
 
@@ -87,7 +94,13 @@ class LiveReporter(PlainReporter):
             refresh_per_second=_REFRESHES_PER_SEC,
         )
         self._live.start()
-        atexit.register(self._stop)  # a run that ends with an error settles nothing, and the cursor must come back
+
+    def _make_way(self, *, is_over: bool) -> None:
+        """Draw nothing while somebody types."""
+        if self._live is not None and is_over:
+            self._draw()
+        elif self._live is not None:
+            self._live.stop()
 
     def _stop(self) -> None:
         atexit.unregister(self._stop)

@@ -66,8 +66,9 @@ class Assignment:
 class Sighting:
     """What an operator knows of an attempt: its state, and once it has ended also what came of it.
 
-    ``note`` tells people what stands in the way; ``operator_data`` is kept with the attempt. One that could not
-    be begun and ``is_final`` would be refused again, unless it asks for more of what the refusal is ``about``.
+    ``note`` tells people what stands in the way; ``operator_data`` is kept with the attempt. Where that
+    ``is_final``, it stays so until somebody does something; one that could not be begun would be refused again, unless
+    it asks for more of what the refusal is ``about``.
     """
 
     attempt_id: str

@@ -6,6 +6,7 @@ import resource
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,7 @@ from orchestrator.recall import recall, withheld
 from orchestrator.reuse import Reuse
 from orchestrator.secrecy import HandedOn, Masker, handing_on, read_secrets
 from orchestrator.session.holding import note_lost_log
-from orchestrator.session.logins import logged_in
+from orchestrator.session.logins import Logins
 from orchestrator.session.options import Again, DriveOptions
 from orchestrator.session.outcome import Outcome
 from orchestrator.session.settling import settle
@@ -89,9 +90,11 @@ class _Wiring:
     withheld: frozenset[str] = frozenset()
     hold_folders: tuple[Path, ...] = ()
 
-    def operator(self, operator_key: str) -> Operator:
+    def operator(self, operator_key: str, logins: Logins) -> Operator:
         from orchestrator.operators.registry import operator_for  # noqa: PLC0415  as below
 
+        # Of a step that was planned during the run, nobody knew before which operator it needs.
+        logins.log_in([self.operators[operator_key]])
         return operator_for(self.operators[operator_key], self.withheld, self.hold_folders)
 
 
@@ -140,10 +143,12 @@ class _Session:
             database, plan, rows, handed_on.secrets, parts=self.parts, context=self.context, fixtures=options.fixtures
         )
         wiring = _wiring(plan, database)
-        board, means = self._board(rows, tasks, wiring), self._means(wiring, handed_on)
+        board, logins = self._board(rows, tasks, wiring), Logins(options)
+        means = self._means(wiring, handed_on, logins)
         run = Run(plan, database, root=root, tasks=tasks, board=board, means=means)
         driver = Driver(run, break_at=options.break_at, once=options.once)
-        with logged_in(_needed(plan, wiring, tasks, board), options):
+        with logins:
+            logins.log_in(_needed(plan, wiring, tasks, board))
             options.reporter.tell(_beginning(database, plan, rows))
             try:
                 with stopping_on_signals(driver, enabled=options.handle_signals) as caught:
@@ -165,7 +170,7 @@ class _Session:
         board.recall_failures(count_failures(self.database))
         return board
 
-    def _means(self, wiring: _Wiring, handed_on: HandedOn) -> Means:
+    def _means(self, wiring: _Wiring, handed_on: HandedOn, logins: Logins) -> Means:
         return Means(
             pool=self.pool,
             reuse=self._reuse(handed_on),
@@ -174,7 +179,7 @@ class _Session:
             masker=self.masker,
             reporter=self.options.reporter,
             inline=self.options.inline,
-            crew=Crew(wiring.operator, self.pool.wake, has_threads=not self.options.once),
+            crew=Crew(partial(wiring.operator, logins=logins), self.pool.wake, has_threads=not self.options.once),
             operators=wiring.operators,
             inbox=Inbox(self.database),
             hold_folders=wiring.hold_folders,

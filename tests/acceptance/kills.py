@@ -9,7 +9,7 @@ import shutil
 import signal
 import tempfile
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,7 +76,13 @@ def _project_that_ran() -> Path:
     return parent / "ran"
 
 
-def trace(project: Project, words: Sequence[str] = _RUN, *, ends: Collection[int] = (0,)) -> list[Point]:
+def trace(
+    project: Project,
+    words: Sequence[str] = _RUN,
+    *,
+    ends: Collection[int] = (0,),
+    env: Mapping[str, str] | None = None,
+) -> list[Point]:
     """Run the recipe, or another command, to its end; give the calls by which it changes anything, in their order.
 
     ``ends`` are the exit codes that it may end with.
@@ -84,14 +90,14 @@ def trace(project: Project, words: Sequence[str] = _RUN, *, ends: Collection[int
     log = project.folder / "trace.txt"
     calls = ",".join(f"?{call}" for calls in CALLS.values() for call in calls)
     strace = ("strace", "-qq", "-o", str(log), "-e", "signal=none", "-e", calls)
-    ended = project.call(*words, command=[*strace, *COMMAND])
+    ended = project.call(*words, command=[*strace, *COMMAND], env=env)
     assert ended.status in ends, ended.stderr
     return list(_changing(log.read_text(encoding="utf-8", errors="replace").splitlines()))
 
 
-def kill(project: Project, point: Point, words: Sequence[str] = _RUN) -> Ended:
+def kill(project: Project, point: Point, words: Sequence[str] = _RUN, *, env: Mapping[str, str] | None = None) -> Ended:
     """Run the recipe, or another command, and kill that process, and it alone, as it enters a call."""
-    return _run_with(project, f"{point.call}:signal=KILL:when={point.number}", words)
+    return _run_with(project, f"{point.call}:signal=KILL:when={point.number}", words, env or {})
 
 
 def refuse(project: Project, point: Point, error: str) -> Ended:
@@ -146,10 +152,12 @@ def _open_again(project: Project, killed: Ended) -> Iterator[str]:
     yield from run_faults(project, see(project, ended.stderr))
 
 
-def _run_with(project: Project, inject: str, words: Sequence[str] = _RUN) -> Ended:
+def _run_with(
+    project: Project, inject: str, words: Sequence[str] = _RUN, env: Mapping[str, str] | None = None
+) -> Ended:
     tampering = ("-e", f"trace={inject.partition(':')[0]}", "-e", f"inject={inject}")
     command = ["strace", "-qq", "-o", "/dev/null", *tampering, *COMMAND]
-    return project.call(*words, command=command, env={"PYTHONDONTWRITEBYTECODE": "1"})
+    return project.call(*words, command=command, env={**(env or {}), "PYTHONDONTWRITEBYTECODE": "1"})
 
 
 def _changing(lines: Iterable[str]) -> Iterator[Point]:

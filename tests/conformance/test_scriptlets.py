@@ -212,14 +212,14 @@ def test_a_core_scriptlet_says_which_param_is_wrong(name: str, capsys: pytest.Ca
     assert f"there is no param '{first}s'; did you mean {first!r}?" in misspelt
     assert f"{first!r} is missing" not in misspelt
     wanted = schema["properties"][first]["type"]
-    assert f"the param {first!r} is not of type {wanted}" in reasons(name, {**good, first: 3}, capsys)
+    assert f"the param {first!r}: 3 is not of type {wanted!r}" in reasons(name, {**good, first: 3}, capsys)
 
 
 @pytest.mark.parametrize(
     ("name", "param", "told"),
     [
-        ("request_run", {"request": "paus"}, "the param 'request' is 'paus'; did you mean 'pause'?"),
-        ("close_run", {"status": "DONE"}, "the param 'status' is 'DONE'; known: CANCELLED"),
+        ("request_run", {"request": "paus"}, "the param 'request': 'paus' is not one of ['cancel'"),
+        ("close_run", {"status": "DONE"}, "the param 'status': 'DONE' is not one of ['COMPLETED'"),
         ("poll_attempts", {"sighting": {}}, "the param 'task_id' is missing; the param 'attempt_id' is missing"),
         ("open_attempt", {"task_id": "load"}, "the param 'operator_key' is missing"),
     ],

@@ -191,6 +191,44 @@ def test_s19_without_a_terminal_other_work_goes_on(guarded: Wired) -> None:
     assert tasks == {"away": "RUNNING", "here": "COMPLETED"}
 
 
+def plans_it_on_the_way(guarded: Wired) -> None:
+    """Let the step at the site be planned by another one, after something else."""
+    here = {"name": "here", "type": "shell", "run": ["sh", "-c", OK]}
+    away = {"name": "away", "type": "shell", "operator_key": "hpc.default", "run": ["sh", "-c", OK]}
+    steps = [here, {"name": "planning", "type": "workflow", "tasks": [away]}]
+    guarded.project.write("workspaces/demo/recipe.yaml", yaml.safe_dump({"steps": steps}))
+
+
+def test_s19_a_run_asks_when_a_site_is_first_due(centre: Centre, guarded: Wired, terminal: Terminal) -> None:
+    """Once, and nothing is drawn over what is typed."""
+    plans_it_on_the_way(guarded)
+    code = centre["OTP_CODES"].split()[-3]
+    terminal.start(guarded.project, "run", "demo", env=PATIENCE)
+    until_shown(terminal, lambda screen: "Verification code:" in screen)
+    assert "here" in terminal.screen()
+    terminal.press(*code, "Enter")
+
+    screen = terminal.finish()
+
+    assert ("status 0" in screen, screen.count("Verification code")) == (True, 1), screen
+
+
+def test_s19_a_site_that_is_first_due_without_a_terminal_is_waited_for(guarded: Wired) -> None:
+    """The run, ``status`` and ``explain`` say what to do."""
+    plans_it_on_the_way(guarded)
+    runner = guarded.project.start("run", "demo", env=PATIENCE)
+    todo = "try it with: matterstack operators login hpc.default"
+    until(lambda: todo in guarded.call("explain", "@last").stdout)
+    tasks = {row["task"]: (row["status"], row["reason"]) for row in guarded.call("status", "@last").table}
+    (attempt,) = guarded.call("attempts", "@last", "away").table
+    runner.terminate()
+    ended = finish(runner)
+
+    assert (tasks["away"][0], todo in tasks["away"][1]) == ("RUNNING", True)
+    assert attempt["status"] == "SUBMITTING"
+    assert todo in ended.stderr
+
+
 def _is_noted(guarded: Wired) -> bool:
     told = guarded.call("attempts", "@last", "away", "--json")
     notes = [str(row["operator_data"].get("note")) for row in json.loads(told.stdout or "[]")]

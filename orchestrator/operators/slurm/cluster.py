@@ -190,15 +190,23 @@ class SlurmOperator:
             yield from deed()
             self._trouble = ""
         except AwayError as error:
-            if error.again_sec is None or math.isinf(error.again_sec):
+            is_final = error.again_sec is not None and math.isinf(error.again_sec)
+            if error.again_sec is None or is_final:
                 wait_sec = error.again_sec or min(_TRY_AGAIN_SEC, self._backend.poll_every)
-                note = self._trouble = str(error)
+                note = self._trouble = f"{error}; {self._try_login}" if is_final else str(error)
             else:
                 wait_sec = error.again_sec
                 note = f"{self._trouble or error}: tried again at {utc_after(wait_sec)}"
             self._miss_answers()
             self._away_until = up_sec() + wait_sec
-            yield from self._told_of_trouble(note)
+            for news in self._told_of_trouble(note):
+                yield dataclasses.replace(news, is_final=is_final)
+
+    @property
+    def _try_login(self) -> str:
+        """Say how to see whether the site lets anybody in."""
+        key = next((held.assignment.operator_key for held in self._held.values()), "KEY")
+        return f"try it with: matterstack operators login {key}"
 
     def _miss_answers(self) -> None:
         """Take note of the jobs of which nobody knows whether the site has taken them on."""
