@@ -15,7 +15,8 @@ from orchestrator.operators.assignments import Assignment, Sighting, not_begun
 from orchestrator.operators.payload import texts_of
 from orchestrator.operators.slurm.answers import AccountRow, QueueRow, Submitted, read_accounting, read_queue
 from orchestrator.operators.slurm.asking import QUEUE, accounting, cancelling
-from orchestrator.operators.slurm.batches import Batch, batches_of, may_continue, new_batch, restored
+from orchestrator.operators.slurm.batches import Batch, batches_of, demand_of, may_continue, new_batch, restored
+from orchestrator.operators.slurm.directives import directives
 from orchestrator.operators.slurm.endings import Ended, ended_of
 from orchestrator.operators.slurm.fetching import Fetcher, Shipment, left_at_home
 from orchestrator.operators.slurm.holding import Held, Stage
@@ -161,7 +162,7 @@ class SlurmOperator:
         try:
             told = stage(assignment, texts_of(assignment))
             payload_of(assignment, Places(root="/"), self._backend)
-            list(batches_of([assignment], self._backend, None))
+            directives(demand_of(assignment, self._backend))
         except ScriptletError as error:
             yield not_begun(assignment, error.explained())
             return
