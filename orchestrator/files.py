@@ -70,6 +70,20 @@ def move_into_place(temporary: Path, path: Path) -> None:
         raise refused(error, f"put a file in place as {path}") from error
 
 
+def move_synced(moves: Mapping[Path, Path]) -> None:
+    """Give files whose content is durable already other names, from old to new; the new names are durable at the end.
+
+    Raises `InfrastructureError`.
+    """
+    try:
+        for path, target in moves.items():
+            path.replace(target)
+        for target in {target.parent for target in moves.values()}:
+            sync_directory(target)
+    except OSError as error:
+        raise refused(error, f"put files in place: {target}") from error
+
+
 def remove_file(path: Path) -> None:
     """Remove a file or a link; one that is gone already is no error. Raises `InfrastructureError`."""
     try:

@@ -26,10 +26,25 @@ class Fetched:
 
 
 def packed(files: Mapping[str, Path | bytes]) -> Content:
-    """Give an archive of files by their relative paths; raises `InfrastructureError` where one cannot be read."""
+    """Give an archive of files as what is sent; errors as in `archive`."""
+    return measured(lambda: archive(files))
+
+
+def archive(files: Mapping[str, Path | bytes], *, text_mode: int = 0o644) -> Iterator[bytes]:
+    """Give an archive of files by their relative paths, piece by piece.
+
+    Files of this machine keep their modes and times; what is given as bytes gets ``text_mode``. Raises `TransferError`
+    for a path that leads elsewhere, and `InfrastructureError` for a file that cannot be read.
+    """
     for name in files:
         _safe(name)
-    return measured(lambda: _archive(files))
+    for name, source in files.items():
+        entry = tarfile.TarInfo(name)
+        entry.size, entry.mode, entry.mtime = _measure(source, text_mode)
+        yield entry.tobuf(tarfile.GNU_FORMAT, "utf-8", "surrogateescape")
+        yield from pieces_of(source)
+        yield bytes(-entry.size % tarfile.BLOCKSIZE)
+    yield bytes(2 * tarfile.BLOCKSIZE)
 
 
 def unpack(pieces: Iterable[bytes], folder: Path, *, most_bytes: int, most_files: int) -> Fetched:
@@ -56,24 +71,15 @@ def unpack(pieces: Iterable[bytes], folder: Path, *, most_bytes: int, most_files
     return Fetched(sha256=digests, left_out=tuple(left_out))
 
 
-def _archive(files: Mapping[str, Path | bytes]) -> Iterator[bytes]:
-    for name, source in files.items():
-        entry = tarfile.TarInfo(name)
-        entry.size, entry.mode = _measure(source)
-        yield entry.tobuf(tarfile.GNU_FORMAT, "utf-8", "surrogateescape")
-        yield from pieces_of(source)
-        yield bytes(-entry.size % tarfile.BLOCKSIZE)
-    yield bytes(2 * tarfile.BLOCKSIZE)
-
-
-def _measure(source: Path | bytes) -> tuple[int, int]:
+def _measure(source: Path | bytes, text_mode: int) -> tuple[int, int, int]:
+    """Give size, mode and time of change."""
     if isinstance(source, bytes):
-        return len(source), 0o644
+        return len(source), text_mode, 0
     try:
         found = source.stat()
     except OSError as error:
         raise refused(error, f"read {source}") from error
-    return found.st_size, 0o755 if found.st_mode & 0o100 else 0o644
+    return found.st_size, found.st_mode & 0o777, int(found.st_mtime)
 
 
 def _write(archive: tarfile.TarFile, member: tarfile.TarInfo, folder: Path, name: str) -> str:

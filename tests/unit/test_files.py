@@ -18,6 +18,7 @@ from orchestrator.files import (
     TEMPORARY,
     make_directory,
     move_into_place,
+    move_synced,
     new_directory,
     open_lock,
     replace_file,
@@ -259,6 +260,21 @@ def test_moving_what_is_not_there_is_refused(tmp_path: Path) -> None:
     """The message names the place."""
     with pytest.raises(InfrastructureError, match=r"cannot put a file in place as .*/backup: no such file"):
         move_into_place(tmp_path / "x", tmp_path / "backup")
+
+
+def test_files_that_are_durable_are_moved_together(tmp_path: Path) -> None:
+    """What had the new name is replaced; a file that is not there is named."""
+    for folder in ("landing", "home"):
+        (tmp_path / folder).mkdir()
+    for name in ("a", "b"):
+        (tmp_path / "landing" / name).write_text(name)
+    (tmp_path / "home" / "b").write_text("former")
+
+    move_synced({tmp_path / "landing" / name: tmp_path / "home" / name for name in ("a", "b")})
+
+    assert [path.read_text() for path in sorted((tmp_path / "home").iterdir())] == ["a", "b"]
+    with pytest.raises(InfrastructureError, match=r"cannot put files in place: .*/home/c: no such file"):
+        move_synced({tmp_path / "landing" / "c": tmp_path / "home" / "c"})
 
 
 def test_leftovers_are_swept(tmp_path: Path) -> None:

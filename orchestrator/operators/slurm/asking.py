@@ -61,7 +61,7 @@ submit() {{
 submit_once() {{
   held=
   test ! -s {job} || read -r held < {job}
-  if test -n "$held" && test "$held" != "$lost"; then
+  if test -n "$held"; then
     printf '%s\\n' "$held"
     return 0
   fi
@@ -78,7 +78,7 @@ class Submission:
     """A job to be submitted from an absolute ``folder`` of the site, where its script lies.
 
     ``signal`` reaches it ``before_sec`` seconds before the end of its time. ``tasks`` above one makes an array, of
-    which ``at_once`` run side by side. A job with the id ``lost`` is known to be gone, and is submitted again.
+    which ``at_once`` run side by side.
     """
 
     key: str
@@ -89,7 +89,6 @@ class Submission:
     before_sec: int = 0
     may_requeue: bool = False
     turn: int = 0
-    lost: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,7 +157,7 @@ def _submission(asked: Submission, mark: str) -> str:
     steps = _SUBMISSION.format(
         own=OWN, lock=LOCK, job=of_turn(JOB, asked.turn), busy=BUSY, sbatch=shlex.join(_sbatch(asked))
     )
-    place = f"lost={shlex.quote(asked.lost)}\nenter() {{\n  cd -- {shlex.quote(asked.folder)} && submit\n}}\n"
+    place = f"enter() {{\n  cd -- {shlex.quote(asked.folder)} && submit\n}}\n"
     return f"{_opening(mark)}{steps}{place}ask enter\n"
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from orchestrator.clock import utc_now
 from orchestrator.operators.assignments import Assignment
 from orchestrator.operators.slurm.asking import Submission
-from orchestrator.operators.slurm.directives import Demand
+from orchestrator.operators.slurm.directives import Demand, directives
 from orchestrator.operators.slurm.ledger import Job
 from orchestrator.operators.slurm.names import job_name
 from orchestrator.operators.slurm.parcels import Parcel, Places
@@ -29,12 +29,13 @@ _MOST_TASKS = 1000
 class Batch:
     """A job that was not submitted for sure: what it needs, when it may be tried, and the searches for it.
 
-    Where it ``was_sent``, something of it may lie on the cluster.
+    Where it ``was_sent``, something of it may lie on the cluster. The ``script`` is empty until it is needed.
     """
 
     job: Job
     assignments: tuple[Assignment, ...]
     inquiry: Inquiry
+    script: str = ""
     not_before: float = 0.0
     refusals: int = 0
     note: str = ""
@@ -43,10 +44,10 @@ class Batch:
 
 def batches_of(assignments: Sequence[Assignment], backend: SlurmBackend, max_array_size: int | None) -> Iterator[Batch]:
     """Give the jobs for some attempts of one run, as few as Slurm allows; raises `ScriptletError`."""
-    alike: dict[tuple[str, str], list[Assignment]] = defaultdict(list)
+    alike: dict[tuple[tuple[str, ...], str], list[Assignment]] = defaultdict(list)
     for assignment in assignments:
         near_end = json.dumps(assignment.work.get("on_walltime"), sort_keys=True)
-        alike[_script(assignment, backend, is_array=True), near_end].append(assignment)
+        alike[tuple(directives(demand_of(assignment, backend))), near_end].append(assignment)
     size = _MOST_TASKS if max_array_size is None else max(1, max_array_size)
     for group in alike.values():
         for start in range(0, len(group), size):
@@ -72,7 +73,7 @@ def new_batch(assignments: Sequence[Assignment], backend: SlurmBackend, turn: in
         asked_at=utc_now(),
         turn=turn,
     )
-    return Batch(job=job, assignments=tuple(assignments), inquiry=Inquiry(backend.grace))
+    return Batch(job=job, assignments=tuple(assignments), inquiry=Inquiry(backend.grace), script=script)
 
 
 def restored(job: Job, assignments: Sequence[Assignment], backend: SlurmBackend) -> Batch:
@@ -82,9 +83,9 @@ def restored(job: Job, assignments: Sequence[Assignment], backend: SlurmBackend)
 
 def parcel_of(batch: Batch, backend: SlurmBackend) -> Parcel:
     """Give what the cluster needs for a job; raises `ScriptletError`."""
-    first = batch.assignments[0]
-    script = _script(first, backend, is_array=batch.job.is_array, turn=batch.job.turn)
-    return Parcel(job=batch.job, script=script, assignments=batch.assignments)
+    job = batch.job
+    script = batch.script or _script(batch.assignments[0], backend, is_array=job.is_array, turn=job.turn)
+    return Parcel(job=job, script=script, assignments=batch.assignments)
 
 
 def submission_of(batch: Batch, places: Places) -> Submission:
@@ -106,13 +107,17 @@ def may_continue(assignment: Assignment, turn: int) -> bool:
     return turn < int((assignment.work.get("on_walltime") or {}).get("restart", 0))
 
 
-def _script(assignment: Assignment, backend: SlurmBackend, *, is_array: bool, turn: int = 0) -> str:
+def demand_of(assignment: Assignment, backend: SlurmBackend) -> Demand:
+    """Give what the job of an attempt asks Slurm for."""
     work: Mapping[str, Any] = assignment.work
-    demand = Demand(
+    return Demand(
         slurm=backend.slurm,
         resources=work.get("resources", {}),
         limit_sec=work.get("limit_sec"),
         exclude=tuple(work.get("exclude", ())),
     )
-    needs_login = bool(backend.slurm.setup)
-    return job_script(demand, is_array=is_array, needs_login=needs_login, turn=turn)
+
+
+def _script(assignment: Assignment, backend: SlurmBackend, *, is_array: bool, turn: int) -> str:
+    demand = demand_of(assignment, backend)
+    return job_script(demand, is_array=is_array, needs_login=bool(backend.slurm.setup), turn=turn)

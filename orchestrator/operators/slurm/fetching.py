@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from orchestrator.errors import InfrastructureError
-from orchestrator.files import make_directory, move_into_place, replace_file
+from orchestrator.files import make_directory, move_synced, replace_file
 from orchestrator.jsonsafe import JsonValue
 from orchestrator.layout import EXIT_CODE, STDERR, STDOUT
 from orchestrator.operators.assignments import Assignment
@@ -160,7 +160,8 @@ def _put_in_place(shipment: Shipment, landed: Path) -> None:
     folder = shipment.assignment.folder
     if not folder.is_dir() or folder.is_symlink():
         raise InfrastructureError(f"the directory of the attempt is gone: {folder}", hint="put it back, then run again")
-    for name in shipment.sizes:
-        make_directory((folder / name).parent)
-        move_into_place(landed / name, folder / name)
+    for parent in {(folder / name).parent for name in shipment.sizes}:
+        make_directory(parent)
+    # What has landed is synced already.
+    move_synced({landed / name: folder / name for name in shipment.sizes})
     replace_file(folder / KEPT, shipment.left.told())

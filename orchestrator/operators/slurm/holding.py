@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
@@ -16,6 +17,7 @@ from orchestrator.operators.slurm.ledger import Job
 from orchestrator.operators.slurm.notices import JobSeen
 from orchestrator.operators.slurm.states import Phase, State
 from orchestrator.states import AttemptState
+from orchestrator.workers.calls import Done
 
 # So many looks in a row must not show a job before that means anything.
 ABSENCES = 2
@@ -40,7 +42,8 @@ class Held:
 
     ``since`` is the second of the machine's uptime from which on looks at the queue must show the job; it ``is_shown``
     where the last one did as one that has not ended. ``earlier`` tells of the jobs that this one continues. ``others``
-    are the ids of jobs that wait or run under the same name.
+    are the ids of jobs that wait or run under the same name. One that ``is_unwanted`` is to end; ``cancelled_at`` says
+    when its job was cancelled last.
     """
 
     assignment: Assignment
@@ -59,6 +62,8 @@ class Held:
     started: str = ""
     ends: str = ""
     is_shown: bool = False
+    is_unwanted: bool = False
+    cancelled_at: float = -math.inf
     others: tuple[str, ...] = ()
     earlier: list[JsonValue] = field(default_factory=list)
     told: tuple[AttemptState, str, str] | None = None
@@ -81,6 +86,20 @@ class Held:
     def turn(self) -> int:
         """Tell how often it was continued."""
         return self.job.turn if self.job else 0
+
+    def is_wanted_no_more(self) -> None:
+        """Have its job cancelled, again where it was before."""
+        self.is_unwanted, self.cancelled_at = True, -math.inf
+
+    def is_there(self, job_id: str) -> None:
+        """Take the id that its job, or the array with it, was submitted by."""
+        self.stage, self.since = Stage.THERE, up_sec()
+        self.job_id = job_id if self.index is None else f"{job_id}_{self.index}"
+        self.absences, self.missing_since, self.ended_as = 0, None, None
+
+    def follow(self, job_id: str) -> None:
+        """Watch another job of its name from now on, which carries the attempt out."""
+        self.job_id, self.ended_as, self.absences = job_id, None, 0
 
     def saw(self, rows: Sequence[QueueRow], at_sec: float) -> None:
         """Take what a look at the queue showed of its job: one row, or none."""
@@ -116,6 +135,11 @@ class Held:
         self.unrecorded_since = self.unrecorded_since or up_sec()
         return up_sec() - self.unrecorded_since < patience_sec
 
+    def is_lost(self, after_sec: float) -> bool:
+        """Tell whether its job, which is nowhere to be found, was so for long enough."""
+        self.missing_since = up_sec() if self.missing_since is None else self.missing_since
+        return up_sec() - self.missing_since >= after_sec
+
     def end_of(self, record: Record | None, account: AccountRow | None) -> State | None:
         """Give the state in which its job ended; None where nothing says that it did.
 
@@ -129,23 +153,27 @@ class Held:
             return account.state
         return State(word="COMPLETED", phase=Phase.ENDED) if record is not None else None
 
-    def news(self, state: AttemptState, note: str = "") -> Sighting | None:
-        """Say where it stands; None where that was told before."""
+    def news(self, state: AttemptState, note: str = "") -> Iterator[Sighting]:
+        """Say where it stands, unless that was told before."""
         if self.told == (state, note, self.job_id):
-            return None
+            return
         self.told = (state, note, self.job_id)
         data: dict[str, JsonValue] = {"note": note}
         if self.job:
             data["job"] = self.job.key
         if self.earlier:
             data["jobs"] = list(self.earlier)
-        return Sighting(
+        yield Sighting(
             attempt_id=self.assignment.attempt_id,
             state=state,
             external_id=self.job_id,
             note=note,
             operator_data=data,
         )
+
+    def over(self, done: Done) -> Sighting:
+        """Say that it has ended, and what came of it."""
+        return Sighting(attempt_id=done.attempt_id, state=AttemptState.COLLECTING, external_id=self.job_id, done=done)
 
     @property
     def seen(self) -> JobSeen:

@@ -7,7 +7,7 @@ anything was sent, says by which name to look for it.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,36 @@ class Job:
     def is_array(self) -> bool:
         """Tell whether it has tasks with numbers of their own."""
         return len(self.attempts) > 1
+
+
+class Ledger:
+    """The job that each attempt was recorded with last, in runs that were read; from then on they are ours alone."""
+
+    def __init__(self) -> None:
+        self._jobs: dict[str, Job] = {}
+        self._read: set[Path] = set()
+
+    def read(self, run_roots: Iterable[Path]) -> None:
+        """Learn the jobs of runs, once for each; raises `InfrastructureError` for a record that is damaged."""
+        for run_root in set(run_roots) - self._read:
+            for job in entered(run_root):
+                self._keep(job)
+            self._read.add(run_root)
+
+    def enter(self, run_root: Path, job: Job) -> None:
+        """Record a job, durably; raises `InfrastructureError` where the disk refuses."""
+        enter(run_root, job)
+        self._keep(job)
+
+    def job_of(self, attempt_id: str) -> Job | None:
+        """Give the last job of an attempt; None where it was recorded with none."""
+        return self._jobs.get(attempt_id)
+
+    def _keep(self, job: Job) -> None:
+        for attempt_id in job.attempts:
+            former = self._jobs.get(attempt_id)
+            if former is None or former.turn <= job.turn:
+                self._jobs[attempt_id] = job
 
 
 def enter(run_root: Path, job: Job) -> None:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import io
-import tarfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from orchestrator.layout import MANIFEST, SNAPSHOT
 from orchestrator.operators.assignments import Assignment
@@ -15,6 +14,7 @@ from orchestrator.operators.slurm.ledger import Job
 from orchestrator.operators.slurm.names import FOLDERS, JOBS, PAYLOAD, SCRIPT, SECRETS
 from orchestrator.operators.slurm.script import exports, folder_list, payload
 from orchestrator.operators.staging import CONTEXT
+from orchestrator.remote.trees import archive
 from orchestrator.wiring.model import SlurmBackend
 from orchestrator.workers.commands import PARAMS_VARIABLE
 
@@ -60,17 +60,16 @@ class Parcel:
 def pack(parcels: Sequence[Parcel], places: Places, backend: SlurmBackend) -> bytes:
     """Give a tar archive to be unpacked in the root of the wiring; a folder may be there already.
 
-    Raises `ScriptletError` for what no program can get, and `OSError`.
+    Raises `ScriptletError` for what no program can get, and `InfrastructureError` for a file that cannot be read.
     """
-    archive = io.BytesIO()
-    with tarfile.open(fileobj=archive, mode="w", format=tarfile.PAX_FORMAT) as tar:
-        for parcel in parcels:
-            for path, content, mode in _texts(parcel, places, backend):
-                _add(tar, path.removeprefix(f"{places.root}/"), content, mode)
-            # One that is continued finds its directory as it left it.
-            for assignment in parcel.assignments if parcel.job.turn == 0 else ():
-                _add_files(tar, assignment, places.attempt(assignment).removeprefix(f"{places.root}/"))
-    return archive.getvalue()
+    files: dict[str, Path | bytes] = {}
+    for parcel in parcels:
+        files.update((path, text.encode("utf-8", "surrogateescape")) for path, text in _texts(parcel, places, backend))
+        # One that is continued finds its directory as it left it.
+        for assignment in parcel.assignments if parcel.job.turn == 0 else ():
+            files.update(_files(assignment, places.attempt(assignment)))
+    below = {path.removeprefix(f"{places.root}/"): source for path, source in files.items()}
+    return b"".join(archive(below, text_mode=0o600))
 
 
 def payload_of(assignment: Assignment, places: Places, backend: SlurmBackend) -> str:
@@ -87,18 +86,18 @@ def payload_of(assignment: Assignment, places: Places, backend: SlurmBackend) ->
     return payload(argv, variables, backend.slurm.setup or "")
 
 
-def _texts(parcel: Parcel, places: Places, backend: SlurmBackend) -> Iterator[tuple[str, str, int]]:
+def _texts(parcel: Parcel, places: Places, backend: SlurmBackend) -> Iterator[tuple[str, str]]:
     first, job = parcel.assignments[0], parcel.job
     folder = places.job(job, first)
-    yield f"{folder}/{SCRIPT}", parcel.script, 0o600
+    yield f"{folder}/{SCRIPT}", parcel.script
     if job.is_array:
-        yield f"{folder}/{FOLDERS}", folder_list([f"{places.run(first)}/{one}" for one in job.attempts]), 0o600
+        yield f"{folder}/{FOLDERS}", folder_list([f"{places.run(first)}/{one}" for one in job.attempts])
     for assignment in parcel.assignments:
         attempt = places.attempt(assignment)
-        yield f"{attempt}/{PAYLOAD}", payload_of(assignment, places, backend), 0o600
+        yield f"{attempt}/{PAYLOAD}", payload_of(assignment, places, backend)
         if names := secret_names(assignment):
             secrets = {name: assignment.env[name] for name in names if name in assignment.env}
-            yield f"{attempt}/{SECRETS}", exports(secrets), 0o600
+            yield f"{attempt}/{SECRETS}", exports(secrets)
 
 
 def secret_names(assignment: Assignment) -> frozenset[str]:
@@ -106,21 +105,8 @@ def secret_names(assignment: Assignment) -> frozenset[str]:
     return frozenset(name for name, value in assignment.work.get("env", {}).items() if value is None)
 
 
-def _add_files(tar: tarfile.TarFile, assignment: Assignment, below: str) -> None:
-    for path in sorted(assignment.folder.iterdir()):
-        if path.name not in _STAYS:
-            tar.add(path, f"{below}/{path.name}", filter=_plain)
-
-
-def _add(tar: tarfile.TarFile, name: str, content: str, mode: int) -> None:
-    encoded = content.encode("utf-8", "surrogateescape")
-    entry = tarfile.TarInfo(name)
-    entry.size, entry.mode = len(encoded), mode
-    tar.addfile(_plain(entry), io.BytesIO(encoded))
-
-
-def _plain(entry: tarfile.TarInfo) -> tarfile.TarInfo:
-    """Tell nothing of who owns it here."""
-    entry.uid = entry.gid = 0
-    entry.uname = entry.gname = ""
-    return entry
+def _files(assignment: Assignment, folder: str) -> Iterator[tuple[str, Path]]:
+    for path in sorted(assignment.folder.rglob("*")):
+        name = path.relative_to(assignment.folder)
+        if name.parts[0] not in _STAYS and path.is_file():
+            yield f"{folder}/{name}", path

@@ -16,12 +16,15 @@ from orchestrator.operators.slurm.accounts import Accounts
 from orchestrator.operators.slurm.answers import Settings, read_settings
 from orchestrator.operators.slurm.asking import CONFIGURATION, Answer, answer, question
 from orchestrator.operators.slurm.leavings import Left, Place, listing, read_listing
+from orchestrator.operators.slurm.parcels import Places
 from orchestrator.remote.transport import Transport
 
 ASK_SEC = 60.0
 # What a script ends with that could not unpack what it was given.
 _NOT_UNPACKED = 74
 _LIST_SEC = 300.0
+# What Slurm sets by itself for how long it remembers a job that has ended.
+_REMEMBERS_SEC = 300.0
 # Where the folder of the wiring is, made where it is missing, and what the clock there says.
 _ARRIVE = """\
 mkdir -p -- {root} && cd -- {root} || exit 1
@@ -64,6 +67,11 @@ class Facts:
     settings: Settings
     ahead_sec: float
 
+    @property
+    def places(self) -> Places:
+        """Give where things lie there."""
+        return Places(root=self.root)
+
 
 class Site:
     """A cluster and the folder there that belongs to the wiring; ``identity`` is the same for all who log in alike.
@@ -89,9 +97,15 @@ class Site:
         return self._transport.site
 
     @property
-    def settings(self) -> Settings | None:
-        """Give Slurm's settings as far as the site was asked for them in this session."""
-        return self._facts.settings if self._facts else None
+    def forgets_after_sec(self) -> float:
+        """Give after how many seconds an ended job may be known to nobody, as far as the site was asked.
+
+        Without an accounting that answers, that is once the queue shows it no more.
+        """
+        if self._facts is None or (self._facts.settings.has_accounting and not self.accounts.is_silent):
+            return math.inf
+        remembers_sec = self._facts.settings.min_job_age_sec
+        return (_REMEMBERS_SEC if remembers_sec is None else remembers_sec) or math.inf
 
     def open(self) -> None:
         """Open the way to the site.

@@ -132,7 +132,7 @@ def test_S25_equal_tasks_are_one_array(tmp_path: Path) -> None:  # noqa: N802  a
 def test_S3_what_was_submitted_is_not_submitted_again(  # noqa: N802  a statement of the design
     shell: tuple[str, ...], tmp_path: Path
 ) -> None:
-    """Whoever asks again gets the same id, unless it is known that this job is lost."""
+    """Whoever asks again gets the same id; a continuation has one of its own."""
     path = put_sbatch(tmp_path, "17;alpha")
     for _ in range(3):
         told = answer(run(shell, submission(submitted(tmp_path), "m"), tmp_path, PATH=path).stdout, "m")
@@ -141,10 +141,6 @@ def test_S3_what_was_submitted_is_not_submitted_again(  # noqa: N802  a statemen
 
     assert len(calls(tmp_path)) == 1
     path = put_sbatch(tmp_path, "99")
-    run(shell, submission(submitted(tmp_path, lost="17;alpha"), "m"), tmp_path, PATH=path)
-    assert (tmp_path / ".ms" / "job").read_text() == "99\n"
-    run(shell, submission(submitted(tmp_path, lost="17;alpha"), "m"), tmp_path, PATH=path)
-    assert len(calls(tmp_path)) == 2
     run(shell, submission(submitted(tmp_path, turn=1), "m"), tmp_path, PATH=path)
     assert (tmp_path / ".ms" / "job.1").read_text() == "99\n"
 
