@@ -110,6 +110,11 @@ ADVICE = {
         "Make the [`shared_folder`](operators.md#people-who-are-other-users) as the hint says: its group is that of "
         "the people who may answer, and it has the mode 3770."
     ),
+    "MS604": (
+        "Install the program, make it executable, or mend the `command` of the "
+        "[instrument](instruments.md#by-a-driver-program) in `operators.yaml`; "
+        "`matterstack operators check` looks for it."
+    ),
     "MS701": "Advice: `matterstack upgrade RECIPE --write` writes `schema` and what goes with it.",
     "MS702": "Advice: mend the name, or the step that should write it; ask with `has(…)` where it may be missing.",
     "MS703": "Advice: write keys like `area.name_v1`, so that two recipes, or two versions of one, do not mix up.",

@@ -16,6 +16,7 @@ MatterStackError                 70  something of ours is broken
 │   │   └── FencedError           6  another runner took the run over
 │   ├── RunLockedError            6  another runner drives the run
 │   ├── InstrumentAwayError       6  an instrument cannot be reached at the moment
+│   │   └── DriverMissingError    6  the program that would reach it is not there
 │   └── SiteError                 6  a site did not do what it was asked for
 │       ├── SiteAwayError         6  it cannot be reached: nothing was asked
 │       │   ├── LoginRefusedError 6  it does not let the user in
@@ -91,6 +92,7 @@ CODES = {
     "MS601": "the machine refused a file or a process",
     "MS602": "an instrument cannot be reached",
     "MS603": "the folder that people share cannot be used",
+    "MS604": "the driver of an instrument is not there",
     "MS701": "the version of the language is missing",
     "MS702": "a context key is read that no step writes",
     "MS703": "context key without area or version",
@@ -299,6 +301,12 @@ class InstrumentAwayError(InfrastructureError):
     """An instrument cannot be reached at the moment, and what it measures is not known: ask again later."""
 
     code = "MS602"
+
+
+class DriverMissingError(InstrumentAwayError):
+    """The program that would reach an instrument cannot be executed, so the instrument was told nothing."""
+
+    code = "MS604"
 
 
 class SiteError(InfrastructureError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,21 @@ def check_people(plan: Plan, wiring: Mapping[str, Any] | None, run_root: Path | 
         check_quorum(plan, wiring, run_root)
         if run_root is None:
             check_postings(plan, wiring)
+
+
+def check_drivers(plan: Plan, wiring: Mapping[str, Any] | None) -> None:
+    """Refuse steps for instruments whose driver is no program that can be executed here."""
+    drivers = wiring["drivers"] if wiring else {}
+    missing = {key: name for key, name in drivers.items() if key in plan.operator_keys and not shutil.which(name)}
+    if wiring and missing:
+        where = wiring["resolved_path"] or wiring["source"]
+        hint = "install it, make it executable, or mend the command of the operator"
+        raise InvalidFileError(
+            [
+                Problem("MS604", f"{key} in {where}: there is no program {name!r}", plan.operator_keys[key], hint)
+                for key, name in missing.items()
+            ]
+        )
 
 
 def check_breaks(plan: Plan, options: DriveOptions) -> None:

@@ -53,6 +53,7 @@ from orchestrator.plan import (
 from orchestrator.preflight import (
     check_breaks,
     check_budget,
+    check_drivers,
     check_people,
     check_routing,
     refuse_network,
@@ -188,6 +189,8 @@ def _planned(request: RunRequest) -> _Beginning:
     )
     check_routing(plan, options.wiring)
     check_people(plan, options.wiring)
+    if options.stubs is None:
+        check_drivers(plan, options.wiring)
     request = dataclasses.replace(request, options=options)
     return _Beginning(
         plan=plan,

@@ -7,10 +7,10 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 
 from orchestrator.checks import mismatch
-from orchestrator.errors import InstrumentAwayError, ScriptletError
+from orchestrator.errors import DriverMissingError, InstrumentAwayError, ScriptletError
 from orchestrator.jsonsafe import JsonValue
 from orchestrator.layout import STARTED
-from orchestrator.operators.assignments import Assignment, Sighting, answered, one_by_one, unrestored
+from orchestrator.operators.assignments import Assignment, Sighting, answered, not_begun, one_by_one, unrestored
 from orchestrator.operators.gathering import Choice, gather
 from orchestrator.operators.instruments.measurement import COMPLETED, ENDED, RUNNING, Instrument, Reading, Request
 from orchestrator.operators.staging import stage
@@ -73,6 +73,8 @@ class Laboratory:
         note = ""
         try:
             self._instrument.start(_request(assignment))
+        except DriverMissingError as error:
+            return not_begun(assignment, error.explained())
         except InstrumentAwayError as error:
             note = error.message
         self._held[attempt_id] = assignment
@@ -98,10 +100,8 @@ class Laboratory:
             if not os.path.lexists(assignment.folder):  # somebody has removed it
                 stage(assignment, durable=True)
             reading = self._instrument.poll(_request(assignment))
-        except ScriptletError as error:
-            return unrestored(assignment, "result_v1", error)
-        except InstrumentAwayError as error:
-            return Sighting(attempt_id=attempt_id, state=AttemptState.WAITING_EXTERNAL, note=error.message)
+        except (ScriptletError, InstrumentAwayError) as error:
+            return _unanswered(assignment, error)
         if reading.state == ENDED:
             return Sighting(attempt_id=attempt_id, state=AttemptState.COLLECTING, done=_done(assignment, reading))
         state = AttemptState.RUNNING if reading.state == RUNNING else AttemptState.WAITING_EXTERNAL
@@ -120,6 +120,17 @@ class Laboratory:
             told["not_told_to_stop"] = error.message
         done = Done(attempt_id=attempt_id, exit_code=None, duration_sec=assignment.age_sec, operator_data=told)
         return Sighting(attempt_id=attempt_id, state=AttemptState.COLLECTING, done=done)
+
+
+def _unanswered(assignment: Assignment, error: ScriptletError | InstrumentAwayError) -> Sighting:
+    """Say what it means that an instrument was not asked: it waits, unless nothing can come of it any more."""
+    attempt_id = assignment.attempt_id
+    if isinstance(error, ScriptletError):
+        return unrestored(assignment, "result_v1", error)
+    if isinstance(error, DriverMissingError):
+        done = answered(assignment, "result_v1", {}, {"note": None}, error=error.message)
+        return Sighting(attempt_id=attempt_id, state=AttemptState.COLLECTING, done=done)
+    return Sighting(attempt_id=attempt_id, state=AttemptState.WAITING_EXTERNAL, note=error.message)
 
 
 def _kept(sighting: Sighting) -> dict[str, JsonValue]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import selectors
 import signal
@@ -16,15 +17,20 @@ from orchestrator.workers.capture import Capture
 _CHUNK = 1 << 16
 _LOOK_SEC = 0.05
 _STDERR_BYTES = 64 * 1024
+_MISSING = frozenset({errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.ENOEXEC})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Called:
-    """What came of a call; ``fault`` says why it is of no use, and is empty where the exit code is 0."""
+    """What came of a call; ``fault`` says why it is of no use, and is empty where the exit code is 0.
+
+    ``is_missing`` tells that there is no such program, or that it may not or cannot be executed.
+    """
 
     stdout: bytes = b""
     stderr: str = ""
     fault: str = ""
+    is_missing: bool = False
 
 
 def converse(argv: Sequence[str], given: bytes, *, env: Mapping[str, str], timeout_sec: float, cap: int) -> Called:
@@ -44,7 +50,7 @@ def converse(argv: Sequence[str], given: bytes, *, env: Mapping[str, str], timeo
         )
     except (OSError, ValueError) as error:
         reason = error.strerror.lower() if isinstance(error, OSError) and error.strerror else str(error)
-        return Called(fault=f"it cannot be started: {reason}")
+        return Called(fault=f"it cannot be started: {reason}", is_missing=getattr(error, "errno", 0) in _MISSING)
     conversation = _Conversation(process, given, cap)
     try:
         is_over = conversation.go_on_until(monotonic() + timeout_sec)

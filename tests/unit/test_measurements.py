@@ -79,6 +79,51 @@ def test_a_driver_measures(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) 
     assert "reflectance.csv" in [one["path"] for one in attempt.operator_data["artifacts"]]
 
 
+def wire_driver(workshop: Workshop, program: str) -> None:
+    """Wire an instrument to a driver program."""
+    backend = f"backend: {{ type: command, command: [{program}] }}"
+    workshop.write(
+        "workspaces/r/operators.yaml",
+        f"operators: {{ experiment.default: {{ kind: experiment, {backend} }} }}",
+    )
+
+
+def test_F17_a_driver_that_is_not_there_begins_no_run(workshop: Workshop) -> None:  # noqa: N802  rule of the fault matrix
+    """With the step that needs it, where it is wired, and what to do."""
+    wire_driver(workshop, "no-such-driver")
+
+    (problem,) = workshop.refused(recipe(experiment("m")))
+
+    where = "workspaces/r/operators.yaml"
+    assert problem.endswith(f"error[MS604]: experiment.default in {where}: there is no program 'no-such-driver'")
+
+
+def test_F17_a_driver_that_vanishes_fails_the_attempt(workshop: Workshop) -> None:  # noqa: N802  as above
+    """It was told nothing, so nothing can come of it; the run goes on by its policy."""
+    driver = workshop.write("driver", "#!/no/such/interpreter\n")
+    driver.chmod(0o755)
+    wire_driver(workshop, str(driver))
+
+    ran = workshop.run(recipe(experiment("m", "allow_failure: true"), shell("b", "true", "stdout: free")))
+
+    assert (ran.states, ran.attempts("m")[0].status) == (["FAILED", "COMPLETED"], "FAILED_INIT")
+    assert "driver 'driver', called with 'start': it cannot be started: no such file" in ran.reasons[0]
+
+
+def test_a_driver_that_vanishes_is_asked_for_what_it_measures(workshop: Workshop) -> None:
+    """The measurement may be under way, so the run waits, and says why."""
+    driver = workshop.write("driver", '#!/bin/sh\nrm "$0"; echo \'{"state": "running"}\'\n')
+    driver.chmod(0o755)
+    wire_driver(workshop, str(driver))
+    first = workshop.run(recipe(experiment("m")), once=True)
+
+    second = workshop.resume(first.root, once=True)
+
+    (attempt,) = second.attempts("m")
+    assert (second.outcome.exit_status, attempt.status) == (5, "WAITING_EXTERNAL")
+    assert "called with 'poll': it cannot be started: no such file" in attempt.operator_data["note"]
+
+
 def test_what_it_refuses_is_a_failure(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
     """With its own words."""
     by_driver(workshop, monkeypatch)

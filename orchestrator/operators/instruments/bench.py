@@ -7,6 +7,7 @@ import os
 from dataclasses import replace
 
 from orchestrator.clock import utc_now
+from orchestrator.errors import DriverMissingError
 from orchestrator.files import make_directory, replace_file, sweep_temporaries
 from orchestrator.layout import REQUEST, STARTED
 from orchestrator.operators.answers import NotYetError
@@ -96,7 +97,11 @@ class Bench:
             make_directory(request.folder)
             sweep_temporaries(request.folder)  # nobody was told yet, so nobody else writes here
             replace_file(request.folder / REQUEST, json_bytes(request.document()), mode=0o644)
-        reading = self._link.begin(request)
+        try:
+            reading = self._link.begin(request)
+        except DriverMissingError:
+            self._let_go(request)
+            raise
         if reading.state in {BUSY, UNKNOWN}:
             self._let_go(request)
             return Reading(state=WAITING, note=reading.note or "the instrument is busy")

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.errors import InstrumentAwayError
+from orchestrator.errors import DriverMissingError, InstrumentAwayError
 from orchestrator.jsonsafe import dumps
 from orchestrator.operators.answers import NotYetError, document_of
 from orchestrator.operators.instruments.measurement import Reading, Request
@@ -52,10 +52,11 @@ class CommandLink:
         )
         if fault := called.fault:
             last = called.stderr.strip().rpartition("\n")[2][:500]
-            raise InstrumentAwayError(
-                f"driver {Path(self.command[0]).name!r}, called with {verb!r}: {fault}{last and f': {last}'}",
-                hint="call it by hand; it is called again until it answers",
-            )
+            message = f"driver {Path(self.command[0]).name!r}, called with {verb!r}: {fault}{last and f': {last}'}"
+            # What it was told before may be under way, so only a start that cannot be is the end of the attempt.
+            if called.is_missing and verb == "start":
+                raise DriverMissingError(message, hint="install it, make it executable, or mend the wiring")
+            raise InstrumentAwayError(message, hint="call it by hand; it is called again until it answers")
         return called.stdout
 
 

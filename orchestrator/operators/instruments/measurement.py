@@ -65,7 +65,8 @@ class Reading:
 class Instrument(Protocol):
     """What measures for steps, for one thread at a time.
 
-    Each call may raise `InstrumentAwayError`, which means: ask again later; the measurement may be under way.
+    Each call may raise `InstrumentAwayError`, which means: ask again later; the measurement may be under way. Only
+    `DriverMissingError` means that nothing was begun, nor will be.
     """
 
     def start(self, request: Request) -> str:
