@@ -102,6 +102,8 @@ def judge_done(
         outputs=envelope.outputs,
     )
     failing = _first_failing(rules, evidence, scope, missing)
+    if failing and failing.rule == "exit_code" and not envelope.reason:
+        failing = dataclasses.replace(failing, reason=_with_last_line(failing.reason, done))
     if failing is None:
         return Verdict(status=AttemptState.COMPLETED, outcome="ok", envelope=envelope, changes=changes)
     return _failed(done, failing, envelope, changes)

@@ -57,7 +57,7 @@ def test_junit_has_a_case_for_each_task(mixed: Ran) -> None:
     assert [name for name, case in cases.items() if case.find("skipped") is not None] == ["skipped", "blocked"]
     failure = cases["bad"].find("failure")
     assert failure is not None
-    assert failure.get("message") == "the exit code is 3, not 0"
+    assert str(failure.get("message")).startswith("the exit code is 3, not 0; last stderr line: ")
     assert "<script>alert(1)</script> red ]]>" in str(failure.text)
     assert "\\x07" in str(failure.text)
     attempts = cases["flaky"].find("properties/property")
