@@ -25,7 +25,7 @@ from orchestrator.session.logins import Logins
 from orchestrator.session.options import Again, DriveOptions
 from orchestrator.session.outcome import Outcome
 from orchestrator.session.settling import settle
-from orchestrator.session.signals import stopping_on_signals
+from orchestrator.session.signals import Signals
 from orchestrator.session.taking_over import take_over
 from orchestrator.states import ENDED_TASKS
 from orchestrator.store.cache import ResultCache
@@ -54,6 +54,8 @@ def drive_run(run_root: Path, plan: Plan, options: DriveOptions, again: Again | 
         _leave_no_core()
     session = _session(database, plan, options, again, masker)
     with ExitStack() as ends:
+        if options.handle_signals:
+            ends.enter_context(session.signals.caught_here())
         ends.callback(close_opened, run_root)
         ends.callback(session.pool.close)
         log_missing = lost_log(database)
@@ -78,6 +80,7 @@ def _session(database: Database, plan: Plan, options: DriveOptions, again: Again
         context=context,
         pool=pool,
         parts=Parts(),
+        signals=Signals(),
     )
 
 
@@ -125,6 +128,7 @@ class _Session:
     context: Context
     pool: WorkerPool
     parts: Parts
+    signals: Signals
 
     def begin(self, *, log_missing: bool) -> None:
         """Take the run over from its last runner."""
@@ -148,15 +152,15 @@ class _Session:
         run = Run(plan, database, root=root, tasks=tasks, board=board, means=means)
         driver = Driver(run, break_at=options.break_at, once=options.once)
         with logins:
-            logins.log_in(_needed(plan, wiring, tasks, board))
+            self.signals.until_caught(lambda: logins.log_in(_needed(plan, wiring, tasks, board)))
             options.reporter.tell(_beginning(database, plan, rows))
             try:
-                with stopping_on_signals(driver, enabled=options.handle_signals) as caught:
+                with self.signals.stopping(driver):
                     end = driver.drive()
             finally:
                 means.crew.close()
         means.reuse.close()
-        return settle(database, driver, self.context, options.reporter, caught, end)
+        return settle(database, driver, self.context, options.reporter, self.signals.caught, end)
 
     def _board(self, rows: tuple[TaskRow, ...], tasks: list[Task], wiring: _Wiring) -> Board:
         board = Board(

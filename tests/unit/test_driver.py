@@ -416,6 +416,34 @@ def test_a_signal_ends_a_program_that_runs(workshop: Workshop) -> None:
     assert ran.states == ["PENDING", "PENDING"]
 
 
+class Signalling:
+    """A reporter at which two signals come as soon as something of a kind is told."""
+
+    def __init__(self, kind: type[Happening]) -> None:
+        self._kind = kind
+
+    def tell(self, happening: Happening) -> None:
+        """Send them."""
+        if isinstance(happening, self._kind):
+            for _ in range(2):
+                os.kill(os.getpid(), signal.SIGTERM)
+
+
+def test_signals_before_the_first_step_interrupt_the_run(workshop: Workshop) -> None:
+    """Nothing is begun, and the records say so."""
+    ran = workshop.run(recipe(shell("a", "true", "stdout: free")), reporter=Signalling(RunBegun))
+
+    assert (ran.outcome.exit_status, ran.outcome.reason) == (143, "interrupted by SIGTERM")
+    assert (ran.states, ran.attempts("a")) == (["PENDING"], ())
+
+
+def test_signals_after_the_last_step_do_not_end_the_runner(workshop: Workshop) -> None:
+    """The run has come to its end, and the result is told."""
+    ran = workshop.run(recipe(shell("a", "true", "stdout: free")), reporter=Signalling(RunSettled))
+
+    assert (ran.outcome.exit_status, ran.states) == (0, ["COMPLETED"])
+
+
 def test_signals_mean_what_they_meant_before(workshop: Workshop) -> None:
     """After a run, the process answers signals as it did."""
     before = signal.getsignal(signal.SIGTERM)
