@@ -51,7 +51,8 @@ ADVICE = {
     ),
     "MS215": (
         "Leave `--operators-config` out, or add `--force-wiring-override`; where the run's snapshot was changed, put "
-        "back what [it recorded](operators.md#what-a-run-keeps)."
+        "back what [it recorded](operators.md#what-a-run-keeps), or let `matterstack resume RUN "
+        "--force-wiring-override` write it anew."
     ),
     "MS212": "Mend it at the place shown; 'matterstack stub record' writes such files.",
     "MS217": (

@@ -67,4 +67,4 @@ def _wiring(database: Database) -> Iterator[str]:
         if (unused := read_unused(database)) and unused["sha256"] != kept.sha256:
             yield f"not used: {unused['path']}, which ${VARIABLE} has named meanwhile; the run keeps its snapshot"
         if found := tampering(database, kept):
-            yield f"nobody can go on with it: {found}; put {FOLDER} back as it was, or start a new run"
+            yield f"it does not go on: {found}; put {FOLDER} back as it was, or go on with --force-wiring-override"

@@ -86,16 +86,21 @@ def tampering(database: Database, kept: KeptWiring) -> str:
     return "" if kept.files_due else "; ".join(faults(database.run_root, snapshot_of(database, kept)))
 
 
-def refuse_tampered(database: Database) -> None:
-    """Record that somebody changed the files of the snapshot, and raise `UsageError` (MS215) that names them."""
+def note_tampering(database: Database) -> str:
+    """Say which files of the snapshot somebody changed, and record that where there are any."""
     kept = read_kept(database)
     found = tampering(database, kept) if kept else ""
-    if kept is None or not found:
-        return
-    with database.transaction():
-        note_refusal(database, TAMPERED, kept, {"faults": found})
-    hint = f"put {FOLDER} back as it was, or start a new run"
-    raise UsageError(f"{database.run_root.name}: {found}", hint=hint, code=CODE)
+    if kept is not None and found:
+        with database.transaction():
+            note_refusal(database, TAMPERED, kept, {"faults": found})
+    return found
+
+
+def refuse_tampered(database: Database) -> None:
+    """Record that somebody changed the files of the snapshot, and raise `UsageError` (MS215) that names them."""
+    if found := note_tampering(database):
+        hint = f"put {FOLDER} back, or have the run write it anew: resume, retry or rerun with --force-wiring-override"
+        raise UsageError(f"{database.run_root.name}: {found}", hint=hint, code=CODE)
 
 
 def _note(database: Database, what: str, wiring: KeptWiring, details: Mapping[str, str]) -> None:

@@ -22,6 +22,7 @@ from orchestrator.store.wirings import (
     keep,
     note_files,
     note_refusal,
+    note_tampering,
     note_unused,
     read_kept,
     read_unused,
@@ -39,7 +40,8 @@ class SnapshotWiring(CoreScriptlet):
     """Keep a wiring in ``operators_snapshot/`` of a run, or check the one that is kept there.
 
     Params: ``run_root``; optional ``wiring``, what is in force as `ResolveWiring` gives it, with ``provenance``, an
-    object of what was asked for; ``force``, whether another wiring than the one that is kept may take its place.
+    object of what was asked for; ``force``, whether another wiring than the one that is kept may take its place, and
+    what somebody changed in ``operators_snapshot/`` is written anew.
     """
 
     params_schema: ClassVar[Schema] = {
@@ -57,7 +59,10 @@ class SnapshotWiring(CoreScriptlet):
     def work(self, ctx: Context, params: Params) -> Outputs:
         """Keep the first wiring, refuse another one unless it is forced, and write the copies that are due."""
         database = opened(Path(params["run_root"]))
-        refuse_tampered(database)
+        if params.get("force"):
+            _restore(database)
+        else:
+            refuse_tampered(database)
         kept, given = read_kept(database), kept_from_params(params)
         if given is not None and (kept is None or given.sha256 != kept.sha256):
             kept = self._take(database, kept, given, force=bool(params.get("force")))
@@ -96,6 +101,12 @@ class SnapshotWiring(CoreScriptlet):
                 note_files(database, kept)
         elif _differs(database.run_root, files):
             write_snapshot(database.run_root, files)
+
+
+def _restore(database: Database) -> None:
+    """Write the snapshot anew where somebody changed it; the state file holds all of it."""
+    if note_tampering(database) and (kept := read_kept(database)):
+        write_snapshot(database.run_root, snapshot_of(database, kept))
 
 
 def _prior(database: Database) -> str:

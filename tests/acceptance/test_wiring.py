@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -201,6 +202,22 @@ def test_F45_a_snapshot_that_was_changed_is_refused(lab: Project, name: str, cha
     assert f"operators_snapshot/{name}" in lab.call("explain", "@last").stdout.replace(
         "snapshot=operators_snapshot", ""
     )
+
+
+def test_F45_a_snapshot_that_was_removed_is_written_anew_on_demand(lab: Project) -> None:
+    """The state file holds all of it, and notes that it was gone."""
+    lab.call("run", "recipe.yaml")
+    before = (snapshot(lab) / "operators.yaml").read_bytes()
+    shutil.rmtree(snapshot(lab))
+    refused = retry(lab)
+    lab.write("ok", "")
+
+    ended = retry(lab, "--force-wiring-override")
+
+    assert "--force-wiring-override" in refused.stderr
+    assert (ended.status, (snapshot(lab) / "operators.yaml").read_bytes()) == (0, before)
+    assert history(lab) == recorded(lab) == ["WIRING_PERSISTED", "WIRING_TAMPERED", "WIRING_TAMPERED"]
+    assert metadata(lab)["effective"]["source"] == "WORKSPACE_DEFAULT"
 
 
 def test_H4_a_wiring_that_was_changed_everywhere_is_refused(lab: Project) -> None:
