@@ -47,13 +47,15 @@ def list_operators(
         print_json({**where, "operators": [dict(zip(HEADERS, row, strict=True)) for row in rows]})
         return
     click.echo(f"source={found.source.name} sha256={found.wiring.sha256} {found.path or ''}".rstrip(), err=True)
-    print_table(rows, HEADERS)
+    print_table([("no limit" if cell is None else cell for cell in row) for row in rows], HEADERS)
 
 
 def _row(wired: Wired, folders: tuple[Path, ...]) -> tuple[str, str, str, int | None, str]:
+    from orchestrator.operators.registry import limit_of  # noqa: PLC0415  slow, and the other commands need none of it
+
     backend = wired.backend.type if wired.backend else "files" if isinstance(wired.operator, HumanOperator) else ""
     holds: list[Hold] = [hold for folder in folders if (hold := hold_of(folder, wired.key))]
-    return wired.key, wired.kind, backend, wired.max_concurrent, str(holds[0]) if holds else ""
+    return wired.key, wired.kind, backend, limit_of(wired), str(holds[0]) if holds else ""
 
 
 for _command in (

@@ -42,7 +42,7 @@ def _on_this_machine(wired: Wired, environment: Environment, _: Sequence[Path]) 
 
 def _in_a_laboratory(wired: Wired, _: Environment, __: Sequence[Path]) -> Operator:
     backend: Any = wired.backend
-    return Laboratory(instrument_for(wired.key, backend, at_once=_limit(wired)))
+    return Laboratory(instrument_for(wired.key, backend, at_once=limit_of(wired)))
 
 
 def _on_a_cluster(wired: Wired, environment: Environment, hold_folders: Sequence[Path]) -> Operator:
@@ -85,13 +85,14 @@ def limits_of(wiring: Wiring) -> dict[str, int]:
 
     Where nobody says anything, this machine runs one attempt for each of its processors, and an instrument one.
     """
-    limits = {key: limit for key, wired in wiring.operators.items() if (limit := _limit(wired)) is not None}
+    limits = {key: limit for key, wired in wiring.operators.items() if (limit := limit_of(wired)) is not None}
     if wiring.max_concurrent_global is not None:
         limits[EVERYWHERE] = wiring.max_concurrent_global
     return limits
 
 
-def _limit(wired: Wired) -> int | None:
+def limit_of(wired: Wired) -> int | None:
+    """Give how many attempts an operator may have at once, whoever says so; None where there is no limit."""
     says_so = "max_concurrent" in wired.operator.model_fields_set or wired.max_concurrent is not None
     if not says_so and wired.kind == "experiment":
         return 1

@@ -29,13 +29,15 @@ _OWN_DIRECTIVES = frozenset(
 _Positive = Annotated[int, Field(ge=1, le=1_000_000)]
 
 
-def _made_of(pattern: str, what: str) -> AfterValidator:
+def _made_of(
+    pattern: str, what: str, todo: str = "remove blanks, quotes and other special characters"
+) -> AfterValidator:
     """Refuse a text in which anything stands that a program may take for more than a name."""
     allowed = re.compile(pattern)
 
     def check(text: str) -> str:
         if not allowed.fullmatch(text):
-            raise fault("MS106", f"expected {what}, got {text!r}", "remove blanks, quotes and other special characters")
+            raise fault("MS106", f"expected {what}, got {text!r}", todo)
         return text
 
     return AfterValidator(check)
@@ -47,7 +49,7 @@ _Name = Annotated[Text, _made_of(r"[A-Za-z0-9_][A-Za-z0-9_.,:+@-]*", "a name, or
 _Features = Annotated[Text, _made_of(r"[A-Za-z0-9_(\[!][A-Za-z0-9_.,:&|*!()\[\]-]*", "features of nodes")]
 _Generic = Annotated[Text, _made_of(r"[A-Za-z0-9_][A-Za-z0-9_.,:()/+-]*", "generic resources such as gpu:1")]
 _Folder = Annotated[Text, _made_of(r"[/~$][^\x00-\x1f\x7f'\"`\\]*", "an absolute folder on the cluster")]
-_Shared = Annotated[Text, _made_of(r"/[^\x00-\x1f\x7f]*", "the absolute path of a folder")]
+_Shared = Annotated[Text, _made_of(r"/[^\x00-\x1f\x7f]*", "the absolute path of a folder", "begin it with /")]
 _Program = Annotated[Text, _made_of(r"[A-Za-z0-9_./~][A-Za-z0-9_./+~-]*", "a program such as python3")]
 
 

@@ -285,6 +285,25 @@ def test_core_scriptlets_do_the_same_by_hand(lab: Project) -> None:
     assert (resolved["status"], kept["status"], history(lab)) == ("ok", "ok", ["WIRING_PERSISTED"])
 
 
+def test_operators_are_listed_with_the_limit_that_holds(lab: Project) -> None:
+    """Said, inherited or built in; what has none says so."""
+    lab.write(
+        "limits.yaml",
+        """\
+operators:
+  human.default: { kind: human }
+  human.few: { kind: human, max_concurrent: 3 }
+  experiment.x: { kind: experiment }
+""",
+    )
+
+    table = lab.call("operators", "list", "lab", "--operators-config", "limits.yaml").table
+
+    limits = {row["operator_key"]: row["max_concurrent"] for row in table}
+    listed = [limits[key] for key in ("human.default", "human.few", "experiment.x")]
+    assert listed == ["no limit", "3", "1"]
+
+
 def test_operators_are_listed_with_their_source(lab: Project) -> None:
     """Of a workspace, and of a run."""
     lab.call("run", "recipe.yaml")

@@ -255,3 +255,11 @@ def test_the_folder_on_a_cluster_is_absolute_and_plain(root: str) -> None:
     text = f"operators:\n  hpc.a: {{ kind: hpc, backend: {{ type: slurm, workspace_root: {json.dumps(root)} }} }}\n"
 
     assert wrong(text) == [f"2:63 expected an absolute folder on the cluster, got {root!r}"]
+
+
+def test_a_shared_folder_that_is_relative_is_told_how_to_begin() -> None:
+    """Nothing is wrong with its letters."""
+    with pytest.raises(InvalidFileError) as caught:
+        read("operators:\n  human.a: { kind: human, shared_folder: shared }\n")
+
+    assert [problem.help for problem in caught.value.problems] == ["begin it with /"]
