@@ -98,7 +98,7 @@ class SlurmOperator:
     def cancel(self, attempts: Collection[str]) -> None:
         """Cancel the jobs of attempts; those that have none yet get none, or are cancelled once they are found."""
         for attempt_id in self._held.keys() & attempts:
-            self._held[attempt_id].is_wanted_no_more()
+            self._held[attempt_id].cancel()
         self._pace.hurry()
         with suppress(AwayError):
             cancel_unwanted(self._site, self._held.values())
