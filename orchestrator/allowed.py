@@ -9,7 +9,7 @@ from pathlib import Path
 from orchestrator.catalog import Project
 from orchestrator.frames import Parts
 from orchestrator.plan import Plan, PlannedTask, SubRecipe
-from orchestrator.runner import plan_as_started
+from orchestrator.starts import plan_as_started
 from orchestrator.store.database import reading
 from orchestrator.store.queries import TaskRow, read_tasks
 

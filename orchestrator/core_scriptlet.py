@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from orchestrator.context import Context
 from orchestrator.envelope import Envelope
 from orchestrator.errors import UsageError
 from orchestrator.keys import did_you_mean
-from orchestrator.scriptlet import BaseScriptlet, Params
+from orchestrator.scriptlet import BaseScriptlet, Params, Schema
 
-_TYPES: dict[str, tuple[type, ...]] = {
-    "array": (list,),
-    "boolean": (bool,),
-    "integer": (int,),
-    "null": (type(None),),
-    "number": (int, float),
-    "object": (dict,),
-    "string": (str,),
-}
+if TYPE_CHECKING:
+    from jsonschema import ValidationError
+
+_MISSING = frozenset({"required", "dependentRequired"})
 
 
 class CoreScriptlet(BaseScriptlet):
@@ -33,40 +28,27 @@ class CoreScriptlet(BaseScriptlet):
 
     def answer(self, ctx: Context, params: Params) -> Envelope:
         """Raise `UsageError` where the params do not fit; else as for all scriptlets."""
-        schema: Any = self.params_schema or {}
-        known, given = schema.get("properties", {}), params if isinstance(params, dict) else {}
-        needed = [*schema.get("required", ()), *_needed_by(given, schema.get("dependentRequired", {}))]
-        faults = [*_names(given, known, needed), *_values(given, known)]
-        if faults:
-            raise UsageError("; ".join(faults), hint=f"it takes: {', '.join(known)}")
+        schema = self.params_schema or {}
+        if faults := [*_faults(params, schema)]:
+            raise UsageError("; ".join(faults), hint=f"it takes: {', '.join(schema.get('properties', {}))}")
         return super().answer(ctx, params)
 
 
-def _needed_by(given: Params, dependent: dict[str, list[str]]) -> Iterator[str]:
-    """Give the params without which others of those that are given mean nothing."""
-    return (name for param in given for name in dependent.get(param, ()))
+def _faults(params: Params, schema: Schema) -> Iterator[str]:
+    """Say what is wrong with params; one that is misspelt is not told of as missing too."""
+    from jsonschema import Draft202012Validator  # slow, and only what people give is checked
 
-
-def _names(given: Params, known: dict[str, Any], required: list[str]) -> Iterator[str]:
-    """Name the params that there are not, and those that are missing and not misspelt."""
-    meant = ""
-    for name in given:
-        if name not in known:
-            hint = did_you_mean(name, known)
-            meant += hint
-            yield f"there is no param {name!r}; {hint}"
-    for name in required:
-        if name not in given and repr(name) not in meant:
-            yield f"the param {name!r} is missing"
-
-
-def _values(given: Params, known: dict[str, Any]) -> Iterator[str]:
-    """Name the params whose value is of another type, or none of the allowed ones."""
-    for name, value in given.items():
-        schema = known.get(name, {})
-        said = schema.get("type", [*_TYPES])
-        types = said if isinstance(said, list) else [said]
-        if not any(type(value) in _TYPES[one] for one in types):
-            yield f"the param {name!r} is not of type {' or '.join(types)}"
-        elif value not in schema.get("enum", [value]):
-            yield f"the param {name!r} is {value!r}; {did_you_mean(str(value), schema['enum'])}"
+    meant: set[str] = set()
+    errors: Iterator[ValidationError] = Draft202012Validator(schema).iter_errors(params)
+    for error in sorted(errors, key=lambda error: error.validator in _MISSING):
+        if error.validator == "additionalProperties":
+            known: Any = schema["properties"]
+            for name in params.keys() - known.keys():
+                meant.add(hint := did_you_mean(name, known))
+                yield f"there is no param {name!r}; {hint}"
+        elif error.validator in _MISSING:
+            missing = error.message.split("'")[1]
+            if f"did you mean {missing!r}?" not in meant:
+                yield f"the param {missing!r} is missing"
+        else:
+            yield f"the param {'.'.join(map(str, error.absolute_path))!r}: {error.message}"

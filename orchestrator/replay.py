@@ -18,9 +18,9 @@ from orchestrator.judging import environment_of, missing_files, records_for
 from orchestrator.keys import did_you_mean
 from orchestrator.outcomes import Verdict, judge_done, masked
 from orchestrator.recall import recall, withheld
-from orchestrator.runner import plan_as_started
 from orchestrator.scriptlet import BaseScriptlet, print_traceback
 from orchestrator.secrecy import Masker, handing_on, read_secrets
+from orchestrator.starts import plan_as_started
 from orchestrator.states import AttemptState
 from orchestrator.store.contexts import read_history
 from orchestrator.store.database import Database, reading

@@ -12,7 +12,7 @@ from orchestrator.frames import Parts, Task, nodes_of
 from orchestrator.nodes import Phase
 from orchestrator.plan import Plan, PlannedTask
 from orchestrator.recall import recall
-from orchestrator.runner import plan_as_started
+from orchestrator.starts import plan_as_started
 from orchestrator.states import TaskState
 from orchestrator.store.database import reading
 from orchestrator.store.queries import read_tasks

@@ -102,14 +102,15 @@ def finding(line: TaskLine, run_root: Path) -> str:
         return f"{line.task_id} waits, but {note}"
     if asks_people(line):
         return f"{line.task_id} waits for an answer: matterstack respond {run_root.name} {shlex.quote(line.task_id)}"
-    return f"{line.task_id} waits for {line.operator_key}, attempt {line.attempt_count}"
+    why = f": {line.status_reason}" if line.status_reason else ""
+    return f"{line.task_id} waits for {line.operator_key}, attempt {line.attempt_count}{why}"
 
 
 def _measured(database: Database, line: TaskLine) -> str:
     """Say how a measurement that a task waits for comes to its end."""
     key = line.operator_key or ""
     is_measured = line.status is TaskState.WAITING_EXTERNAL and kind_of(key) == "experiment"
-    if not is_measured or removal(line, database.run_root):
+    if not is_measured or line.status_reason or removal(line, database.run_root):
         return ""
     from orchestrator.operators.instruments.waiting import waits_for  # noqa: PLC0415  slow, as is the wiring
     from orchestrator.operators.registry import wiring_of  # noqa: PLC0415

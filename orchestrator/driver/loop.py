@@ -62,6 +62,7 @@ class Driver:
         while True:
             settled = self._tick()
             if left := self._left(settled):
+                self._run.root.context.apply(self._run.root.merge.at_end().shared)
                 return left
             if settled is not None:
                 problem = self._rounds.problem
@@ -168,7 +169,6 @@ class Driver:
             self._routed.set_aside()
             return Ending(status=RunState.PENDING, step=waits_for[0], is_pause=True, waits_for=waits_for)
         if self._stops.is_pausing and not self._run.running:
-            self._run.root.context.apply(self._run.root.merge.at_end().shared)
             return Ending(status=RunState.PENDING, step=self._stops.paused_at, is_pause=True)
         return None
 

@@ -17,6 +17,8 @@ from orchestrator.store.queries import AttemptRow, read_attempts
 from orchestrator.wiring.keys import kind_of
 from orchestrator.workers.calls import Done
 
+_LISTED_BY = "see 'matterstack attempts'"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assignment:
@@ -182,9 +184,15 @@ def unrestored(assignment: Assignment, key: str, error: ScriptletError) -> Sight
 
 def find_assignment(database: Database, task_id: str, attempt_id: str) -> Assignment:
     """Give an attempt by its ids; raise `UsageError` for one that there is not, or that is in nobody else's hands."""
-    rows = [row for row in read_attempts(database, task_id) if row.attempt_id == attempt_id]
-    if not rows or not rows[0].is_external:
-        raise UsageError(
-            f"attempt {attempt_id} of {task_id} is in the hands of no operator", hint="see 'matterstack attempts'"
-        )
-    return assignment_of(database, rows[0])
+    row = find_attempt(database, task_id, attempt_id)
+    if not row.is_external:
+        raise UsageError(f"attempt {attempt_id} of {task_id} is in the hands of no operator", hint=_LISTED_BY)
+    return assignment_of(database, row)
+
+
+def find_attempt(database: Database, task_id: str, attempt_id: str) -> AttemptRow:
+    """Give the record of an attempt by its ids; raise `UsageError` for one that there is not."""
+    for row in read_attempts(database, task_id):
+        if row.attempt_id == attempt_id:
+            return row
+    raise UsageError(f"{task_id} has no attempt {attempt_id!r}", hint=_LISTED_BY)

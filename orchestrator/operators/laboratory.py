@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 
 from orchestrator.checks import mismatch
 from orchestrator.errors import InstrumentAwayError, ScriptletError
@@ -55,7 +56,7 @@ class Laboratory:
                 yield sighting
             elif self._told.get(attempt_id) != (sighting.state, sighting.note):
                 self._told[attempt_id] = sighting.state, sighting.note
-                yield sighting
+                yield replace(sighting, operator_data=_kept(sighting))
 
     def cancel(self, attempts: Collection[str]) -> None:
         """Have the instrument stop, now or when it can be reached."""
@@ -78,7 +79,8 @@ class Laboratory:
         self._to_begin.add(attempt_id)
         state = AttemptState.WAITING_EXTERNAL
         self._told[attempt_id] = state, note
-        return Sighting(attempt_id=attempt_id, state=state, external_id=attempt_id, note=note, operator_data=told)
+        data = {**told, "note": note or None}
+        return Sighting(attempt_id=attempt_id, state=state, external_id=attempt_id, note=note, operator_data=data)
 
     def _forget(self, attempt_id: str) -> None:
         del self._held[attempt_id]
@@ -109,15 +111,21 @@ class Laboratory:
         """End a measurement; where the instrument cannot be told after some tries, it ends for us all the same."""
         attempt_id = assignment.attempt_id
         self._aborts[attempt_id] += 1
-        told: dict[str, JsonValue] = {}
+        told: dict[str, JsonValue] = {"note": None}
         try:
             self._instrument.abort(_request(assignment))
         except InstrumentAwayError as error:
             if self._aborts[attempt_id] < _MAX_ABORTS:
                 return Sighting(attempt_id=attempt_id, state=AttemptState.WAITING_EXTERNAL, note=error.message)
-            told = {"not_told_to_stop": error.message}
+            told["not_told_to_stop"] = error.message
         done = Done(attempt_id=attempt_id, exit_code=None, duration_sec=assignment.age_sec, operator_data=told)
         return Sighting(attempt_id=attempt_id, state=AttemptState.COLLECTING, done=done)
+
+
+def _kept(sighting: Sighting) -> dict[str, JsonValue]:
+    """Keep with the attempt why it waits; how a measurement comes on changes too often for that."""
+    waits = sighting.state is AttemptState.WAITING_EXTERNAL and sighting.note
+    return {"note": sighting.note if waits else None}
 
 
 def _request(assignment: Assignment) -> Request:
@@ -135,4 +143,4 @@ def _done(assignment: Assignment, reading: Reading) -> Done:
     error = "" if reading.status == COMPLETED else reading.error or "the instrument has failed"
     error = error or (mismatch("result", reading.data, schema) if schema else "")
     left = gather(assignment.folder, Choice(list(assignment.work.get("files", {})))).to_json()
-    return answered(assignment, "result_v1", reading.data, left, error=error)
+    return answered(assignment, "result_v1", reading.data, {**left, "note": None}, error=error)

@@ -105,14 +105,14 @@ def move_attempt(
 ) -> None:
     """Record what an operator says of an attempt that goes on: its state, and what else is different from before.
 
-    The ``note`` of the data is why a task that goes on waits.
+    The ``note`` of the data is why a task that goes on waits; what is None there is no longer kept.
     """
     position, index, status = _find_attempt(database, task_id, attempt_id)
     if not _is_news(database, (position, index), (status, external_id, operator_data or {}), state):
         return
     _check_move(AttemptState(status), state, f"attempt {attempt_id} of {task_id}")
     task_state = TaskState.WAITING_EXTERNAL if state is AttemptState.WAITING_EXTERNAL else TaskState.RUNNING
-    note = str((operator_data or {}).get("note", ""))
+    note = str((operator_data or {}).get("note") or "")
     payload = {"task_id": task_id, "attempt_id": attempt_id, "status": state.value, "task_status": task_state.value}
     payload |= {"external_id": external_id, "note": note}
     if status == AttemptState.SUBMITTING and state is not AttemptState.SUBMITTING:

@@ -11,12 +11,11 @@ if not __package__:
 
 from orchestrator import Context
 from orchestrator.errors import UsageError
-from orchestrator.operators.assignments import find_assignment
+from orchestrator.operators.assignments import assignment_of, find_attempt
 from orchestrator.operators.by_hand import look_by_hand
 from orchestrator.scriptlet import Outputs, Params, Schema
 from orchestrator.store.attempts import note_collected
 from orchestrator.store.database import Database, opened
-from orchestrator.store.queries import read_attempts
 from orchestrator.store.run_scriptlet import RunScriptlet
 
 
@@ -52,9 +51,10 @@ class CollectAttempt(RunScriptlet):
 
 
 def _look(database: Database, task_id: str, attempt_id: str) -> Params | None:
-    if not any(row.is_external for row in read_attempts(database, task_id) if row.attempt_id == attempt_id):
+    row = find_attempt(database, task_id, attempt_id)
+    if not row.is_external:
         return None
-    seen = look_by_hand(database, [find_assignment(database, task_id, attempt_id)]).get(attempt_id)
+    seen = look_by_hand(database, [assignment_of(database, row)]).get(attempt_id)
     if seen is None or seen.done is None:
         raise UsageError(f"{task_id} has not ended", hint="ask again later")
     return dict(seen.done.operator_data)

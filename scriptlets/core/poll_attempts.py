@@ -11,10 +11,10 @@ if not __package__:
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from orchestrator import Context
-from orchestrator.operators.assignments import Sighting, assignment_of
+from orchestrator.operators.assignments import Sighting, assignment_of, find_attempt
 from orchestrator.operators.by_hand import look_by_hand
 from orchestrator.scriptlet import Outputs, Params, Schema
-from orchestrator.states import AttemptState
+from orchestrator.states import ENDED_ATTEMPTS, AttemptState
 from orchestrator.store.attempts import note_sighting
 from orchestrator.store.database import Database, opened
 from orchestrator.store.queries import AttemptRow, read_open_attempts
@@ -34,7 +34,11 @@ class PollAttempts(RunScriptlet):
         "type": "object",
         "additionalProperties": False,
         "required": ["run_root"],
-        "dependentRequired": {"sighting": ["task_id", "attempt_id"]},
+        "dependentRequired": {
+            "sighting": ["task_id", "attempt_id"],
+            "task_id": ["attempt_id"],
+            "attempt_id": ["task_id"],
+        },
         "properties": {
             "run_root": {"type": "string"},
             "task_id": {"type": "string"},
@@ -49,7 +53,7 @@ class PollAttempts(RunScriptlet):
         if "sighting" in params:
             found = [(params["task_id"], params["attempt_id"], params["sighting"])]
         else:
-            found = _look(database, _with_operators(database, params.get("attempt_id")))
+            found = _look(database, _with_operators(database, params))
         with database.transaction():
             for task_id, attempt_id, sighting in found:
                 if sighting["state"] != ENDED:
@@ -57,9 +61,12 @@ class PollAttempts(RunScriptlet):
         return {"_attempts.polled_v1": {attempt_id: sighting["state"] for _, attempt_id, sighting in found}}
 
 
-def _with_operators(database: Database, attempt_id: Any) -> list[AttemptRow]:  # noqa: ANN401  as params give it
-    rows = [row for row in read_open_attempts(database) if row.is_external]
-    return [row for row in rows if row.status is not AttemptState.SUBMITTING and attempt_id in {None, row.attempt_id}]
+def _with_operators(database: Database, params: Params) -> list[AttemptRow]:
+    if "attempt_id" in params:
+        rows = [find_attempt(database, params["task_id"], params["attempt_id"])]
+    else:
+        rows = list(read_open_attempts(database))
+    return [row for row in rows if row.is_external and row.status not in {AttemptState.SUBMITTING, *ENDED_ATTEMPTS}]
 
 
 def _look(database: Database, rows: Sequence[AttemptRow]) -> list[tuple[str, str, Mapping[str, Any]]]:

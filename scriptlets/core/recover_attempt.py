@@ -10,14 +10,12 @@ if not __package__:
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from orchestrator import Context
-from orchestrator.errors import UsageError
-from orchestrator.operators.assignments import find_assignment
+from orchestrator.operators.assignments import find_assignment, find_attempt
 from orchestrator.operators.by_hand import submit_by_hand
 from orchestrator.scriptlet import Outputs, Params, Schema
 from orchestrator.states import AttemptState
 from orchestrator.store.attempts import note_sighting
-from orchestrator.store.database import Database, opened
-from orchestrator.store.queries import read_attempts
+from orchestrator.store.database import opened
 from orchestrator.store.run_scriptlet import RunScriptlet
 
 
@@ -43,7 +41,7 @@ class RecoverAttempt(RunScriptlet):
         """Ask the operator, unless it was asked, and record where the attempt stands."""
         database = opened(params["run_root"])
         task_id, attempt_id = params["task_id"], params["attempt_id"]
-        status = _status(database, task_id, attempt_id)
+        status = find_attempt(database, task_id, attempt_id).status
         if status is not AttemptState.SUBMITTING:
             return {"_attempt.recovered_v1": {"attempt_id": attempt_id, "status": status.value}}
         sighting = params.get("sighting")
@@ -52,13 +50,6 @@ class RecoverAttempt(RunScriptlet):
         with database.transaction():
             note_sighting(database, task_id, attempt_id, sighting)
         return {"_attempt.recovered_v1": {"attempt_id": attempt_id, "status": sighting["state"]}}
-
-
-def _status(database: Database, task_id: str, attempt_id: str) -> AttemptState:
-    found = {row.attempt_id: row.status for row in read_attempts(database, task_id)}
-    if attempt_id not in found:
-        raise UsageError(f"{task_id} has no attempt {attempt_id!r}", hint="see 'matterstack attempts'")
-    return found[attempt_id]
 
 
 if __name__ == "__main__":

@@ -212,14 +212,14 @@ def test_a_core_scriptlet_says_which_param_is_wrong(name: str, capsys: pytest.Ca
     assert f"there is no param '{first}s'; did you mean {first!r}?" in misspelt
     assert f"{first!r} is missing" not in misspelt
     wanted = schema["properties"][first]["type"]
-    assert f"the param {first!r} is not of type {wanted}" in reasons(name, {**good, first: 3}, capsys)
+    assert f"the param {first!r}: 3 is not of type {wanted!r}" in reasons(name, {**good, first: 3}, capsys)
 
 
 @pytest.mark.parametrize(
     ("name", "param", "told"),
     [
-        ("request_run", {"request": "paus"}, "the param 'request' is 'paus'; did you mean 'pause'?"),
-        ("close_run", {"status": "DONE"}, "the param 'status' is 'DONE'; known: CANCELLED"),
+        ("request_run", {"request": "paus"}, "the param 'request': 'paus' is not one of ['cancel'"),
+        ("close_run", {"status": "DONE"}, "the param 'status': 'DONE' is not one of ['COMPLETED'"),
         ("poll_attempts", {"sighting": {}}, "the param 'task_id' is missing; the param 'attempt_id' is missing"),
         ("open_attempt", {"task_id": "load"}, "the param 'operator_key' is missing"),
     ],
@@ -229,3 +229,17 @@ def test_a_core_scriptlet_takes_no_other_value(
 ) -> None:
     """Of those that it lists; and nothing is routed that nobody has routed."""
     assert told in reasons(name, {"run_root": "nowhere", **param}, capsys)
+
+
+@pytest.mark.parametrize(
+    "name", ["cancel_attempt", "close_attempt", "collect_attempt", "poll_attempts", "recover_attempt", "submit_attempt"]
+)
+@pytest.mark.parametrize("ids", [{"task_id": "lode"}, {"attempt_id": "0123456789abcdef"}])
+def test_a_core_scriptlet_does_nothing_to_an_attempt_that_is_not_there(
+    name: str, ids: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It does not say that all is well."""
+    known, schema = opened_attempt(tmp_path), core_scriptlet(name).params_schema
+    params = {key: value for key, value in known.items() if schema and key in schema["properties"]}
+
+    assert "has no attempt" in reasons(name, {**params, **ids}, capsys)

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.earlier import FAILED_LAST, LAST_FAILED
 from orchestrator.errors import NothingSelectedError, UsageError
 from orchestrator.plan import Selection
-from orchestrator.runner import FAILED_LAST, LAST_FAILED, rerun_task, retry_run
+from orchestrator.runner import rerun_task, retry_run
 from orchestrator.session import DriveOptions
 from orchestrator.states import RunState
 from tests.unit.workshop import PowerCut, Ran, Workshop, python, recipe, shell

@@ -148,6 +148,16 @@ def test_a_step_goes_as_far_as_it_goes_without_people(workshop: Workshop) -> Non
     assert len(last.attempts("review")) == 1
 
 
+def test_what_is_told_while_people_are_waited_for_is_all_that_was_written(workshop: Workshop) -> None:
+    """Also what no step that is open has waited for."""
+    text = recipe(shell("a", OK, 'save: {a.x_v1: "3"}'), human("review", "depends_on: []"))
+
+    ran = workshop.run(text, inline=False, once=True)
+
+    assert ran.outcome.exit_status == 5
+    assert ran.outcome.to_json()["ctx_keys"] == ["a.x_v1"]
+
+
 def test_a_failure_elsewhere_withdraws_the_question(workshop: Workshop) -> None:
     """Nobody need answer what will not be used."""
     steps = [human("review"), shell("b", "exit 1", "depends_on: []"), shell("c", OK, "depends_on: [review]")]

@@ -217,6 +217,23 @@ def test_what_a_measurement_waits_for_is_explained(call: Call, workshop: Worksho
     assert line in call("explain", "@last").stdout
 
 
+def test_why_a_measurement_goes_on_waiting_is_explained(call: Call, workshop: Workshop) -> None:
+    """Also while nobody drives the run; nothing of it stays when the instrument has answered."""
+    ran = workshop.run(recipe("{name: m, type: experiment}"), once=True)
+    result = ran.root / str(ran.attempts("m")[0].relative_path) / "experiment_result.json"
+    result.write_text('{"status": "COMPLETED", "files": ["../x"]}')
+    workshop.resume(ran.root, once=True)
+
+    told, status = call("explain", "@last").stdout, call("status").rows
+    result.write_text('{"status": "COMPLETED"}')
+    ended = workshop.resume(ran.root, once=True)
+
+    reason = "experiment_result.json: file '../x' has no name that is allowed"
+    assert f"  m waits for experiment.default, attempt 1: {reason}\n" in told
+    assert status[1][4] == reason
+    assert (ended.states, "note" in ended.attempts("m")[0].operator_data) == (["COMPLETED"], False)
+
+
 def test_why_an_answer_does_not_count_is_explained(call: Call, workshop: Workshop) -> None:
     """Whoever wrote it finds out, also while nobody drives the run."""
     ran = workshop.run(recipe("{name: q, type: human, instructions: so?}"), once=True)

@@ -1,0 +1,79 @@
+"""See, before a run begins or goes on, that nothing stands in its way which can be told beforehand."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from orchestrator.errors import InfrastructureError, InvalidFileError, Problem, UsageError
+from orchestrator.invoke import happen
+from orchestrator.keys import did_you_mean
+from orchestrator.plan import Plan, demands, refuse_over_budget
+from orchestrator.session import DriveOptions
+from orchestrator.store.database import is_network_path
+from orchestrator.wiring.options import BUILT_IN_KEYS, WiringOptions
+
+
+def check_budget(plan: Plan) -> None:
+    """Refuse steps that ask for more core-hours than the recipe's budget has."""
+    if plan.recipe.budget:
+        refuse_over_budget(plan.loaded, demands(plan))
+
+
+def check_routing(plan: Plan, wiring: Mapping[str, Any] | None) -> None:
+    """Refuse steps that are routed to operators which the wiring in force does not have."""
+    known = wiring["operators"] if wiring else BUILT_IN_KEYS
+    where = f"in {wiring['resolved_path'] or wiring['source']}" if wiring else "where nobody wired anything"
+    idle = wiring["idle"] if wiring else {}
+    how = "" if wiring else "say what it means in operators.yaml of the workspace, or with --operators-config"
+    problems = [
+        Problem("MS214", f"there is no operator {key!r} {where}", place, how or did_you_mean(key, known))
+        for key, place in plan.operator_keys.items()
+        if key not in known
+    ] + [
+        Problem("MS208", f"{key!r} is wired to {idle[key]!r}, which is not executed yet", place, "wire another backend")
+        for key, place in plan.operator_keys.items()
+        if key in idle
+    ]
+    if problems:
+        raise InvalidFileError(problems)
+
+
+def check_people(plan: Plan, wiring: Mapping[str, Any] | None, run_root: Path | None = None) -> None:
+    """Refuse questions that nobody could answer, or, of a run that is not there yet, that could not be posted."""
+    if wiring and any(key in wiring["people"] for key in plan.operator_keys):
+        from orchestrator.operators.quorum import check_postings, check_quorum  # noqa: PLC0415  few runs need it
+
+        check_quorum(plan, wiring, run_root)
+        if run_root is None:
+            check_postings(plan, wiring)
+
+
+def check_breaks(plan: Plan, options: DriveOptions) -> None:
+    """Refuse to pause before a step that there is not; parts of a group need not be there yet."""
+    steps = [task.step for task in plan.tasks]
+    for name in options.break_at:
+        first = re.split(r"[\[/@]", name)[0]
+        if first not in steps:
+            raise UsageError(f"--break-at: the recipe has no step {first!r}", hint=did_you_mean(first, steps))
+
+
+def wiring_in_force(asked: WiringOptions, workspace: Path, run_root: Path | None = None) -> dict[str, Any] | None:
+    """Give the wiring in force where anybody wired anything, or the run has kept one."""
+    if run_root is None and not asked.is_wired(workspace):
+        return None
+    params = {"workspace": str(workspace), "run_root": str(run_root) if run_root else None, **asked.to_params()}
+    found: dict[str, Any] = happen("run.planned", params)["_wiring.resolved_v1"]
+    return found
+
+
+def refuse_network(run_root: Path, *, allowed: bool) -> None:
+    """Refuse a run whose state would lie on a file system that hosts share; raises `InfrastructureError` (MS505)."""
+    if not allowed and is_network_path(run_root):
+        raise InfrastructureError(
+            f"{run_root} lies on a file system shared over a network",
+            hint="choose a local --workspaces-dir, or add --allow-network-fs (slower, safe for one host at a time)",
+            code="MS505",
+        )
