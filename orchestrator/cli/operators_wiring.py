@@ -23,6 +23,9 @@ def wiring_in_force(workspace: str | None, run: str | None, options: Mapping[str
     root = workspaces_root(options["workspaces_dir"])
     persisted = _kept(find_run(run, root)) if run else None
     folder = find_run(run, root).parent.parent if run else root / (workspace or "")
+    if workspace and not folder.is_dir():
+        known = [found.relative_to(root).as_posix() for found in workspaces_of(root)]
+        raise UsageError(f"there is no workspace {workspace!r} below {root}", hint=did_you_mean(workspace, known))
     return resolve_wiring(folder, read_wiring_options(options), persisted)
 
 

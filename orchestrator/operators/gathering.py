@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import stat
@@ -93,6 +94,9 @@ def gather(folder: Path, choice: Choice | None = None) -> Gathered:
     return Gathered(artifacts=tuple(walk.artifacts), rejected=tuple(walk.rejected), missing=missing)
 
 
+_ODD = {errno.ELOOP: "it is a link", errno.ENXIO: "it is no regular file"}
+
+
 class _Walk:
     """The way through one directory; each entry is opened from the one above it, so that no link leads elsewhere."""
 
@@ -114,7 +118,7 @@ class _Walk:
             try:
                 self._entry(folder, name, path)
             except OSError as error:
-                self._reject(path, (error.strerror or "it cannot be read").lower())
+                self._reject(path, _ODD.get(error.errno or 0) or (error.strerror or "it cannot be read").lower())
 
     def _entry(self, folder: int, name: str, path: str) -> None:
         found = os.stat(name, dir_fd=folder, follow_symlinks=False)

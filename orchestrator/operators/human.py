@@ -120,16 +120,15 @@ def read_response(question: Question, path: Path) -> Response:
         error=error if isinstance(error, str) else dumps(error),
         by=written.by,
         at_utc=at_utc,
-        file=_recorded_name(path, written.by, is_posted=is_posted),
+        file=_kept_name(written.by) if is_posted else path.relative_to(question.folder).as_posix(),
         sha256=hashlib.sha256(written.raw).hexdigest(),
         raw=written.raw,
     )
 
 
-def _recorded_name(path: Path, by: str, *, is_posted: bool) -> str:
-    if is_posted:
-        return f"{ANSWERED}/{RESPONSES}/{by.replace('/', '_')}.json"
-    return f"{REFUSED}/{path.name}" if path.parent.name == REFUSED else path.name
+def _kept_name(by: str) -> str:
+    """Give where the answer of a user is kept below the attempt's directory when its posting is gone."""
+    return f"{ANSWERED}/{RESPONSES}/{by.replace('/', '_')}.json"
 
 
 def check_response(question: Question, document: Mapping[str, Any], owner: str) -> None:

@@ -9,9 +9,12 @@ from orchestrator.errors import UsageError
 from orchestrator.files import replace_file
 from orchestrator.plan import Plan, PlannedTask
 from orchestrator.session.open_attempts import end_open
-from orchestrator.store.database import Database
-from orchestrator.store.queries import Items, TaskRow, read_inputs, read_open_attempts, read_tasks
+from orchestrator.states import RunState
+from orchestrator.store.database import Database, reading
+from orchestrator.store.queries import Items, TaskRow, read_inputs, read_open_attempts, read_run, read_tasks
 from orchestrator.store.runs import put_inputs, redefine_tasks, reset_tasks
+
+_GO_ON = {RunState.FAILED: "retry {}", RunState.COMPLETED: "rerun {} TASK", RunState.CANCELLED: "rerun {} TASK"}
 
 
 def take_over_changes(database: Database, plan: Plan, *, accept_changes: bool) -> None:
@@ -78,5 +81,7 @@ def _refuse_other_parts(rows: tuple[TaskRow, ...], below: list[TaskRow], changed
 
 def how_to_accept(run_root: Path) -> str:
     """Say which command goes on with a run whose recipe or scriptlets changed."""
-    command = f"matterstack resume {run_root.name} --accept-recipe-change"
+    with reading(run_root) as database:
+        words = _GO_ON.get(read_run(database).status, "resume {}").format(run_root.name)
+    command = f"matterstack {words} --accept-recipe-change"
     return f"run the changed steps again with '{command}', or start afresh with 'matterstack run --new'"

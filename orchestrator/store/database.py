@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import apsw
 
@@ -244,7 +245,11 @@ def _migrations() -> tuple[tuple[int, str], ...]:
 def _connect(path: Path, flags: int) -> apsw.Connection:
     """Open the file without changing it; not even its write-ahead log is merged before the content is checked."""
     try:
-        connection = apsw.Connection(str(path), flags=flags)
+        if flags & apsw.SQLITE_OPEN_READONLY and _is_fixed(path):
+            name = f"file:{quote(str(path))}?immutable=1"
+            connection = apsw.Connection(name, flags=flags | apsw.SQLITE_OPEN_URI)
+        else:
+            connection = apsw.Connection(str(path), flags=flags)
         connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
         connection.setbusytimeout(BUSY_TIMEOUT_MS)
         for pragma in _PRAGMAS:
@@ -252,6 +257,13 @@ def _connect(path: Path, flags: int) -> apsw.Connection:
     except apsw.Error as error:
         raise _ours(path, error) from error
     return connection
+
+
+def _is_fixed(path: Path) -> bool:
+    """Tell whether nobody can change a file, as on a read-only disk: SQLite then needs no index beside it."""
+    log = path.with_name(f"{path.name}-wal")
+    is_whole = not log.exists() or not log.stat().st_size
+    return is_whole and bool(os.statvfs(path.parent).f_flag & os.ST_RDONLY)
 
 
 def _undo_interrupted(path: Path) -> None:

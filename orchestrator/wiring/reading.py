@@ -189,9 +189,7 @@ def _operator_problems(
 ) -> Iterator[Problem]:
     path: DocPath = ("operators", key)
     if wrong := complaint(key):
-        examples = f"as in: {', '.join(f'{kind}.default' for kind in KINDS)}"
-        hint = examples if complaint(key.lower()) else f"write {key.lower()!r}"
-        yield Problem(CODE, wrong, source.place(path, of_key=True), hint)
+        yield Problem(CODE, wrong, source.place(path, of_key=True), _how_to_name(key))
         return
     kind = kind_of(key)
     if not isinstance(entry, dict):
@@ -216,6 +214,16 @@ def _operator_problems(
             kinds[str(entry["backend"]["type"])] = plugin.backend
         yield from _backend_problems(entry["backend"], kinds, (*path, "backend"), f"{kind} operators", source)
         yield from _profile_problems(entry["backend"], profiles, (*path, "backend"), source)
+
+
+def _how_to_name(key: str) -> str:
+    """Say how a key that is wrong is written, or how keys are."""
+    if not complaint(key.lower()):
+        return f"write {key.lower()!r}"
+    kind, dot, name = key.partition(".")
+    meant = f"{closest(kind, KINDS)}{dot}{name}"
+    examples = ", ".join(f"{kind}.default" for kind in KINDS)
+    return f"as in: {examples}" if complaint(meant) else f"did you mean {meant!r}?"
 
 
 def _backend_problems(

@@ -126,7 +126,8 @@ def _check_owner(path: Path) -> None:
         found = path.stat()
     except OSError as error:
         raise UsageError(f"{path} leads nowhere", hint="remove the link, or mend it") from error
-    if found.st_uid not in {os.getuid(), 0} or found.st_mode & stat.S_IWOTH:
+    is_folder = stat.S_ISDIR(found.st_mode)  # which is told of by who reads it
+    if not is_folder and (found.st_uid not in {os.getuid(), 0} or found.st_mode & stat.S_IWOTH):
         hint = f"look at it, then chmod o-w {path}, or name it with --operators-config"
         raise InfrastructureError(f"{path} belongs to somebody else, or everybody may write it", hint=hint)
 

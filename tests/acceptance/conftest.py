@@ -11,6 +11,7 @@ from tests.acceptance.kills import Survival
 from tests.acceptance.moments import Score
 from tests.acceptance.program import Project, make_project
 from tests.acceptance.slurm_projects import FakeProject, RealProject, SlurmProject, fake_project, real_project
+from tests.hpc.stack import skip_unless_asked
 
 
 @pytest.fixture(name="project")
@@ -52,9 +53,17 @@ def _fake_demo(tmp_path: Path) -> Iterator[FakeProject]:
 def _real_demo(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[RealProject]:
     """Give a project on the real cluster; who asks for it carries the mark ``slurm``.
 
-    All of it takes minutes: beside a sample, it is for those who ask for the mark, as make test-slurm does.
+    Beside a sample, it is for those who ask for the mark.
     """
-    if request.config.getoption("markexpr") != "slurm" and request.path.name != SAMPLE:
-        pytest.skip("all that is tried on a real cluster takes minutes: make test-slurm")
+    if request.path.name != SAMPLE:
+        skip_unless_asked(request.config)
     with real_project(tmp_path, request.getfixturevalue("centre")) as made:
+        yield made
+
+
+@pytest.fixture(name="real_beta")
+def _real_beta(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[RealProject]:
+    """Give a project on the other real cluster, whose arrays are small and whose kernel kills what takes too much."""
+    skip_unless_asked(request.config)
+    with real_project(tmp_path / "beta", request.getfixturevalue("centre"), "beta") as made:
         yield made

@@ -96,14 +96,24 @@ class SlurmProject(ABC):
 
     @abstractmethod
     def end(self, job_id: str, state: str) -> None:
-        """Have a job end in a state: TIMEOUT or CANCELLED."""
+        """Have a job end in a state.
+
+        One that runs: TIMEOUT, CANCELLED, NODE_FAIL or PREEMPTED; one that is held: DEADLINE.
+        """
 
     def wire(self, **more: Any) -> None:  # noqa: ANN401  any value of YAML
         """Write operators.yaml with further keys of the backend."""
+        self.wire_all({"hpc.default": self.operator(**more), "human.default": {"kind": "human"}})
+
+    def wire_all(self, operators: Mapping[str, Any]) -> None:
+        """Write operators.yaml."""
+        self.project.write("workspaces/demo/operators.yaml", yaml.safe_dump({"operators": dict(operators)}))
+
+    def operator(self, **more: Any) -> dict[str, Any]:  # noqa: ANN401  any value of YAML
+        """Give the operator of the cluster, with further keys of the backend."""
         times = {"poll_every": 0.2, "grace": 1.0}
         backend = {"type": "slurm", "workspace_root": str(self.root), **times, **self.backend, **more}
-        wiring = {"operators": {"hpc.default": {"kind": "hpc", "backend": backend}, "human.default": {"kind": "human"}}}
-        self.project.write("workspaces/demo/operators.yaml", yaml.safe_dump(wiring))
+        return {"kind": "hpc", "backend": backend}
 
     def recipe(self, *steps: Mapping[str, Any]) -> None:
         """Write the recipe; a step is routed to the cluster unless it says otherwise."""
@@ -219,9 +229,8 @@ class RealProject(SlurmProject):
 
     def jobs(self) -> list[Job]:
         """Give all jobs of the project: those that wait or run, and those that have ended."""
-        listed = self.centre.slurm("squeue", "-h", "-r", "-o", "%i|%T|%j|%Z", site=self.site)
-        assert listed.returncode == 0, listed.stderr
-        rows = [line.split("|", 3) for line in listed.stdout.splitlines()]
+        listed = self.asked("squeue", "-h", "-r", "-o", "%i|%T|%j|%Z")
+        rows = [line.split("|", 3) for line in listed.splitlines()]
         found = [Job(job_id=row[0], name=row[2], state=row[1]) for row in rows if self._is_here(row[3])]
         ended = (self.centre.folder / self.site / "jobcomp.txt").read_text(encoding="utf-8")
         told = (match for line in ended.splitlines() if (match := _COMPLETED.match(line)))
@@ -254,12 +263,22 @@ class RealProject(SlurmProject):
 
     def end(self, job_id: str, state: str) -> None:
         """Have a job end in a state; a TIMEOUT is seen by Slurm within half a minute."""
-        command = {
-            "TIMEOUT": ("scontrol", "update", f"JobId={job_id}", "EndTime=now+3"),
-            "CANCELLED": ("scancel", job_id),
+        job, node = f"JobId={job_id}", self.asked("squeue", "-h", "-j", job_id, "-o", "%N").strip()
+        commands: dict[str, list[tuple[str, ...]]] = {
+            "TIMEOUT": [("scontrol", "update", job, "EndTime=now+3")],
+            "CANCELLED": [("scancel", job_id)],
+            "NODE_FAIL": [("scontrol", "update", f"NodeName={node}", "State=DOWN", "Reason=test")],
+            "PREEMPTED": [("srun", "--partition=urgent", "--exclusive", f"--nodelist={node}", "true")],
+            "DEADLINE": [("scontrol", "update", job, "Deadline=now+1"), ("scontrol", "release", job_id)],
         }
-        ended = self.centre.slurm(*command[state], site=self.site)
+        for command in commands[state]:
+            self.asked(*command)
+
+    def asked(self, *command: str) -> str:
+        """Run one of Slurm's programs as root, and give what it prints."""
+        ended = self.centre.slurm(*command, site=self.site)
         assert ended.returncode == 0, ended.stderr
+        return ended.stdout
 
     def _is_here(self, folder: str) -> bool:
         return Path(folder).is_relative_to(self.root)

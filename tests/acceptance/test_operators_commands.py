@@ -110,6 +110,14 @@ def test_check_of_a_key_that_is_not_wired_says_which_are(demo: FakeProject) -> N
     assert (ended.status, "did you mean 'hpc.default'?" in ended.stderr) == (2, True)
 
 
+@pytest.mark.parametrize("command", ["list", "check"])
+def test_a_workspace_that_is_not_there_is_told(demo: FakeProject, command: str) -> None:
+    """Nobody is shown what is built in as what a misspelt workspace has."""
+    ended = demo.call("operators", command, "dmeo")
+
+    assert (ended.status, "did you mean 'demo'?" in ended.stderr) == (2, True)
+
+
 def test_a_paused_operator_takes_on_nothing_new(demo: FakeProject) -> None:
     """What it has goes on, and so does everything else; it is told of where one looks."""
     demo.recipe(

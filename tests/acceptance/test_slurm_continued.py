@@ -18,6 +18,8 @@ test "$(grep -c saved lines)" -lt {jobs} || exit 0
 echo begun > begun
 while :; do sleep 0.1; done
 """
+# Slurm moves the end of a real job near, and sends the signal up to a minute too early.
+LONGER = {"resources": {"time_limit": "5m"}, "on_walltime": {"signal": "USR1", "before": "30s", "restart": 1}}
 
 
 def recipe(demo: SlurmProject, *, jobs: int, restart: int, **more: Any) -> None:  # noqa: ANN401  any value of YAML
@@ -108,17 +110,22 @@ def test_S13_the_next_runner_knows_the_jobs_before(fake_demo: FakeProject) -> No
 
 @pytest.mark.slurm
 def test_S13_on_a_real_cluster(real_demo: RealProject) -> None:
-    """The signal comes some time before the end; the directory is the same."""
-    more = {"resources": {"time_limit": "5m"}, "on_walltime": {"signal": "USR1", "before": "30s", "restart": 1}}
-    recipe(real_demo, jobs=2, restart=1, **more)
+    """The attempt goes on in its directory once; then the second job comes to the end of its time as well."""
+    recipe(real_demo, jobs=4, restart=1, **LONGER)
     runner = real_demo.start("run", "demo")
-    until(lambda: list(real_demo.root.rglob("begun")))
 
-    job_id = real_demo.jobs()[0].job_id
-    real_demo.centre.slurm("scontrol", "update", f"JobId={job_id}", "EndTime=now+45", site=real_demo.site)
-    until(lambda: len(real_demo.jobs()) > 1)
+    end_soon(real_demo, 1)
+    end_soon(real_demo, 2)
     ended = finish(runner)
 
-    assert ended.status == 0, ended.stderr
-    assert lines(real_demo) == ["t0k3n given", "saved", "t0k3n given"]
-    assert len(jobs_told(real_demo)) == 2
+    assert ended.status == 1
+    (attempt,) = real_demo.attempts("relax")
+    assert (attempt["status"], attempt["exit_code"]) == ("FAILED", "3")
+    assert lines(real_demo) == ["t0k3n given", "saved"] * 2
+    assert len(jobs_told(real_demo)) == len(real_demo.jobs()) == 2
+
+
+def end_soon(demo: RealProject, turn: int) -> None:
+    """Move the end of the time of a job of the attempt near, once its step has begun."""
+    until(lambda: [path.read_text().count("t0k3n") for path in demo.root.rglob("lines")] == [turn])
+    demo.asked("scontrol", "update", f"JobId={demo.jobs()[turn - 1].job_id}", "EndTime=now+45")

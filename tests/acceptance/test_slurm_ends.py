@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.acceptance.program import finish
-from tests.acceptance.slurm_projects import FakeProject, SlurmProject, until
+from tests.acceptance.slurm_projects import FakeProject, RealProject, SlurmProject, until
 
 OK = 'echo \'{"status": "ok", "outputs": []}\''
 # Runs until somebody makes the file, which has to be done soon.
@@ -47,60 +48,83 @@ def test_S11_who_cancelled_is_told_of(demo: SlurmProject) -> None:
     assert attempt["reason"].startswith("the job was cancelled")
 
 
-@pytest.mark.parametrize(
-    ("state", "ended", "reason"),
-    [
-        ("OUT_OF_MEMORY", "FAILED", "oom: the job used more memory than it asked for"),
-        ("DEADLINE", "FAILED", "deadline: the job could not end before its deadline"),
-        ("NODE_FAIL", "LOST", "lost: a node of the job failed"),
-        ("BOOT_FAIL", "LOST", "lost: a node of the job did not start"),
-        ("PREEMPTED", "LOST", "lost: the job had to give way to another one"),
-    ],
-)
-def test_S12_ends_are_told_apart(fake_demo: FakeProject, state: str, ended: str, reason: str) -> None:
-    """Those that are the site's fault are lost, and do not spend the step's own retries."""
-    again = "test -f .ms/retried || sleep 60"
-    fake_demo.recipe(step(f"echo begun > begun; {again}"))
-    runner = fake_demo.start("run", "demo")
-    until(lambda: list(fake_demo.root.rglob("begun")))
-    fake_demo.end("1", state)
-    if ended == "LOST":
-        until(lambda: len(fake_demo.jobs()) > 1)
-        fake_demo.end("2", "CANCELLED")
-    finish(runner)
+def begins_again(demo: SlurmProject, state: str, reason: str) -> None:
+    """Check that a job that ends in a state is lost, and that the step is begun again at no cost to its retries."""
+    demo.recipe(step("test ! -e ../../seen || exit 0; touch ../../seen; echo begun > begun; sleep 60"))
+    runner = demo.start("run", "demo")
+    until(lambda: list(demo.root.rglob("begun")))
+    demo.end(demo.jobs()[-1].job_id, state)
 
-    attempts = fake_demo.attempts("relax")
-
-    assert (attempts[0]["status"], attempts[0]["reason"]) == (ended, reason)
-    assert len(attempts) == (2 if ended == "LOST" else 1)
-
-
-def test_S12_a_node_that_failed_is_avoided(fake_demo: FakeProject) -> None:
-    """The next attempt excludes it."""
-    fake_demo.wire(keep={"files": "all"})
-    fake_demo.recipe(step("echo $SLURMD_NODENAME > begun; test $SLURMD_NODENAME != node1 || sleep 60"))
-    runner = fake_demo.start("run", "demo")
-    until(lambda: list(fake_demo.root.rglob("begun")))
-
-    fake_demo.cluster.fail_node("node1")
-    until(lambda: len(fake_demo.jobs()) > 1)
     ended = finish(runner)
 
     assert ended.status == 0, ended.stderr
-    scripts = [path.read_text() for path in fake_demo.root.rglob(".ms/job.sh")]
-    assert sorted("#SBATCH --exclude=node1\n" in text for text in scripts) == [False, True]
-    assert [attempt["status"] for attempt in fake_demo.attempts("relax")] == ["LOST", "COMPLETED"]
+    first, last = demo.attempts("relax")
+    assert first["status"] == "LOST"
+    assert first["reason"].startswith(reason)
+    assert last["status"] == "COMPLETED"
 
 
-def test_S12_losses_have_a_budget_of_their_own(fake_demo: FakeProject) -> None:
+@pytest.mark.parametrize(
+    ("state", "reason"),
+    [
+        ("NODE_FAIL", "lost: a node of the job failed"),
+        ("PREEMPTED", "lost: the job had to give way to another one"),
+    ],
+)
+def test_S12_what_the_site_ended_is_lost(demo: SlurmProject, state: str, reason: str) -> None:
+    """It is the site's fault, and does not spend the step's own retries."""
+    begins_again(demo, state, reason)
+
+
+def test_S12_a_node_that_did_not_boot_is_the_fault_of_the_site(fake_demo: FakeProject) -> None:
+    """The real cluster has no nodes that are booted for a job, of which alone Slurm says so."""
+    begins_again(fake_demo, "BOOT_FAIL", "lost: a node of the job did not start")
+
+
+def test_S12_a_deadline_that_cannot_be_met_is_told(demo: SlurmProject) -> None:
+    """It is the step's: another attempt would come later still."""
+    demo.recipe(step("exit 0"))
+    demo.says("sbatch", 'exec "$real" --hold "$@"')
+    runner = demo.start("run", "demo")
+    until(lambda: demo.is_in("relax", "QUEUED"))
+
+    demo.end(demo.jobs()[-1].job_id, "DEADLINE")
+    finish(runner)
+
+    (attempt,) = demo.attempts("relax")
+    assert (attempt["status"], attempt["reason"]) == (
+        "FAILED",
+        "deadline: the job could not end before its deadline",
+    )
+
+
+def test_S12_a_node_that_failed_is_avoided(demo: SlurmProject) -> None:
+    """The next attempt excludes it."""
+    demo.wire(keep={"files": "all"})
+    demo.recipe(step("echo $SLURMD_NODENAME > node; test ! -e ../../seen || exit 0; touch ../../seen; sleep 60"))
+    runner = demo.start("run", "demo")
+    until(lambda: list(demo.root.rglob("seen")))
+    (node,) = demo.root.rglob("node")
+    name = node.read_text().strip()
+
+    demo.end(demo.jobs()[-1].job_id, "NODE_FAIL")
+    ended = finish(runner)
+
+    assert ended.status == 0, ended.stderr
+    scripts = [path.read_text() for path in demo.root.rglob(".ms/job.sh")]
+    assert sorted(f"#SBATCH --exclude={name}\n" in text for text in scripts) == [False, True]
+    assert [attempt["status"] for attempt in demo.attempts("relax")] == ["LOST", "COMPLETED"]
+
+
+def test_S12_losses_have_a_budget_of_their_own(demo: SlurmProject) -> None:
     """Five more attempts, though the step asks for none."""
-    fake_demo.recipe(step("kill -9 $PPID; sleep 60"))
-    fake_demo.says("sbatch", '"$real" "$@"; code=$?; rm -f .ms/slurm.log; mkdir -p .ms/slurm.log; exit $code')
+    demo.recipe(step("kill -9 $PPID; sleep 60"))
+    demo.says("sbatch", 'rm -rf .ms/slurm.log; mkdir .ms/slurm.log; exec "$real" "$@"')
 
-    ended = fake_demo.call("run", "demo")
+    ended = demo.call("run", "demo")
 
     assert ended.status == 1
-    attempts = fake_demo.attempts("relax")
+    attempts = demo.attempts("relax")
     assert {attempt["status"] for attempt in attempts} == {"LOST"}
     assert "could not be launched" in attempts[0]["reason"]
     assert len(attempts) == 6
@@ -120,3 +144,32 @@ def test_S12_more_memory_is_asked_for_after_too_little(fake_demo: FakeProject) -
     finish(runner)
 
     assert [job["memory_mb"] for job in fake_demo.cluster.jobs()] == [1024, 2048]
+
+
+@pytest.mark.slurm
+def test_S12_a_job_that_slurm_kills_for_its_memory_gets_more(real_demo: RealProject) -> None:
+    """Slurm calls that FAILED, and tells why in the job's log alone."""
+    gets_more_memory(real_demo, "FAILED")
+
+
+@pytest.mark.slurm
+def test_S12_a_job_whose_program_the_kernel_kills_gets_more(real_beta: RealProject) -> None:
+    """Slurm calls that OUT_OF_MEMORY, though the job's script goes on and ends well."""
+    if not Path("/sys/fs/cgroup/memory/cgroup.procs").exists():
+        pytest.skip("the kernel keeps no job in its memory here: there are no cgroups of version 1")
+    gets_more_memory(real_beta, "OUT_OF_MEMORY")
+
+
+def gets_more_memory(demo: RealProject, state: str) -> None:
+    """Let a step take more memory than it asks for at first."""
+    grows = {"retry": {"max": 1, "grow": {"memory_gb": "8x"}}, "resources": {"memory_gb": 0.1, "cores": 1}}
+    demo.recipe(step("{ head -c 300M /dev/zero; sleep 3; } | tail > /dev/null; exit 0", **grows))
+
+    ended = demo.run()
+
+    assert ended.status == 0, ended.stderr
+    first, last = demo.attempts("relax")
+    assert first["status"] == "FAILED"
+    assert first["reason"].startswith("oom: the job used more memory than it asked for")
+    assert last["status"] == "COMPLETED"
+    assert [job.state for job in demo.jobs()] == [state, "COMPLETED"]

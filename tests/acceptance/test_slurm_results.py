@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests.acceptance.program import finish
-from tests.acceptance.slurm_projects import FakeProject, RealProject, SlurmProject, until
+from tests.acceptance.slurm_projects import RealProject, SlurmProject, until
 
 # Runs until somebody makes the file, which has to be done soon.
 HELD = "for _ in $(seq 600); do test -f go && break; sleep 0.1; done"
@@ -88,90 +88,90 @@ def test_S24_nothing_stays_of_what_ended_well(demo: SlurmProject) -> None:
 
 
 @pytest.mark.parametrize(("keep", "stay"), [("failed", 1), ("all", 2), ("none", 0)])
-def test_S24_what_stays_is_what_is_wanted(fake_demo: FakeProject, keep: str, stay: int) -> None:
+def test_S24_what_stays_is_what_is_wanted(demo: SlurmProject, keep: str, stay: int) -> None:
     """No secret of a job that somebody ended stays with it."""
-    fake_demo.wire(keep={"files": keep})
-    fake_demo.recipe(step("test $N = 1", foreach=[1, 2], env={"N": "${{ item }}"}))
+    demo.wire(keep={"files": keep})
+    demo.recipe(step("test $N = 1", foreach=[1, 2], env={"N": "${{ item }}"}))
 
-    fake_demo.run()
+    demo.run()
 
-    assert len([*fake_demo.root.glob("*/*/.ms/claim")]) == stay
-    assert len([*fake_demo.root.glob("*/jobs/*")]) == min(stay, 1)
+    assert len([*demo.root.glob("*/*/.ms/claim")]) == stay
+    assert len([*demo.root.glob("*/jobs/*")]) == min(stay, 1)
 
 
-def test_S24_what_is_old_goes_with_its_folders(fake_demo: FakeProject) -> None:
+def test_S24_what_is_old_goes_with_its_folders(demo: SlurmProject) -> None:
     """The folders of failed attempts stay for thirty days; nothing else in the root is touched."""
-    fake_demo.recipe(step("exit 1", foreach=[1, 2]))
-    fake_demo.run()
-    theirs = fake_demo.root / "theirs/deep/er"
+    demo.recipe(step("exit 1", foreach=[1, 2]))
+    demo.run()
+    theirs = demo.root / "theirs/deep/er"
     theirs.mkdir(parents=True)
     then = time.time() - LONG_AGO_SEC
-    for path in [*fake_demo.root.rglob("*"), fake_demo.root / "theirs"]:
+    for path in [*demo.root.rglob("*"), demo.root / "theirs"]:
         os.utime(path, (then, then), follow_symlinks=False)
 
-    fake_demo.recipe(step("exit 0"))
-    fake_demo.run()
+    demo.recipe(step("exit 0"))
+    demo.run()
 
-    assert left_there(fake_demo) == ["theirs"]
+    assert left_there(demo) == ["theirs"]
     assert theirs.is_dir()
 
 
-def test_S24_nothing_outside_of_the_root_is_removed(fake_demo: FakeProject, tmp_path: Path) -> None:
+def test_S24_nothing_outside_of_the_root_is_removed(demo: SlurmProject) -> None:
     """Not even where somebody has put a link in the place of the run's folder."""
-    fake_demo.recipe(step("echo begun > begun; while test ! -e ../../go; do sleep 0.1; done; exit 0"))
-    runner = fake_demo.start("run", "demo")
-    until(lambda: [*fake_demo.root.rglob("begun")])
-    (run,) = fake_demo.root.glob("*_*")
-    elsewhere = tmp_path / "elsewhere"
+    demo.recipe(step("echo begun > begun; while test ! -e ../../go; do sleep 0.1; done; exit 0"))
+    runner = demo.start("run", "demo")
+    until(lambda: [*demo.root.rglob("begun")])
+    (run,) = demo.root.glob("*_*")
+    elsewhere = demo.shims / "elsewhere"
     run.rename(elsewhere)
     run.symlink_to(elsewhere)
-    (tmp_path / "go").touch()
-    (fake_demo.root / "go").touch()
+    (demo.shims / "go").touch()
+    (demo.root / "go").touch()
 
     finish(runner)
 
     assert len([*elsewhere.rglob("begun")]) == 1
 
 
-def test_S24_a_full_quota_is_waited_for(fake_demo: FakeProject) -> None:
+def test_S24_a_full_quota_is_waited_for(demo: SlurmProject) -> None:
     """What runs there is brought home and removed meanwhile, which may make room."""
     fills = "head -c 600000 /dev/zero > ../../part; mv ../../part ../../ballast"
     waits = "while test ! -e ../../go; do sleep 0.1; done"
     full = "while test ! -s ../../ballast; do sleep 0.1; done"
     first = f"test -e ../../seen || {{ {full}; touch ../../seen; exit 1; }}"
     big = {"files": {"big": {"content": "x" * 300_000}}, "retry": {"max": 1}}
-    fake_demo.recipe(
+    demo.recipe(
         step(f"{fills}; {waits}; rm ../../ballast", name="holds", parallel=True),
         step(f"{first}; cat big | wc -c > size", name="needs", parallel=True, **big),
     )
-    with small_disk(fake_demo.root):
-        runner = fake_demo.start("run", "demo")
-        until(lambda: "files cannot be put there" in fake_demo.call("status", "@last").stdout)
-        assert ": tried again at 20" in fake_demo.call("status", "@last").stdout
-        (fake_demo.root / "go").touch()
+    with small_disk(demo.root):
+        runner = demo.start("run", "demo")
+        until(lambda: "files cannot be put there" in demo.call("status", "@last").stdout)
+        assert ": tried again at 20" in demo.call("status", "@last").stdout
+        (demo.root / "go").touch()
 
         ended = finish(runner)
 
         assert ended.status == 0, ended.stderr
-        assert home(fake_demo, "size").read_text().strip() == "300000"
-        assert len(fake_demo.jobs()) == 3
+        assert home(demo, "size").read_text().strip() == "300000"
+        assert len(demo.jobs()) == 3
 
 
-def test_S12_a_disk_that_is_full_for_a_while_fails_no_step(fake_demo: FakeProject) -> None:
+def test_S12_a_disk_that_is_full_for_a_while_fails_no_step(demo: SlurmProject) -> None:
     """What it loses is tried again after pauses that grow, and ``status`` says when."""
-    fake_demo.recipe(step("echo 1 > one"))
+    demo.recipe(step("echo 1 > one"))
     fills = "head -c 2000000 /dev/zero > ../../ballast 2>/dev/null; :"
-    fake_demo.says("sbatch", f'"$real" "$@"; code=$?; test -e "$0.free" || {{ {fills}; }}; exit "$code"')
-    with small_disk(fake_demo.root):
-        runner = fake_demo.start("run", "demo")
-        until(lambda: "tried again at 20" in fake_demo.call("status", "@last").stdout)
-        (fake_demo.shims / "sbatch.free").touch()
-        (fake_demo.root / "ballast").unlink()
+    demo.says("sbatch", f'"$real" "$@"; code=$?; test -e "$0.free" || {{ {fills}; }}; exit "$code"')
+    with small_disk(demo.root):
+        runner = demo.start("run", "demo")
+        until(lambda: "tried again at 20" in demo.call("status", "@last").stdout)
+        (demo.shims / "sbatch.free").touch()
+        (demo.root / "ballast").unlink()
 
         ended = finish(runner)
 
         assert ended.status == 0, ended.stderr
-        *lost, last = fake_demo.attempts("relax")
+        *lost, last = demo.attempts("relax")
         assert {attempt["status"] for attempt in lost} == {"LOST"}
         assert "could not be launched" in lost[0]["reason"]
         assert (last["status"], len(lost) <= 5) == ("COMPLETED", True)
@@ -184,7 +184,7 @@ def small_disk(folder: Path) -> Iterator[None]:
     if (
         os.geteuid()
         or subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", "size=1200k", "tmpfs", folder], capture_output=True, check=False
+            ["mount", "-t", "tmpfs", "-o", "size=1200k,mode=1777", "tmpfs", folder], capture_output=True, check=False
         ).returncode
     ):
         pytest.skip("no file system can be mounted here")

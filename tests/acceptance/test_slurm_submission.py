@@ -40,9 +40,9 @@ def test_S1_F3_a_runner_that_is_killed_leaves_one_job(demo: SlurmProject, is_don
 
 
 @pytest.mark.parametrize("program", ["scontrol", "squeue"])
-def test_S1_F3_a_runner_that_is_killed_while_it_asks_leaves_one_job(fake_demo: FakeProject, program: str) -> None:
+def test_S1_F3_a_runner_that_is_killed_while_it_asks_leaves_one_job(demo: SlurmProject, program: str) -> None:
     """Before there is a job, and while there is one."""
-    survives_a_kill(fake_demo, program, is_done=True)
+    survives_a_kill(demo, program, is_done=True)
 
 
 def survives_a_kill(demo: SlurmProject, program: str, *, is_done: bool) -> None:
@@ -214,9 +214,8 @@ def test_S5_F32_a_job_that_is_proved_absent_is_submitted_again(demo: SlurmProjec
     assert third - second >= 1.0
 
 
-def test_S5_nothing_is_proved_while_who_knows_is_silent(fake_demo: FakeProject) -> None:
+def test_S5_nothing_is_proved_while_who_knows_is_silent(demo: SlurmProject) -> None:
     """A queue or an accounting that cannot be asked says nothing of a job."""
-    demo = fake_demo
     demo.recipe(STEP)
     demo.says("sbatch", TIMED_OUT)
     demo.says("sacct", "echo 'sacct: error: slurm_persist_conn_open_without_init: failed' >&2; exit 1")

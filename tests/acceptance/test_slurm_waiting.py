@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.acceptance.program import finish
-from tests.acceptance.slurm_projects import FakeProject, SlurmProject, until
+from tests.acceptance.slurm_projects import FakeProject, RealProject, SlurmProject, until
 
 FOR_A_MINUTE = "echo begun > begun; sleep 60"
 
@@ -37,21 +37,21 @@ def test_S14_a_job_that_runs_is_cancelled(demo: SlurmProject) -> None:
     assert demo.attempts("relax")[0]["status"] == "CANCELLED"
 
 
-def test_S14_that_scancel_fails_says_nothing(fake_demo: FakeProject) -> None:
+def test_S14_that_scancel_fails_says_nothing(demo: SlurmProject) -> None:
     """It is asked again, and what the queue shows counts."""
-    fake_demo.recipe(step(FOR_A_MINUTE))
-    fake_demo.says("scancel", 'test -f "$0.once" && exec "$real" "$@"; touch "$0.once"; exit 1')
-    runner = fake_demo.start("run", "demo")
-    until(lambda: list(fake_demo.root.rglob("begun")))
-    asking = fake_demo.start("cancel", "@last")
-    until(lambda: fake_demo.calls("scancel"))
+    demo.recipe(step(FOR_A_MINUTE))
+    demo.says("scancel", 'test -f "$0.once" && exec "$real" "$@"; touch "$0.once"; exit 1')
+    runner = demo.start("run", "demo")
+    until(lambda: list(demo.root.rglob("begun")))
+    asking = demo.start("cancel", "@last")
+    until(lambda: demo.calls("scancel"))
 
     assert runner.poll() is None
-    fake_demo.end("1", "CANCELLED")
+    demo.end(demo.jobs()[0].job_id, "CANCELLED")
     finish(runner)
     finish(asking)
 
-    assert fake_demo.attempts("relax")[0]["status"] == "CANCELLED"
+    assert demo.attempts("relax")[0]["status"] == "CANCELLED"
 
 
 def test_S14_one_of_an_array_is_cancelled_alone(demo: SlurmProject) -> None:
@@ -118,18 +118,18 @@ def test_S15_why_a_job_waits_is_shown(demo: SlurmProject) -> None:
     assert status(demo)[0]["reason"] == ""
 
 
-def test_S11_a_state_that_nobody_knows_is_going_on(fake_demo: FakeProject) -> None:
+def test_S11_a_state_that_nobody_knows_is_going_on(demo: SlurmProject) -> None:
     """It is named in ``explain``."""
-    fake_demo.recipe(step("while test ! -f go; do sleep 0.1; done; echo begun > begun"))
-    runner = fake_demo.start("run", "demo")
-    until(lambda: fake_demo.is_in("relax", "RUNNING"))
-    fake_demo.cluster.show("1", "A_STATE_OF_TOMORROW")
+    demo.recipe(step("while test ! -f go; do sleep 0.1; done; echo begun > begun"))
+    runner = demo.start("run", "demo")
+    until(lambda: demo.is_in("relax", "RUNNING"))
+    demo.says("squeue", '"$real" "$@" | sed "s/[|]RUNNING[|]/|A_STATE_OF_TOMORROW|/"')
 
-    until(lambda: "A_STATE_OF_TOMORROW" in fake_demo.call("explain", "@last").stdout)
+    until(lambda: "A_STATE_OF_TOMORROW" in demo.call("explain", "@last").stdout)
 
     assert runner.poll() is None
-    fake_demo.cluster.show("1", "RUNNING")
-    (claim,) = fake_demo.root.rglob("claim")
+    demo.says("squeue")
+    (claim,) = demo.root.rglob("claim")
     (claim.parent.parent / "go").touch()
     assert finish(runner).status == 0
 
@@ -156,19 +156,34 @@ def test_S26_after_a_sleep_one_look_at_a_time_settles_all(demo: SlurmProject) ->
     assert len(demo.calls("squeue")) - seen <= 3
 
 
-def test_S28_a_site_that_is_down_delays_nobody_else(fake_demo: FakeProject) -> None:
+def test_S28_a_site_that_is_down_delays_nobody_else(demo: SlurmProject) -> None:
     """A step of another operator is done; ``status`` says why the first one waits."""
-    fake_demo.controller("down")
-    wiring = fake_demo.project.folder / "workspaces/demo/operators.yaml"
-    wiring.write_text(f"{wiring.read_text()}  local.default:\n    kind: local\n")
+    demo.controller("down")
+    demo.wire_all({"hpc.default": demo.operator(), "local.default": {"kind": "local"}})
     here = step("echo 1 > one", name="here", operator_key="local.default", parallel=True)
-    fake_demo.recipe(step("exit 0", parallel=True), here)
-    runner = fake_demo.start("run", "demo")
+    demo.recipe(step("exit 0", parallel=True), here)
+    runner = demo.start("run", "demo")
 
-    until(lambda: [row["status"] for row in status(fake_demo)] == ["RUNNING", "COMPLETED"])
+    until(lambda: [row["status"] for row in status(demo)] == ["RUNNING", "COMPLETED"])
 
-    until(lambda: "Unable to contact slurm controller" in status(fake_demo)[0]["reason"])
-    fake_demo.controller("up")
+    until(lambda: "Unable to contact slurm controller" in status(demo)[0]["reason"])
+    demo.controller("up")
+    assert finish(runner).status == 0
+
+
+@pytest.mark.slurm
+def test_S28_a_login_that_is_away_delays_no_other_site(real_demo: RealProject, real_beta: RealProject) -> None:
+    """A step of the other site is done; ``status`` says when the first one is tried again."""
+    real_demo.proxy.refuse()
+    real_demo.wire_all({"hpc.default": real_demo.operator(), "hpc.other": real_beta.operator()})
+    there = step("exit 0", name="there", operator_key="hpc.other", parallel=True)
+    real_demo.recipe(step("exit 0", parallel=True), there)
+    runner = real_demo.start("run", "demo")
+
+    until(lambda: [row["status"] for row in status(real_demo)] == ["RUNNING", "COMPLETED"])
+
+    until(lambda: "tried again at 20" in status(real_demo)[0]["reason"])
+    real_demo.proxy.resume()
     assert finish(runner).status == 0
 
 
@@ -188,11 +203,22 @@ def test_D1_words_reach_the_program_as_they_are(fake_demo: FakeProject, word: st
 def test_S25_as_many_submissions_as_slurm_makes_necessary(fake_demo: FakeProject) -> None:
     """Of arrays as large as it allows; only those that have failed are submitted again."""
     fake_demo.cluster.set(max_array_size=4)
-    again = "test $N != 7 || test -e ../../seen || { touch ../../seen; exit 1; }"
-    fake_demo.recipe(step(again, foreach=list(range(10)), env={"N": "${{ item }}"}, retry={"max": 1}))
+    submits_arrays_of_four(fake_demo)
 
-    ended = fake_demo.run()
+
+@pytest.mark.slurm
+def test_S25_as_many_submissions_as_a_real_cluster_makes_necessary(real_beta: RealProject) -> None:
+    """As the other one: an array of it has four tasks at most."""
+    submits_arrays_of_four(real_beta)
+
+
+def submits_arrays_of_four(demo: SlurmProject) -> None:
+    """Run ten equal tasks, of which one has to be run again."""
+    again = "test $N != 7 || test -e ../../seen || { touch ../../seen; exit 1; }"
+    demo.recipe(step(again, foreach=list(range(10)), env={"N": "${{ item }}"}, retry={"max": 1}))
+
+    ended = demo.run()
 
     assert ended.status == 0, ended.stderr
-    assert len(fake_demo.calls("sbatch")) == 3 + 1
-    assert len(fake_demo.jobs()) == 10 + 1
+    assert len(demo.calls("sbatch")) == 3 + 1
+    assert len(demo.jobs()) == 10 + 1

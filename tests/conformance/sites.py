@@ -1,4 +1,4 @@
-"""Sites with Slurm's programs: one that is not there, and the real one that the environment names."""
+"""Sites with Slurm's programs: one that is not there, and a real one."""
 
 from __future__ import annotations
 
@@ -7,18 +7,17 @@ import pwd
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-import pytest
-
 from orchestrator.operators.slurm.answers import AccountRow, QueueRow, read_accounting, read_queue
 from orchestrator.operators.slurm.asking import QUEUE, Answer, accounting, answer, question
 from orchestrator.operators.slurm.states import Phase
 from orchestrator.testing.fake_slurm import FakeSlurm
+from tests.hpc.stack import Centre
 
 Row = TypeVar("Row")
 PATIENCE_SEC = 60.0
@@ -121,15 +120,14 @@ def fake_site(folder: Path) -> Iterator[Site]:
 
 
 @contextmanager
-def real_site(name: str) -> Iterator[Site]:
-    """Give the site that ``HPC_DIR`` names, as its user; what was submitted there is cancelled."""
-    stack = _stack()
-    user = pwd.getpwnam(stack["HPC_ALPHA_USER"])
-    folder = Path(user.pw_dir) / f"{name}-{os.getpid()}"
+def real_site(centre: Centre, name: str) -> Iterator[Site]:
+    """Give the real site, as its user; what was submitted there is cancelled."""
+    user = pwd.getpwnam(centre.user())
+    folder = centre.home() / f"{name}-{os.getpid()}"
     folder.mkdir()
     os.chown(folder, user.pw_uid, user.pw_gid)
     login = ("setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups", "sh", "-s")
-    env = {"PATH": PATH, "HOME": user.pw_dir, "SLURM_CONF": stack["HPC_ALPHA_CONF"]}
+    env = {"PATH": PATH, "HOME": user.pw_dir, "SLURM_CONF": centre["ALPHA_CONF"]}
     site = Site(
         login=login,
         env=env,
@@ -138,23 +136,9 @@ def real_site(name: str) -> Iterator[Site]:
         own=lambda path: os.chown(path, user.pw_uid, user.pw_gid),
     )
     try:
-        yield site
+        with centre.alone("alpha"):
+            yield site
     finally:
         if site.numbers:
             site.ask("scancel", *site.numbers)
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _stack() -> dict[str, str]:
-    """Give the variables of the real site; skip where there is none."""
-    path = Path(os.environ.get("HPC_DIR", "/nowhere")) / "env"
-    if not path.exists() or os.geteuid():
-        pytest.skip("no real Slurm: HPC_DIR names the folder of one that is started, for root")
-    printed = subprocess.run(["sh", "-c", f". {path}; env"], capture_output=True, text=True, check=True, env={})
-    return dict(_pairs(printed.stdout.splitlines()))
-
-
-def _pairs(lines: Sequence[str]) -> Iterator[tuple[str, str]]:
-    for line in lines:
-        name, _, value = line.partition("=")
-        yield name, value

@@ -34,15 +34,21 @@ from orchestrator.operators.slurm.script import DUPLICATE, folder_list, job_scri
 from orchestrator.operators.slurm.states import Phase
 from orchestrator.wiring.model import Slurm
 from tests.conformance.sites import Site, fake_site, real_site
+from tests.hpc.stack import skip_unless_asked
 
 FAILED = "Batch job submission failed: "
 SHAPE = "Requested node configuration is not available"
 
 
-@pytest.fixture(params=["fake", "real"])
+@pytest.fixture(params=["fake", pytest.param("real", marks=pytest.mark.slurm)])
 def site(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Site]:
     """Give a site of either sort."""
-    with fake_site(tmp_path) if request.param == "fake" else real_site(tmp_path.name) as found:
+    if request.param == "fake":
+        with fake_site(tmp_path) as found:
+            yield found
+        return
+    skip_unless_asked(request.config)
+    with real_site(request.getfixturevalue("centre"), tmp_path.name) as found:
         yield found
 
 

@@ -127,6 +127,12 @@ def _centre(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Centre]:
             _clear(centre.folder)
 
 
+def skip_unless_asked(config: pytest.Config) -> None:
+    """Skip the test unless the mark ``slurm`` is asked for, as `make test-slurm` does."""
+    if config.getoption("markexpr") != "slurm":
+        pytest.skip("all that is tried on a real cluster takes minutes: make test-slurm")
+
+
 @contextlib.contextmanager
 def started() -> Iterator[Centre]:
     """Start a centre for the block alone."""

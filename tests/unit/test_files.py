@@ -8,7 +8,6 @@ import stat
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from threading import Thread
 
@@ -29,25 +28,10 @@ from orchestrator.files import (
     sweep_temporaries,
     write_chunks,
 )
-from tests.unit.machine import can_trace, failing, file_size_limit
+from tests.unit.machine import can_trace, failing, file_size_limit, mounted
 
 ROOT = Path(__file__).resolve().parents[2]
 IS_ROOT = os.geteuid() == 0
-
-
-@contextmanager
-def mounted(folder: Path, options: str) -> Iterator[Path]:
-    """Lay a small file system of its own over a folder; skip where that is not allowed."""
-    if not IS_ROOT:
-        pytest.skip("only root may mount a file system")
-    folder.mkdir()
-    answer = subprocess.run(["mount", "-t", "tmpfs", "-o", options, "none", folder], capture_output=True, check=False)
-    if answer.returncode:
-        pytest.skip("mounting is not allowed here")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", "-l", folder], check=True)
 
 
 def torn() -> Iterator[bytes]:

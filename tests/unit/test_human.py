@@ -17,7 +17,7 @@ import pytest
 
 from orchestrator.operators.asking import COMPLETED, FAILED, Answer, Question, Refusal, current_user, question_of
 from orchestrator.operators.assignments import Assignment
-from orchestrator.operators.human import answer, ask
+from orchestrator.operators.human import answer, ask, read_responses, respond
 from orchestrator.progress import Happening, TaskWaiting
 from tests.unit.workshop import Notes, PowerCut, Ran, Workshop, recipe, shell
 
@@ -350,6 +350,14 @@ def test_one_user_is_one_approval(committee: Question) -> None:
         (committee.folder / "responses" / f"{name}.json").write_text(json.dumps(APPROVE))
 
     assert answer(committee, "2026").waits_for == "1 of 2 approvals"
+
+
+def test_an_approval_is_recorded_by_where_it_lies(committee: Question) -> None:
+    """Below the directory of the attempt, so that who checks the evidence finds it."""
+    respond(committee, {"status": "COMPLETED", "data": {"approved": True}})
+
+    (response,) = read_responses(committee).found
+    assert (committee.folder / response.file).read_bytes() == response.raw
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can give a file to somebody else")

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.unit.cli.program import Answer
-from tests.unit.workshop import Ran, Workshop, python, recipe
+from tests.unit.workshop import Ran, Workshop, python, recipe, shell
 
 Call = Callable[..., Answer]
 
@@ -42,6 +42,22 @@ def test_a_change_is_refused_with_the_command_that_accepts_it(call: Call, stoppe
     assert (refused.status, refused.json["exit_code"]) == (2, 2)
     assert f"'matterstack resume {stopped.root.name} --accept-recipe-change'" in refused.stderr
     assert call("resume", stopped.root.name, "--accept-recipe-change").status == 0
+
+
+@pytest.mark.parametrize(("step", "words"), [("exit 1", ("retry", "RUN")), ("date >&2", ("rerun", "RUN", "a"))])
+def test_a_change_of_a_run_that_ended_is_refused_with_a_command_that_goes_on(
+    call: Call, workshop: Workshop, step: str, words: tuple[str, ...]
+) -> None:
+    """A run that has ended is not resumed."""
+    ran = workshop.run(recipe(shell("a", step, "stdout: free")))
+    workshop.write("r.yaml", recipe(shell("a", "true", "stdout: free")))
+    typed = [ran.root.name if word == "RUN" else word for word in words]
+
+    refused = call(*typed)
+
+    shown = " ".join(typed).removesuffix(" a")
+    assert f"'matterstack {shown}{' TASK' * (len(words) > 2)} --accept-recipe-change'" in refused.stderr
+    assert call(*typed, "--accept-recipe-change").status == 0
 
 
 def test_a_run_that_has_ended_cannot_go_on(call: Call, workshop: Workshop) -> None:

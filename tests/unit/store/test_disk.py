@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from orchestrator.errors import InfrastructureError
-from orchestrator.store.database import Database, open_database
+from orchestrator.store.database import Database, open_database, reading
 from orchestrator.store.events import chain_fault
 from orchestrator.store.queries import read_inputs
 from orchestrator.store.runs import put_inputs
-from tests.unit.machine import can_trace, failing, file_size_limit
+from tests.unit.machine import can_trace, failing, file_size_limit, mounted
 
 WRITER = """
 import sys
@@ -71,3 +73,15 @@ def test_a_disk_that_fails_to_sync_is_not_believed(database: Database, tmp_path:
     database = open_database(database.path)
     assert chain_fault(database) == ""
     database.close()
+
+
+def test_F48_a_state_file_on_a_disk_that_cannot_be_written_is_read(database: Database, tmp_path: Path) -> None:  # noqa: N802  row of the fault matrix
+    """A copy, or a backup, holds no more than the file: the log beside it is gone when the last reader closed it."""
+    write(database, "first")
+    database.close()
+    with mounted(tmp_path / "fixed", "size=2m") as folder:
+        shutil.copy(database.path, folder)
+        subprocess.run(["mount", "-o", "remount,ro", folder], check=True)
+
+        with reading(folder) as fixed:
+            assert list(read_inputs(fixed)) == ["first"]

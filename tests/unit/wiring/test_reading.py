@@ -55,6 +55,22 @@ def test_a_wiring_says_what_each_key_means() -> None:
     assert wiring.place("hpc.dev").line == 7
 
 
+@pytest.mark.parametrize(
+    ("key", "hint"),
+    [
+        ("HPC.a", "write 'hpc.a'"),
+        ("loca.a", "did you mean 'local.a'?"),
+        ("robot.a", "as in: local.default, hpc.default, human.default, experiment.default"),
+    ],
+)
+def test_a_kind_that_is_misspelt_is_put_right(key: str, hint: str) -> None:
+    """With the rest of the key as it is."""
+    with pytest.raises(InvalidFileError) as caught:
+        read(f"operators:\n  {key}: {{ kind: local }}\n")
+
+    assert [problem.help for problem in caught.value.problems] == [hint]
+
+
 def test_a_limit_is_its_own_or_that_of_all_or_none() -> None:
     """Left out it is that of all, and null is no limit."""
     limits = {key: wired.max_concurrent for key, wired in read(FULL).operators.items()}

@@ -123,6 +123,18 @@ def test_a_file_that_is_named_must_be_there_also_where_another_is_stronger(
     assert caught.value.message == message
 
 
+def test_a_folder_in_the_place_of_a_wiring_is_told_to_be_one(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also one that everybody may write, whose rights nobody need change."""
+    (site / "shared").mkdir()
+    (site / "shared").chmod(0o1777)
+    monkeypatch.setenv(VARIABLE, "shared")
+
+    with pytest.raises(InvalidFileError) as caught:
+        resolve_wiring(site / "w", WiringOptions())
+
+    assert [problem.message for problem in caught.value.problems] == ["'shared' is a directory"]
+
+
 def test_a_variable_that_names_nothing_is_an_error(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not a silent fall to what is built in."""
     monkeypatch.setenv(VARIABLE, "gone.yaml")
