@@ -47,7 +47,7 @@ def list_operators(
         print_json({**where, "operators": [dict(zip(HEADERS, row, strict=True)) for row in rows]})
         return
     click.echo(f"source={found.source.name} sha256={found.wiring.sha256} {found.path or ''}".rstrip(), err=True)
-    print_table([("no limit" if cell is None else cell for cell in row) for row in rows], HEADERS)
+    print_table([["no limit" if cell is None else cell for cell in row] for row in rows], HEADERS)
 
 
 def _row(wired: Wired, folders: tuple[Path, ...]) -> tuple[str, str, str, int | None, str]:
