@@ -29,7 +29,8 @@ def site_lines(database: Database, seen: Mapping[str, Notice]) -> Iterator[str]:
         if key not in busy:
             continue
         looked = f"looked at {_clock(notice.looked_at)}" if notice.looked_at else "not looked at yet"
-        ahead = f"next at {_clock(notice.next_at)}" if driven else "the runner is stopped"
+        coming = f"next at {_clock(notice.next_at)}" if notice.next_at else "not tried again by itself"
+        ahead = coming if driven else "the runner is stopped"
         yield f"{key}: {notice.trouble or looked}; {ahead}"
 
 

@@ -147,6 +147,7 @@ class _Gate:
     def __init__(self, reopen_sec: float) -> None:
         self._reopen_sec = reopen_sec
         self._failures = 0
+        self._why = ""
         self._not_before = 0.0
         self._final: SiteAwayError | None = None
 
@@ -156,8 +157,8 @@ class _Gate:
             raise self._final.with_traceback(None)
         wait_sec = self._not_before - monotonic()
         if wait_sec > 0:
-            message = f"{site} cannot be reached: it is tried again in {wait_sec:.0f} seconds"
-            raise SiteAwayError(message, hint="wait", again_sec=wait_sec)
+            message = self._why or f"{site} cannot be reached anew so soon"
+            raise SiteAwayError(message, hint=f"it is tried again in {wait_sec:.0f} seconds", again_sec=wait_sec)
 
     def failed(self, error: SiteAwayError) -> float | None:
         """Take note of a failure; give how long to wait, and None for ever."""
@@ -165,11 +166,12 @@ class _Gate:
             self._final = error
             return None
         self._failures += 1
+        self._why = error.message
         return self._wait(min(REOPEN_MOST_SEC, self._reopen_sec * 2 ** min(self._failures - 1, 10)))
 
     def passed_but_waits(self) -> None:
         """Take note of a success; should it not last, the next is not at once."""
-        self._failures = 0
+        self._failures, self._why = 0, ""
         self._wait(self._reopen_sec)
 
     def passed(self) -> None:

@@ -20,7 +20,6 @@ ALLOWED = {
     "orchestrator/remote/trees.py": "an archive that is read as a stream has a mode of its own",
     "orchestrator/workers/commands.py": "params too long for a command line pass through a temporary file",
     "orchestrator/operators/slurm/notices.py": "what was last seen of a site is of use while its runner lives",
-    "orchestrator/operators/slurm/parcels.py": "an archive is made in memory",
     "orchestrator/operators/web.py": "what is connected is a socket",
     "orchestrator/testing/fake_slurm/__init__.py": "a cluster that is not there has programs of its own",
     "orchestrator/testing/fake_slurm/cluster.py": "a cluster that is not there keeps its jobs in its own folder",

@@ -56,7 +56,7 @@ class SlurmOperator:
         )
         self._collector = Collector(site, backend, fetcher, self._sender.go_on)
         self._trouble = ""
-        self._noticed: tuple[float, str] | None = None
+        self._noticed: tuple[float, str, float] | None = None
 
     @property
     def looks_every_sec(self) -> float | None:
@@ -98,7 +98,7 @@ class SlurmOperator:
     def cancel(self, attempts: Collection[str]) -> None:
         """Cancel the jobs of attempts; those that have none yet get none, or are cancelled once they are found."""
         for attempt_id in self._held.keys() & attempts:
-            self._held[attempt_id].is_wanted_no_more()
+            self._held[attempt_id].cancel()
         self._pace.hurry()
         with suppress(AwayError):
             cancel_unwanted(self._site, self._held.values())
@@ -156,16 +156,12 @@ class SlurmOperator:
                 yield sighting
             self._trouble = ""
         except AwayError as error:
-            is_final = error.again_sec is not None and math.isinf(error.again_sec)
-            if error.again_sec is None or is_final:
-                wait_sec = error.again_sec or min(_TRY_AGAIN_SEC, self._backend.poll_every)
-                note = self._trouble = f"{error}; {self._try_login}" if is_final else str(error)
-            else:
-                wait_sec = error.again_sec
-                note = f"{self._trouble or error}: tried again at {utc_after(wait_sec)}"
+            wait_sec = min(_TRY_AGAIN_SEC, self._backend.poll_every) if error.again_sec is None else error.again_sec
+            is_final = math.isinf(wait_sec)
+            self._trouble = f"{error}; {self._try_login}" if is_final else str(error)
             self._sender.miss_answers()
             self._pace.stay_away(wait_sec)
-            for news in self._told_of_trouble(note):
+            for news in self._told_of_trouble():
                 yield dataclasses.replace(news, is_final=is_final)
 
     @property
@@ -174,26 +170,27 @@ class SlurmOperator:
         key = next((held.assignment.operator_key for held in self._held.values()), "KEY")
         return f"try it with: matterstack operators login {key}"
 
-    def _told_of_trouble(self, note: str) -> Iterator[Sighting]:
+    def _told_of_trouble(self) -> Iterator[Sighting]:
         for held in self._held.values():
             if held.stage in (Stage.FRESH, Stage.SENDING):
-                yield from held.news(AttemptState.SUBMITTING, note)
+                yield from held.news(AttemptState.SUBMITTING, self._trouble)
             elif held.stage is Stage.UNKNOWN:
-                yield from held.news(AttemptState.UNKNOWN, note)
+                yield from held.news(AttemptState.UNKNOWN, self._trouble)
             elif held.told is not None:
-                yield from held.news(held.told[0], note)
+                yield from held.news(held.told[0], self._trouble)
 
     def _leave_notice(self) -> None:
         """Let those who look at the run see what was seen of the site, where that is new."""
-        now = (self._pace.looked_at, self._trouble)
+        pace = self._pace
+        now = (pace.looked_at, self._trouble, pace.next_at if self._trouble else 0.0)
         if now == self._noticed or not self._held:
             return
         self._noticed = now
         assignment = next(iter(self._held.values())).assignment
         notice = Notice(
             site=self._site.name,
-            looked_at=utc_after(self._pace.looked_at - up_sec()) if self._pace.looked_at else "",
-            next_at=utc_after(self._pace.next_at - up_sec()),
+            looked_at=utc_after(pace.looked_at - up_sec()) if pace.looked_at else "",
+            next_at="" if math.isinf(pace.next_at) else utc_after(pace.next_at - up_sec()),
             trouble=self._trouble,
             jobs={attempt_id: held.seen for attempt_id, held in self._held.items() if held.word},
         )

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 
 from orchestrator.operators.assignments import Sighting
-from orchestrator.operators.slurm.answers import AccountRow, read_accounting
+from orchestrator.operators.slurm.answers import AccountRow
 from orchestrator.operators.slurm.asking import accounting
 from orchestrator.operators.slurm.batches import may_continue
 from orchestrator.operators.slurm.endings import Ended, ended_of
@@ -14,7 +13,7 @@ from orchestrator.operators.slurm.fetching import Fetcher, left_at_home
 from orchestrator.operators.slurm.holding import Held, Stage
 from orchestrator.operators.slurm.leavings import Left, Place
 from orchestrator.operators.slurm.parcels import Places
-from orchestrator.operators.slurm.sites import AwayError, Site
+from orchestrator.operators.slurm.sites import Site
 from orchestrator.operators.slurm.states import State
 from orchestrator.states import AttemptState
 from orchestrator.wiring.model import SlurmBackend
@@ -22,7 +21,6 @@ from orchestrator.wiring.model import SlurmBackend
 _AT_ONCE = 200
 # So late NFS may show a file to another machine than the one that made it, by its own default.
 _SHOWN_LATE_SEC = 60.0
-_SACCT_SEC = 20.0
 
 
 class Collector:
@@ -103,14 +101,10 @@ class Collector:
     def _told_by_accounting(self, jobs: Mapping[str, str], shown: Collection[str]) -> dict[str, AccountRow]:
         """Ask for jobs that the queue does not show any more; the accounting may be down, or there may be none."""
         has_any = jobs and self._site.facts().settings.has_accounting
-        return self._site.accounts.told_of(jobs, shown, self._ask_accounting) if has_any else {}
+        return self._site.accounts.told_of(jobs, shown, self._ask) if has_any else {}
 
-    def _ask_accounting(self, ids: Sequence[str]) -> tuple[AccountRow, ...] | None:
-        with suppress(AwayError):
-            told = self._site.command(accounting(ids=ids), deadline_sec=_SACCT_SEC)
-            if told is not None and told.exit_code == 0:
-                return read_accounting(told.stdout)
-        return None
+    def _ask(self, ids: Sequence[str]) -> tuple[AccountRow, ...] | None:
+        return self._site.accounted(accounting(ids=ids))
 
 
 def _names(some: Iterable[Held]) -> dict[str, str]:

@@ -87,11 +87,11 @@ class Held:
         """Tell how often it was continued."""
         return self.job.turn if self.job else 0
 
-    def is_wanted_no_more(self) -> None:
-        """Have its job cancelled, again where it was before."""
+    def cancel(self) -> None:
+        """Want it ended; its job is cancelled at the next chance, again where it was before."""
         self.is_unwanted, self.cancelled_at = True, -math.inf
 
-    def is_there(self, job_id: str) -> None:
+    def take_id(self, job_id: str) -> None:
         """Take the id that its job, or the array with it, was submitted by."""
         self.stage, self.since = Stage.THERE, up_sec()
         self.job_id = job_id if self.index is None else f"{job_id}_{self.index}"

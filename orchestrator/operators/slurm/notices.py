@@ -35,7 +35,10 @@ class JobSeen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notice:
-    """What was last seen of a site: when it was looked at and will be, what stands in the way, and jobs by attempt."""
+    """What was last seen of a site: when it was looked at and will be, what stands in the way, and jobs by attempt.
+
+    Times are empty where it was not looked at yet, or is not before somebody does something.
+    """
 
     site: str
     looked_at: str

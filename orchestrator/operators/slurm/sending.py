@@ -75,7 +75,7 @@ class Sender:
         """Look for the jobs of which nobody knows, also in the rows of the queue. Raises `AwayError`."""
         for batch, job_id in self._submissions.settle(rows, places):
             for held in self._of(batch):
-                held.is_there(job_id)
+                held.take_id(job_id)
                 yield from held.news(AttemptState.SUBMITTED, batch.note)
 
     def look_for(self, held: Held) -> Iterator[Sighting]:
@@ -119,7 +119,7 @@ class Sender:
     def _submitted(self, batch: Batch, came: Submitted | Refusal) -> Iterator[Sighting]:
         for held in self._of(batch):
             if isinstance(came, Submitted):
-                held.is_there(came.job_id)
+                held.take_id(came.job_id)
                 yield from held.news(AttemptState.SUBMITTED)
             elif came.verdict is Verdict.REJECTED:
                 refused = not_begun(held.assignment, f"{came.text}\n{came.hint}".strip())

@@ -7,13 +7,13 @@ import secrets
 import shlex
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.errors import AnswerLostError, SiteAwayError, TransferError
 from orchestrator.operators.slurm.accounts import Accounts
-from orchestrator.operators.slurm.answers import Settings, read_settings
+from orchestrator.operators.slurm.answers import AccountRow, Settings, read_accounting, read_settings
 from orchestrator.operators.slurm.asking import CONFIGURATION, Answer, answer, question
 from orchestrator.operators.slurm.leavings import Left, Place, listing, read_listing
 from orchestrator.operators.slurm.parcels import Places
@@ -23,6 +23,7 @@ ASK_SEC = 60.0
 # What a script ends with that could not unpack what it was given.
 _NOT_UNPACKED = 74
 _LIST_SEC = 300.0
+_SACCT_SEC = 20.0
 # What Slurm sets by itself for how long it remembers a job that has ended.
 _REMEMBERS_SEC = 300.0
 # Where the folder of the wiring is, made where it is missing, and what the clock there says.
@@ -146,6 +147,14 @@ class Site:
         """Run one of Slurm's programs; None where its answer is not whole. Raises `AwayError`."""
         mark = secrets.token_hex(8)
         return answer(self.ask(question(words, mark), deadline_sec=deadline_sec), mark)
+
+    def accounted(self, words: Sequence[str]) -> tuple[AccountRow, ...] | None:
+        """Run a command that asks the accounting; None where that cannot be asked, or does not answer."""
+        with suppress(AwayError):
+            told = self.command(words, deadline_sec=_SACCT_SEC)
+            if told is not None and told.exit_code == 0:
+                return read_accounting(told.stdout)
+        return None
 
     def deliver(self, archive: bytes, root: str, script: str, *, deadline_sec: float) -> str:
         """Unpack a tar archive in the root, then run a script, in one go; give what the script printed.

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from datetime import datetime, timedelta
 
 from orchestrator.clock import jittered, up_sec
-from orchestrator.operators.slurm.answers import QueueRow, Submitted, read_accounting, read_submitted
+from orchestrator.operators.slurm.answers import QueueRow, Submitted, read_submitted
 from orchestrator.operators.slurm.asking import accounting, answer, cancelling, submissions
 from orchestrator.operators.slurm.batches import Batch, parcel_of, submission_of
 from orchestrator.operators.slurm.kit import kit
@@ -181,9 +180,7 @@ class Submissions:
             return set()
         # The site's clock may be behind, and nothing else has the name.
         since = f"{(datetime.fromisoformat(batch.job.asked_at) - _MOST_SKEW).isoformat()[:16]}"
-        with suppress(AwayError):
-            told = self._site.command(accounting(name=batch.job.key, since=since), deadline_sec=20.0)
-            if told is not None and told.exit_code == 0:
-                rows = read_accounting(told.stdout)
-                return set(by_number({row.job_id.split("_")[0] for row in rows if row.name == batch.job.key})[:1])
-        return None
+        rows = self._site.accounted(accounting(name=batch.job.key, since=since))
+        if rows is None:
+            return None
+        return set(by_number({row.job_id.split("_")[0] for row in rows if row.name == batch.job.key})[:1])
