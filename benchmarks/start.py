@@ -24,7 +24,7 @@ _COMPLETE = 'source "$1"; COMP_WORDS=(matterstack ctx get ""); COMP_CWORD=3; _ma
 def main(argv: list[str]) -> None:
     """Print the table; ``--quick`` takes fewer rounds."""
     rounds = 3 if "--quick" in argv else ROUNDS
-    python = _median(lambda: _timed([sys.executable, "-c", "pass"])[0], rounds)
+    python = _median(lambda: timed([sys.executable, "-c", "pass"])[0], rounds)
     print(f"{'what':<44}{'ms':>8}{'bound':>8}{'MB':>7}{'bound':>7}   (python -c pass: {python * 1e3:.0f} ms)")
     with tempfile.TemporaryDirectory(dir=HERE) as name:
         folder = Path(name)
@@ -47,7 +47,7 @@ def _rows(folder: Path, rounds: int) -> None:
     kept = folder / "kept.yaml"
     kept.write_text(python_recipe(1000).replace(" }\n", ", cache: true }\n"), encoding="utf-8")
     cached = [*ms, "run", "-q", str(kept), *runs]
-    _timed(cached)
+    timed(cached)
     _row("run, 1,000 cached steps", cached, 1000, None, 3)
     script = folder / "complete.sh"
     script.write_bytes(subprocess.run([*ms, "completion", "bash"], check=True, capture_output=True).stdout)
@@ -63,12 +63,12 @@ def _rows(folder: Path, rounds: int) -> None:
 
 
 def _row(name: str, command: Sequence[str], bound_ms: int | None, bound_mb: int | None, rounds: int) -> None:
-    results = [_timed(command) for _ in range(rounds)]
+    results = [timed(command) for _ in range(rounds)]
     sec, mb = (statistics.median(column) for column in zip(*results, strict=True))
     print(f"{name:<44}{sec * 1e3:>8.0f}{bound_ms or '':>8}{mb:>7.0f}{bound_mb or '':>7}", flush=True)
 
 
-def _timed(command: Sequence[str]) -> tuple[float, float]:
+def timed(command: Sequence[str]) -> tuple[float, float]:
     """Run a command; give its seconds and its peak memory in MB."""
     began = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=HERE.parent)
@@ -89,7 +89,7 @@ def _first_step_sec(folder: Path) -> float:
     )
     (folder / "mark.py").write_text(_MARK, encoding="utf-8")
     began = time.time()
-    _timed(
+    timed(
         [
             sys.executable,
             "-m",

@@ -12,8 +12,8 @@ from orchestrator.states import AttemptState, RunState, TaskState
 from orchestrator.store.database import Database
 from orchestrator.store.events import Event, chain_fault, text_digest
 
-_STATES_OF_TASKS = {f"tasks.{state.lower()}": state.value for state in TaskState}
-_STATES_OF_RUNS = {f"run.{state.lower()}": state.value for state in RunState}
+# Payloads have no blanks around them, which json.loads would look for, at some cost where events are very many.
+_decode = json.JSONDecoder().raw_decode
 
 
 @dataclass(slots=True)
@@ -39,18 +39,22 @@ def history_fault(database: Database) -> str:
 
 
 def _take(told: _Told, event: Event) -> None:
-    payload = json.loads(event.payload_json)
-    if event.kind in _STATES_OF_RUNS:
-        told.run = _STATES_OF_RUNS[event.kind]
-    elif event.kind in _STATES_OF_TASKS:
-        told.tasks.update(dict.fromkeys(payload["task_ids"], _STATES_OF_TASKS[event.kind]))
-    elif event.kind in _TAKERS:
-        _TAKERS[event.kind](told, payload)
+    if take := _TAKERS.get(event.kind):
+        payload, _ = _decode(event.payload_json)
+        take(told, payload)
+
+
+def _take_run_state(state: RunState, told: _Told, _: Mapping[str, Any]) -> None:
+    told.run = state
+
+
+def _take_task_states(state: TaskState, told: _Told, payload: Mapping[str, Any]) -> None:
+    told.tasks.update(dict.fromkeys(payload["task_ids"], state))
 
 
 def _take_run_opened(told: _Told, payload: Mapping[str, Any]) -> None:
     told.left_out = frozenset(payload["left_out"])
-    told.tasks.update(dict.fromkeys(told.left_out, TaskState.SKIPPED.value))
+    told.tasks.update(dict.fromkeys(told.left_out, TaskState.SKIPPED))
     told.first = payload["context"]
 
 
@@ -71,11 +75,11 @@ def _take_run_outputs(told: _Told, payload: Mapping[str, Any]) -> None:
 
 def _take_run_round(told: _Told, payload: Mapping[str, Any]) -> None:
     _take_run_outputs(told, payload)
-    told.tasks.update(dict.fromkeys(payload["left_out"], TaskState.SKIPPED.value))
+    told.tasks.update(dict.fromkeys(payload["left_out"], TaskState.SKIPPED))
 
 
 def _take_attempt_opened(told: _Told, payload: Mapping[str, Any]) -> None:
-    told.tasks[payload["task_id"]] = TaskState.RUNNING.value
+    told.tasks[payload["task_id"]] = TaskState.RUNNING
     told.counts[payload["task_id"]] = payload["attempt_index"]
     told.attempts[payload["attempt_id"]] = payload["status"]
 
@@ -86,7 +90,7 @@ def _take_attempt_moved(told: _Told, payload: Mapping[str, Any]) -> None:
 
 
 def _take_attempt_collected(told: _Told, payload: Mapping[str, Any]) -> None:
-    told.attempts[payload["attempt_id"]] = AttemptState.COLLECTING.value
+    told.attempts[payload["attempt_id"]] = AttemptState.COLLECTING
 
 
 def _take_attempt_closed(told: _Told, payload: Mapping[str, Any]) -> None:
@@ -97,14 +101,14 @@ def _take_attempt_closed(told: _Told, payload: Mapping[str, Any]) -> None:
 
 
 def _take_tasks_reset(told: _Told, payload: Mapping[str, Any]) -> None:
-    told.tasks.update(dict.fromkeys(payload["task_ids"], TaskState.PENDING.value))
-    told.tasks.update(dict.fromkeys(payload["reopened"], TaskState.RUNNING.value))
+    told.tasks.update(dict.fromkeys(payload["task_ids"], TaskState.PENDING))
+    told.tasks.update(dict.fromkeys(payload["reopened"], TaskState.RUNNING))
     for task_id in (*payload["task_ids"], *payload["reopened"]):
         told.writes.pop(task_id, None)
 
 
 def _take_task_expanded(told: _Told, payload: Mapping[str, Any]) -> None:
-    told.tasks[payload["task_id"]] = TaskState.RUNNING.value
+    told.tasks[payload["task_id"]] = TaskState.RUNNING
 
 
 def _take_task_collected(told: _Told, payload: Mapping[str, Any]) -> None:
@@ -113,20 +117,20 @@ def _take_task_collected(told: _Told, payload: Mapping[str, Any]) -> None:
 
 
 def _take_task_refused(told: _Told, payload: Mapping[str, Any]) -> None:
-    told.tasks[payload["task_id"]] = TaskState.FAILED.value
+    told.tasks[payload["task_id"]] = TaskState.FAILED
     told.writes.pop(payload["task_id"], None)
 
 
 def _take_tasks_deleted(told: _Told, payload: Mapping[str, Any]) -> None:
     for task_id in payload["task_ids"]:
-        told.tasks[task_id] = TaskState.CANCELLED.value
+        told.tasks[task_id] = TaskState.CANCELLED
         told.writes.pop(task_id, None)
 
 
 def _take_tasks_redefined(told: _Told, payload: Mapping[str, Any]) -> None:
     again = {name for name, state in told.tasks.items() if state == TaskState.BLOCKED}
     again |= payload["definitions"].keys() - told.left_out
-    told.tasks.update(dict.fromkeys(again, TaskState.PENDING.value))
+    told.tasks.update(dict.fromkeys(again, TaskState.PENDING))
 
 
 def _take_wiring(told: _Told, payload: Mapping[str, Any]) -> None:
@@ -134,6 +138,8 @@ def _take_wiring(told: _Told, payload: Mapping[str, Any]) -> None:
 
 
 _TAKERS: dict[str, Callable[[_Told, Mapping[str, Any]], None]] = {
+    **{f"run.{state.lower()}": partial(_take_run_state, state) for state in RunState},
+    **{f"tasks.{state.lower()}": partial(_take_task_states, state) for state in TaskState},
     "wiring.persisted": _take_wiring,
     "wiring.override_forced": _take_wiring,
     "run.opened": _take_run_opened,
@@ -165,7 +171,7 @@ def _differences(database: Database, told: _Told) -> Iterator[str]:
     ):
         if parent is None:
             context.update(told.writes.get(task_id, {}))
-        expected = told.tasks.get(task_id, TaskState.PENDING.value)
+        expected = told.tasks.get(task_id, TaskState.PENDING)
         if status != expected:
             yield f"task {task_id!r} is {status}, and its events say {expected}"
         if count != told.counts.get(task_id, 0):
