@@ -71,6 +71,7 @@ def _record_faults(old: Records, new: Records) -> Iterator[str]:
 
 def check(survivals: list[Survival]) -> None:
     """Nothing is wrong after any of the kills, and most of the chosen calls were reached."""
-    assert [survival for survival in survivals if survival.faults] == []
+    faulty = [survival for survival in survivals if survival.faults]
+    assert not faulty, faulty
     # How often an ended command is looked for depends on how fast it is, so a point may not be reached again.
     assert sum(survival.hit for survival in survivals) > len(survivals) / 2
