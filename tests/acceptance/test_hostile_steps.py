@@ -80,7 +80,7 @@ HOSTILE = {
 
 SHELL = {
     "answers nothing": ("'true'", "standard output is empty; expected one JSON line"),
-    "fails": ("echo broken >&2; exit 3", "the exit code is 3, not 0"),
+    "fails": ("echo broken >&2; exit 3", "the exit code is 3, not 0; last stderr line: broken"),
     "crashes": ("kill -SEGV $$", "signal SIGSEGV"),
     "is not there": ("[no-such-program]", "cannot start 'no-such-program': no such file or directory"),
 }

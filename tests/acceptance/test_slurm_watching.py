@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -77,20 +78,37 @@ def test_S8_the_accounting_is_asked_for_what_the_queue_does_not_show(demo: Slurm
 
 def test_S8_the_accounting_is_asked_once_for_all_keys_of_a_login(fake_demo: FakeProject) -> None:
     """Whoever looks first asks for the jobs of both."""
-    fake_demo.wire(poll_every=1.0)
-    wiring = fake_demo.project.folder / "workspaces/demo/operators.yaml"
-    wired = yaml.safe_load(wiring.read_text())
-    wired["operators"]["hpc.other"] = wired["operators"]["hpc.default"]
-    wiring.write_text(yaml.safe_dump(wired))
-    both = [{**STEP, "name": key, "operator_key": f"hpc.{key}", "parallel": True} for key in ("default", "other")]
-    fake_demo.recipe(*both)
-    fake_demo.says("squeue", FORGETS_THREE.replace("!= 3", "!= 2"))
+    two_keys(fake_demo, STEP)
 
     ended = fake_demo.run()
 
     assert ended.status == 0, ended.stderr
     (asked,) = fake_demo.calls("sacct")
     assert "--jobs=1,2 " in asked or "--jobs=2,1 " in asked
+
+
+def test_S23_keys_of_a_login_bring_home_their_results_at_the_same_time(fake_demo: FakeProject) -> None:
+    """Neither is in the way of the other."""
+    run = "for n in $(seq 400); do echo here > out-$n.txt; done"
+    two_keys(fake_demo, {**STEP, "run": run, "fetch": {"required": ["out-*.txt"]}})
+
+    ended = fake_demo.run()
+
+    assert ended.status == 0, ended.stderr
+    assert len([*fake_demo.project.folder.rglob("out-*.txt")]) == 800
+
+
+def two_keys(demo: FakeProject, step: dict[str, Any]) -> None:
+    """Have a step of each of two keys of one login; the queue forgets the two jobs together."""
+    demo.wire(poll_every=1.0)
+    wiring = demo.project.folder / "workspaces/demo/operators.yaml"
+    wired = yaml.safe_load(wiring.read_text())
+    wired["operators"]["hpc.other"] = wired["operators"]["hpc.default"]
+    wiring.write_text(yaml.safe_dump(wired))
+    demo.recipe(
+        *({**step, "name": key, "operator_key": f"hpc.{key}", "parallel": True} for key in ("default", "other"))
+    )
+    demo.says("squeue", FORGETS_THREE.replace("!= 3", "!= 2"))
 
 
 def test_S8_the_accounting_is_left_alone_while_the_queue_tells(demo: SlurmProject) -> None:

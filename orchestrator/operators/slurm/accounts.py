@@ -32,7 +32,7 @@ class Accounts:
         return up_sec() < self._again_at
 
     def expect(self, who: object, jobs: Mapping[str, str]) -> None:
-        """Note the jobs that somebody will ask for, should the queue not show them once more either."""
+        """Note the jobs that somebody will ask for once the queue does not show them any more."""
         with self._lock:
             self._expected[id(who)] = jobs
 

@@ -38,7 +38,7 @@ class Collector:
     def collect(self, attempts: Iterable[Held], places: Places, shown: Collection[str]) -> Iterator[Sighting]:
         """End the attempts whose jobs have ended; ``shown`` are the ids of jobs in the queue. Raises `AwayError`."""
         there = [held for held in attempts if held.stage is Stage.THERE]
-        self._site.accounts.expect(self, _names(held for held in there if held.absences))
+        self._site.accounts.expect(self, _names(there))
         over = [held for held in there if held.may_be_over]
         accounts = self._told_by_accounting(_names(held for held in over if held.ended_as is None), shown)
         for start in range(0, len(over), _AT_ONCE):

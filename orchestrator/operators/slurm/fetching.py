@@ -85,7 +85,8 @@ class Fetcher:
             self._is_swept = True
 
     def _bring(self, load: Sequence[Shipment], places: Places) -> Iterator[Shipment]:
-        landing = load[0].assignment.run_root / FOLDER / _LANDING
+        first = load[0].assignment
+        landing = first.run_root / FOLDER / _LANDING / first.operator_key  # other keys bring theirs home meanwhile
         shutil.rmtree(landing, ignore_errors=True)
         make_directory(landing)
         names = [f"{_below(one, places)}/{name}" for one in load for name in one.sizes]
