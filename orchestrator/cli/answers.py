@@ -63,14 +63,15 @@ def verdict(*, approves: bool, reason: str, said: JsonValue) -> dict[str, JsonVa
 
 def record_posted_answer(folder: Path, document: Mapping[str, JsonValue]) -> str:
     """Record an answer to a question that is posted in a folder; as `record_answer`."""
-    file: str = happen("attempt.answered", {"posting": str(folder), "response": dict(document)})[
-        "_response.recorded_v1"
-    ]["file"]
-    return file
+    return _record({"posting": str(folder)}, document)
 
 
 def record_answer(run_root: Path, task_id: str, document: Mapping[str, JsonValue]) -> str:
     """Record an answer and give the name of its file; raise `UsageError` for one that would not count."""
-    answered = {"run_root": str(run_root), "task_id": task_id, "response": dict(document)}
-    file: str = happen("attempt.answered", answered)["_response.recorded_v1"]["file"]
+    return _record({"run_root": str(run_root), "task_id": task_id}, document)
+
+
+def _record(question: Mapping[str, JsonValue], document: Mapping[str, JsonValue]) -> str:
+    recorded = happen("attempt.answered", {**question, "response": dict(document)})
+    file: str = recorded["_response.recorded_v1"]["file"]
     return file

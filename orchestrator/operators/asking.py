@@ -78,6 +78,16 @@ class Response:
     sha256: str
     raw: bytes = field(default=b"", repr=False)
 
+    def to_json(self) -> dict[str, JsonValue]:
+        """Give who answered what, when and where, as it is recorded with the attempt; what was said is left out."""
+        return {
+            "by": self.by,
+            "at_utc": self.at_utc,
+            "status": self.status,
+            "file": self.file,
+            "sha256": self.sha256,
+        }
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal:

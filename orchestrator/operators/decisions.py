@@ -52,17 +52,6 @@ def _record(came: Answer) -> bytes:
             "status": came.status,
             "data": came.data,
             "error": came.error,
-            "responses": [
-                {
-                    "status": one.status,
-                    "data": one.data,
-                    "error": one.error,
-                    "by": one.by,
-                    "at_utc": one.at_utc,
-                    "file": one.file,
-                    "sha256": one.sha256,
-                }
-                for one in came.responses
-            ],
+            "responses": [{**one.to_json(), "data": one.data, "error": one.error} for one in came.responses],
         }
     )

@@ -185,16 +185,7 @@ def _taken_away(question: Question) -> dict[str, JsonValue]:
 
 
 def _done(question: Question, came: Answer, assignment: Assignment) -> Done:
-    responses: list[JsonValue] = [
-        {
-            "by": response.by,
-            "at_utc": response.at_utc,
-            "status": response.status,
-            "file": response.file,
-            "sha256": response.sha256,
-        }
-        for response in came.responses
-    ]
+    responses: list[JsonValue] = [response.to_json() for response in came.responses]
     operator_data: dict[str, JsonValue] = {
         "responses": responses,
         "shown_sha256": question.sha256,
