@@ -61,6 +61,16 @@ class Question:
             shown += f"\0{json.dumps(digests, sort_keys=True)}"
         return _digest(shown)
 
+    def terms(self) -> dict[str, JsonValue]:
+        """Give what a manifest says of how it is answered, wherever the question lies."""
+        return {
+            "approvals": self.approvals,
+            "approvers": list(self.approvers),
+            "deadline_at_utc": self.deadline_at or None,
+            "then": self.then,
+            "shown_sha256": self.sha256,
+        }
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Response:

@@ -33,11 +33,7 @@ def ask(question: Question, assignment: Assignment) -> Mapping[str, JsonValue]:
         **({f"{RESPONSES}/.keep": b""} if question.approvals > 1 else {}),
     }
     manifest: dict[str, JsonValue] = {
-        "approvals": question.approvals,
-        "approvers": list(question.approvers),
-        "deadline_at_utc": question.deadline_at or None,
-        "then": question.then,
-        "shown_sha256": question.sha256,
+        **question.terms(),
         "answer_with": RESPONSE if question.approvals == 1 else f"{RESPONSES}/<user>.json",
     }
     return stage(assignment, texts, manifest, durable=True)

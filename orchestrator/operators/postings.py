@@ -124,13 +124,9 @@ def _manifest(question: Question) -> Mapping[str, JsonValue]:
         "task_id": question.task_id,
         "attempt_id": question.attempt_id,
         "asked_by": question.asked_by,
-        "approvals": question.approvals,
-        "approvers": list(question.approvers),
+        **question.terms(),
         "separation_of_duty": question.separation_of_duty,
-        "deadline_at_utc": question.deadline_at or None,
-        "then": question.then,
         "files": sorted(question.files),
-        "shown_sha256": question.sha256,
         "answer_with": f"{RESPONSES}/<user>.json",
     }
 
