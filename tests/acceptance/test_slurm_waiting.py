@@ -74,6 +74,26 @@ def _killed_with_a_last_step(demo: SlurmProject) -> None:
     finish(runner)
 
 
+@pytest.mark.parametrize("is_changed", [False, True])
+def test_S14_a_job_ends_before_its_step_runs_again(demo: SlurmProject, is_changed: bool) -> None:
+    """By force, or since its recipe has changed."""
+    again = "test ! -e ../../seen || exit 0; touch ../../seen begun; sleep 60"
+    demo.recipe(step(again))
+    runner = demo.start("run", "demo")
+    until(lambda: demo.is_in("relax", "RUNNING") and list(demo.root.rglob("begun")))
+    runner.kill()
+    finish(runner)
+    if is_changed:
+        demo.recipe(step(f"{again}; true"))
+
+    words = ("resume", "@last", "--accept-recipe-change") if is_changed else ("rerun", "@last", "relax", "--force")
+    ended = demo.call(*words)
+
+    assert ended.status == 0, ended.stderr
+    assert sorted(job.state for job in demo.jobs()) == ["CANCELLED", "COMPLETED"]
+    assert [attempt["status"] for attempt in demo.attempts("relax")] == ["CANCELLED", "COMPLETED"]
+
+
 def test_S14_that_scancel_fails_says_nothing(demo: SlurmProject) -> None:
     """It is asked again, and what the queue shows counts."""
     demo.recipe(step(FOR_A_MINUTE))
