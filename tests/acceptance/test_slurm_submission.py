@@ -297,6 +297,21 @@ def test_S6_a_double_that_comes_later_ends_no_attempt(demo: SlurmProject, is_arr
     assert found == ["here\n"] * (2 if is_array else 1)
 
 
+def test_S6_a_double_goes_with_the_job_of_an_attempt_that_is_cancelled(demo: SlurmProject) -> None:
+    """Neither has begun, so that either would carry the attempt out; it has ended once both have."""
+    demo.recipe(STEP)
+    demo.says("sbatch", 'exec "$real" --hold "$@"')
+    runner = demo.start("run", "demo")
+    until(lambda: demo.is_in("relax", "QUEUED"))
+    double_of(demo, "--hold")
+
+    demo.call("cancel", "@last")
+    finish(runner)
+
+    assert [attempt["status"] for attempt in demo.attempts("relax")] == ["CANCELLED"]
+    assert [job.state for job in demo.jobs()] == ["CANCELLED", "CANCELLED"]
+
+
 def test_S6_a_double_that_has_begun_first_carries_the_attempt_out(demo: SlurmProject) -> None:
     """The job that the attempt had waits, finds the directory claimed once it runs, and the other one is followed."""
     demo.recipe({**STEP, "run": "echo here >> out.txt; sleep 2"})

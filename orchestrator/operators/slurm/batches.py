@@ -95,12 +95,18 @@ def submission_of(batch: Batch, places: Places, backend: SlurmBackend) -> Submis
     return Submission(
         key=job.key,
         folder=places.job(job, first),
-        tasks=len(job.attempts),
+        tasks=_tasks_of(batch) if job.is_array else (),
         signal=near_end.get("signal"),
         before_sec=math.ceil(near_end.get("before", 0)),
         turn=job.turn,
         avoid=_avoided(first, backend),
     )
+
+
+def _tasks_of(batch: Batch) -> list[int]:
+    """Give the numbers of those attempts of an array that are still to be carried out."""
+    wanted = {one.attempt_id for one in batch.assignments}
+    return [number for number, attempt_id in enumerate(batch.job.attempts) if attempt_id in wanted]
 
 
 def may_continue(assignment: Assignment, turn: int) -> bool:

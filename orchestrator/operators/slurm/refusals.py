@@ -124,9 +124,8 @@ def _refusal(exit_code: int, stderr: str) -> Refusal:
     if exit_code in _NO_PROGRAM:
         hint = "see that a login by SSH finds Slurm's programs on its PATH"
         return Refusal(verdict=Verdict.REJECTED, text=text or "there is no program 'sbatch'", hint=hint)
-    if exit_code == BUSY:
-        return Refusal(verdict=Verdict.NOT_NOW, text=text)
-    if exit_code == 0 or (exit_code > _NO_PROGRAM[1] and exit_code != 255) or not text:  # noqa: PLR2004  a wrong option
+    # Another submission is under way there, which needs what was brought for it.
+    if exit_code in (0, BUSY) or (exit_code > _NO_PROGRAM[1] and exit_code != 255) or not text:  # noqa: PLR2004  a wrong option
         return Refusal(verdict=Verdict.AMBIGUOUS, text=text or f"sbatch told no job and ended with {exit_code}")
     for verdict, pattern, hint in _PATTERNS:
         if re.search(pattern, text):

@@ -122,6 +122,9 @@ class Sender:
             if isinstance(came, Submitted):
                 held.take_id(came.job_id)
                 yield from held.news(AttemptState.SUBMITTED)
+            elif came.verdict is Verdict.REJECTED and held.turn:
+                why = f"{came.text}\n{came.hint}".strip()
+                held.give_up(f"timeout: its time was over, and it could not be continued: {why}")
             elif came.verdict is Verdict.REJECTED:
                 refused = not_begun(held.assignment, f"{came.text}\n{came.hint}".strip())
                 self._unbegun.append((held, dataclasses.replace(refused, is_final=True, about=came.about)))
@@ -131,7 +134,7 @@ class Sender:
             else:
                 held.stage, held.again = Stage.UNKNOWN, ""
                 yield from held.news(AttemptState.UNKNOWN, f"{came.text}: there may be a job, which is looked for")
-        if isinstance(came, Submitted) or came.verdict is Verdict.AMBIGUOUS:
+        if isinstance(came, Submitted) or came.verdict is not Verdict.NOT_NOW:
             self._hurry()
 
     def _end_unsent(self) -> Iterator[Sighting]:
@@ -141,7 +144,11 @@ class Sender:
             if not held.is_unwanted or not (held.stage is Stage.FRESH or attempt_id in unsent):
                 continue
             over = held.over(Done(attempt_id=attempt_id, exit_code=None))
-            if attempt_id in unsent and self._submissions.drop(attempt_id):
+            was_sent = attempt_id in unsent and self._submissions.drop(attempt_id)
+            if held.turn:
+                held.give_up()
+                self._hurry()
+            elif was_sent:
                 self._unbegun.append((held, over))
             else:
                 yield over
