@@ -81,6 +81,16 @@ def restored(job: Job, assignments: Sequence[Assignment], backend: SlurmBackend)
     return Batch(job=job, assignments=tuple(assignments), inquiry=Inquiry(backend.grace))
 
 
+def halves(batch: Batch, backend: SlurmBackend) -> list[Batch]:
+    """Give two jobs in the place of an array that Slurm has refused, to be tried when that was to be."""
+    middle = len(batch.assignments) // 2
+    parts = (batch.assignments[:middle], batch.assignments[middle:])
+    made = [new_batch(part, backend) for part in parts]
+    for half in made:
+        half.was_sent, half.not_before = True, batch.not_before
+    return made
+
+
 def parcel_of(batch: Batch, backend: SlurmBackend) -> Parcel:
     """Give what the cluster needs for a job; raises `ScriptletError`."""
     job = batch.job

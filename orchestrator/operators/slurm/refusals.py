@@ -27,6 +27,11 @@ class Refusal:
     hint: str = ""
 
     @property
+    def is_of_many(self) -> bool:
+        """Tell whether fewer jobs at once might be taken."""
+        return self.verdict is Verdict.NOT_NOW and bool(_OF_MANY.search(self.text))
+
+    @property
     def about(self) -> frozenset[str]:
         """Name the resources of a step of which Slurm says that too much or too little was asked for."""
         return frozenset(name for pattern, names in _RESOURCES if re.search(pattern, self.text) for name in names)
@@ -39,6 +44,7 @@ _RESOURCES = (
     (r"[Gg]res|GRES", ("gpus",)),
     (r"node configuration", ("cores", "memory_gb", "gpus")),
 )
+_OF_MANY = re.compile(r"Submit|Jobs|Job violates|[Jj]ob limit|Too many jobs")
 _NO_PROGRAM = (126, 127)
 _SAYS = re.compile(r"(?:sbatch|slurm_\w+|.*sbatch): (?:error: )?(.*)")
 _FAILED = "Batch job submission failed: "

@@ -117,6 +117,13 @@ class Sender:
         """Give the attempts of a job that have not ended meanwhile."""
         return [self._held[one.attempt_id] for one in batch.assignments if one.attempt_id in self._held]
 
+    def _split(self, batch: Batch) -> None:
+        """Make two jobs of an array that Slurm does not take though no other jobs are there: it may be too large."""
+        if batch.job.is_array and not any(held.stage is Stage.THERE for held in self._held.values()):
+            for half in self._submissions.split(batch):
+                self._enter(half)
+            self._fetcher.remove_job(batch.job, batch.assignments[0], self._site.facts().places)
+
     def _submitted(self, batch: Batch, came: Submitted | Refusal) -> Iterator[Sighting]:
         for held in self._of(batch):
             if isinstance(came, Submitted):
@@ -136,6 +143,8 @@ class Sender:
                 yield from held.news(AttemptState.UNKNOWN, f"{came.text}: there may be a job, which is looked for")
         if isinstance(came, Submitted) or came.verdict is not Verdict.NOT_NOW:
             self._hurry()
+        elif came.is_of_many:
+            self._split(batch)
 
     def _end_unsent(self) -> Iterator[Sighting]:
         """End the attempts that nobody wants any more and that were never sent."""
