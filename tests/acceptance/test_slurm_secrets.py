@@ -106,6 +106,50 @@ def test_E6_an_attempt_that_is_cancelled_while_it_is_refused_leaves_nothing(demo
     assert [path for path in demo.root.iterdir() if path.is_dir()] == []
 
 
+def checkpoints(demo: FakeProject, keep: str) -> None:
+    """Write a recipe whose step is continued in another job once it was told of the end of its time."""
+    demo.cluster.set(minute_sec=3.0)
+    demo.wire(keep={"files": keep})
+    saves = "trap 'echo saved >> lines; exit 3' USR1; echo begun > begun; while :; do sleep 0.1; done"
+    near_end = {"signal": "USR1", "before": "1s", "restart": 2}
+    resources = {"cores": 1, "time_limit": "1m"}
+    give(demo, saves, on_walltime=near_end, resources=resources, fetch={"required": ["lines"]})
+
+
+@pytest.mark.parametrize("keep", ["failed", "none"])
+def test_E6_S24_an_attempt_that_is_cancelled_before_it_is_continued_comes_home(
+    fake_demo: FakeProject, keep: str
+) -> None:
+    """The job before has left files and a secret, though the next one was never sent."""
+    checkpoints(fake_demo, keep)
+    runner = fake_demo.start("run", "demo")
+    until(lambda: list(fake_demo.root.rglob("begun")))
+    fake_demo.call("operators", "pause", "hpc.default")
+    until(lambda: fake_demo.is_in("relax", "SUBMITTING"))
+
+    fake_demo.call("cancel", "@last")
+    finish(runner)
+
+    assert [attempt["status"] for attempt in fake_demo.attempts("relax")] == ["CANCELLED"]
+    assert [path.read_text() for path in fake_demo.project.folder.rglob("lines")] == ["saved\n"]
+    assert secrets_there(fake_demo) == []
+    assert len(fake_demo.jobs()) == 1
+
+
+def test_E6_S24_an_attempt_that_slurm_does_not_continue_comes_home(fake_demo: FakeProject) -> None:
+    """It says why it was not continued."""
+    checkpoints(fake_demo, "none")
+    refused = "echo 'sbatch: error: Batch job submission failed: Invalid partition name specified' >&2; exit 1"
+    fake_demo.says("sbatch", f'test "$(wc -l < "$0.calls")" -gt 1 || exec "$real" "$@"; {refused}')
+
+    ended = fake_demo.run()
+
+    assert "could not be continued: Invalid partition name specified" in ended.stderr
+    assert [attempt["status"] for attempt in fake_demo.attempts("relax")] == ["TIMEOUT"]
+    assert [path.read_text() for path in fake_demo.project.folder.rglob("lines")] == ["saved\n"]
+    assert [path for path in fake_demo.root.iterdir() if path.is_dir()] == []
+
+
 @pytest.mark.parametrize("code", [0, 3])
 def test_S24_a_runner_that_is_killed_once_it_has_removed_a_folder_knows_its_end(
     fake_demo: FakeProject, code: int

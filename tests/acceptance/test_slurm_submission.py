@@ -297,6 +297,21 @@ def test_S6_a_double_that_comes_later_ends_no_attempt(demo: SlurmProject, is_arr
     assert found == ["here\n"] * (2 if is_array else 1)
 
 
+def test_S6_a_double_goes_with_the_job_of_an_attempt_that_is_cancelled(demo: SlurmProject) -> None:
+    """Neither has begun, so that either would carry the attempt out; it has ended once both have."""
+    demo.recipe(STEP)
+    demo.says("sbatch", 'exec "$real" --hold "$@"')
+    runner = demo.start("run", "demo")
+    until(lambda: demo.is_in("relax", "QUEUED"))
+    double_of(demo, "--hold")
+
+    demo.call("cancel", "@last")
+    finish(runner)
+
+    assert [attempt["status"] for attempt in demo.attempts("relax")] == ["CANCELLED"]
+    assert [job.state for job in demo.jobs()] == ["CANCELLED", "CANCELLED"]
+
+
 def test_S6_a_double_that_has_begun_first_carries_the_attempt_out(demo: SlurmProject) -> None:
     """The job that the attempt had waits, finds the directory claimed once it runs, and the other one is followed."""
     demo.recipe({**STEP, "run": "echo here >> out.txt; sleep 2"})
@@ -352,3 +367,19 @@ def test_F33_D4_only_an_id_is_an_id_on_a_real_cluster(real_demo: RealProject, sa
 
     assert ended.status == 0, ended.stderr
     came_to_its_end(real_demo)
+
+
+def test_S4_an_array_that_is_larger_than_all_that_a_user_may_have_comes_in_parts(demo: SlurmProject) -> None:
+    """As a whole it would be refused for ever."""
+    demo.wire(keep={"files": "none"})
+    demo.recipe({**STEP, "foreach": [1, 2, 3, 4, 5]})
+    says = "sbatch: error: AssocMaxSubmitJobLimit\nsbatch: error: Batch job submission failed: Job violates"
+    limited = f"case $* in *--array=0-[2-9]*) echo '{says} accounting/QOS policy' >&2; exit 1 ;; esac"
+    demo.says("sbatch", f'{limited}; exec "$real" "$@"')
+
+    ended = demo.run()
+
+    assert ended.status == 0, ended.stderr
+    assert [path.read_text() for path in demo.project.folder.rglob("out.txt")] == ["here\n"] * 5
+    assert len(demo.jobs()) == 5
+    assert [path for path in demo.root.iterdir() if path.is_dir()] == []

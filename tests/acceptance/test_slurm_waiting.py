@@ -127,6 +127,22 @@ def test_S14_one_of_an_array_is_cancelled_alone(demo: SlurmProject) -> None:
     assert sorted(job.state for job in demo.jobs()) == ["CANCELLED", "COMPLETED"]
 
 
+def test_S14_one_that_is_cancelled_while_its_array_is_refused_never_runs(demo: SlurmProject) -> None:
+    """Its directory may lie there from the first try; the array that Slurm takes later leaves its number out."""
+    demo.recipe(step('echo "$N" >> ../ran', foreach=[1, 2, 3, 4], env={"N": "${{ item }}"}))
+    demo.says("sbatch", "echo 'sbatch: error: QOSMaxSubmitJobPerUserLimit' >&2; exit 1")
+    runner = demo.start("run", "demo")
+    until(lambda: "QOSMax" in demo.call("explain", "@last").stdout)
+
+    demo.call("cancel-attempt", "@last", demo.attempts("relax[1]")[0]["attempt_id"])
+    until(lambda: demo.is_in("relax[1]", "CANCELLED"))
+    demo.says("sbatch")
+    finish(runner)
+
+    (ran,) = demo.root.rglob("ran")
+    assert sorted(ran.read_text().split()) == ["2", "3", "4"]
+
+
 def test_S14_a_job_is_cancelled_once_it_is_found(demo: SlurmProject) -> None:
     """While nobody knows whether there is one, nothing is said of its end."""
     demo.recipe(step(FOR_A_MINUTE))
