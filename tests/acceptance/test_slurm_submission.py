@@ -183,7 +183,7 @@ def test_S4_what_grows_until_it_is_not_refused_is_tried_again(fake_demo: FakePro
 
 
 def test_S4_a_limit_on_all_jobs_together_is_waited_for(demo: SlurmProject) -> None:
-    """Less and less often; the attempt is not failed by it."""
+    """Less and less often; the attempt is not failed by it, and it is recorded once."""
     says = "sbatch: error: QOSMaxSubmitJobPerUserLimit\nsbatch: error: Batch job submission failed: Job violates"
     counted = 'test "$(wc -l < "$0.calls")" -gt 2'
     demo.recipe(STEP)
@@ -193,6 +193,7 @@ def test_S4_a_limit_on_all_jobs_together_is_waited_for(demo: SlurmProject) -> No
 
     assert ended.status == 0, ended.stderr
     assert len(demo.calls("sbatch")) == 3
+    assert events(demo).count("QOSMaxSubmitJobPerUserLimit") == 1
     came_to_its_end(demo)
 
 
