@@ -344,10 +344,10 @@ def fake_project(folder: Path, **settings: Any) -> Iterator[FakeProject]:  # noq
 
 @contextmanager
 def real_project(folder: Path, centre: Centre, site: str = "alpha") -> Iterator[RealProject]:
-    """Give a project, wired to a cluster of the centre that it has for itself, and leave nothing of it there."""
+    """Give a project, wired to a cluster of the centre, and leave nothing of it there."""
     (folder / "project").mkdir(parents=True)
     home = centre.home(site)
-    with centre.alone(site), FaultProxy(centre.port(site)) as proxy:
+    with FaultProxy(centre.port(site)) as proxy:
         config = centre.config(folder, **{site: proxy.port})
         made = RealProject(
             project=Project(folder=folder / "project"),

@@ -114,7 +114,7 @@ def test_S12_losses_have_a_budget_of_their_own(demo: SlurmProject) -> None:
     demo.recipe(step("kill -9 $PPID; sleep 60"))
     demo.says("sbatch", 'rm -rf .ms/slurm.log; mkdir .ms/slurm.log; exec "$real" "$@"')
 
-    ended = demo.call("run", "demo")
+    ended = demo.project.call("run", "demo", env={**demo.env, "MATTERSTACK_LOSS_DELAY": "0.01"})
 
     assert ended.status == 1
     attempts = demo.attempts("relax")

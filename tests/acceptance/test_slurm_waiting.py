@@ -269,7 +269,9 @@ def test_S28_a_login_that_is_away_delays_no_other_site(real_demo: RealProject, r
 
     until(lambda: [row["status"] for row in status(real_demo)] == ["RUNNING", "COMPLETED"])
 
-    until(lambda: "tried again at 20" in status(real_demo)[0]["reason"])
+    assert "alpha cannot be reached" in status(real_demo)[0]["reason"]
+    away = re.compile("hpc.default: alpha cannot be reached.*; next at 20")
+    until(lambda: away.search(real_demo.call("status", "@last").stderr))
     real_demo.proxy.resume()
     assert finish(runner).status == 0
 
