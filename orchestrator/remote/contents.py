@@ -25,16 +25,11 @@ class Content:
 
 def content_of(source: Path | bytes) -> Content:
     """Give a file, or bytes, as what is sent; raises `InfrastructureError` where the file cannot be read."""
-    return measured(lambda: pieces_of(source))
-
-
-def measured(pieces: Callable[[], Iterator[bytes]]) -> Content:
-    """Read all once, for its size and digest."""
     digest, size = hashlib.sha256(), 0
-    for piece in pieces():
+    for piece in pieces_of(source):
         digest.update(piece)
         size += len(piece)
-    return Content(size=size, sha256=digest.hexdigest(), pieces=pieces)
+    return Content(size=size, sha256=digest.hexdigest(), pieces=lambda: pieces_of(source))
 
 
 def pieces_of(source: Path | bytes) -> Iterator[bytes]:

@@ -18,29 +18,18 @@ digest() {
 }
 """
 # What a connection that was cut left behind goes first; whoever still works on it then finds nothing to rename.
-_RECEIVE = """\
-part=$1.ms-$4.part
-trap 'rm -rf -- "$part" "$part.d"' EXIT
-trap 'exit 1' HUP INT PIPE TERM
-mkdir -p -- "$(dirname -- "$1")" || exit 1
-rm -rf -- "$1".ms-*.part "$1".ms-*.part.d
-cat >"$part" || exit 1
-[ "$(wc -c <"$part")" -eq "$2" ] || fail "another size arrived than was sent"
-[ "$(digest "$part")" = "$3" ] || fail "another sha256 arrived than was sent"
-"""
 _PUT = f"""\
 {_FAIL}{_DIGEST}\
 [ ! -d "$1" ] || fail "there is a directory of that name"
-{_RECEIVE}\
+part=$1.ms-$4.part
+trap 'rm -f -- "$part"' EXIT
+trap 'exit 1' HUP INT PIPE TERM
+mkdir -p -- "$(dirname -- "$1")" || exit 1
+rm -f -- "$1".ms-*.part
+cat >"$part" || exit 1
+[ "$(wc -c <"$part")" -eq "$2" ] || fail "another size arrived than was sent"
+[ "$(digest "$part")" = "$3" ] || fail "another sha256 arrived than was sent"
 chmod "$5" "$part" && mv -f -- "$part" "$1" || exit 1
-"""
-_PUT_TREE = f"""\
-{_FAIL}{_DIGEST}\
-[ ! -d "$1" ] || exit 0
-[ ! -e "$1" ] || fail "there is a file of that name"
-{_RECEIVE}\
-mkdir "$part.d" && tar -xof "$part" -C "$part.d" || exit 1
-mv -- "$part.d" "$1" || exit 1
 """
 _GET = f"""\
 {_FAIL}{_DIGEST}\
@@ -75,11 +64,6 @@ echo "$kind $5"
 def put_script(remote: str, size: int, sha256: str, mode: int) -> str:
     """Give what takes a file of a size and a digest from standard input and lets it appear whole."""
     return _with(_PUT, [remote_name(remote), str(size), sha256, _nonce(), f"{mode:o}"])
-
-
-def put_tree_script(remote: str, size: int, sha256: str) -> str:
-    """Give what takes an archive and lets its directory appear whole, unless it is there."""
-    return _with(_PUT_TREE, [remote_name(remote), str(size), sha256, _nonce()])
 
 
 def get_script(remote: str) -> str:

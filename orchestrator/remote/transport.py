@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -13,11 +13,11 @@ from typing import Literal, Self, cast
 from orchestrator.errors import SiteAwayError, TransferError
 from orchestrator.files import replace_file_by
 from orchestrator.remote import scripts
-from orchestrator.remote.contents import Content, content_of, verified
+from orchestrator.remote.contents import content_of, verified
 from orchestrator.remote.framing import Ended, new_mark, script_line, unframed
 from orchestrator.remote.known_hosts import HostKey
 from orchestrator.remote.ssh_config import Hop
-from orchestrator.remote.trees import MOST_BYTES, MOST_FILES, Fetched, packed, unpack
+from orchestrator.remote.trees import MOST_BYTES, MOST_FILES, Fetched, unpack
 
 Kind = Literal["file", "directory", "link", "other"]
 
@@ -138,16 +138,8 @@ class Transport(ABC):
         """
         content = content_of(source)
         script = scripts.put_script(remote, content.size, content.sha256, mode)
-        self._send(script, content, remote, deadline_sec)
-
-    def put_tree(self, files: Mapping[str, Path | bytes], remote: str, *, deadline_sec: float = TRANSFER_SEC) -> None:
-        """Let a directory appear at the site, whole, with these files by their relative paths, in one round trip.
-
-        One that is there already is left as it is. Programs are those that may be executed here; what is given as bytes
-        is none. Raises `TransferError` as `put` does.
-        """
-        content = packed(files)
-        self._send(scripts.put_tree_script(remote, content.size, content.sha256), content, remote, deadline_sec)
+        with self._asking(script, content.pieces(), deadline_sec) as answer:
+            self._check(answer.ended, "put", remote)
 
     def get(self, remote: str, path: Path, *, deadline_sec: float = TRANSFER_SEC) -> None:
         """Bring a file of the site here; it appears as ``path``, whole. Raises `TransferError`, and leaves ``path``."""
@@ -191,10 +183,6 @@ class Transport(ABC):
         if words[0] == "missing":
             return None
         return Stat(kind=cast("Kind", words[0]), size=int(words[1]))
-
-    def _send(self, script: str, content: Content, remote: str, deadline_sec: float) -> None:
-        with self._asking(script, content.pieces(), deadline_sec) as answer:
-            self._check(answer.ended, "put", remote)
 
     @contextlib.contextmanager
     def _asking(self, script: str, given: Iterable[bytes], deadline_sec: float) -> Iterator[Answer]:

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from orchestrator.errors import TransferError
 from orchestrator.files import make_directory, refused, replace_file_by
-from orchestrator.remote.contents import PIECE, Content, measured, pieces_of
+from orchestrator.remote.contents import PIECE, pieces_of
 
 MOST_BYTES = 100 * 1024**3
 MOST_FILES = 100_000
@@ -23,11 +23,6 @@ class Fetched:
 
     sha256: Mapping[str, str]
     left_out: tuple[str, ...]
-
-
-def packed(files: Mapping[str, Path | bytes]) -> Content:
-    """Give an archive of files as what is sent; errors as in `archive`."""
-    return measured(lambda: archive(files))
 
 
 def archive(files: Mapping[str, Path | bytes], *, text_mode: int = 0o644) -> Iterator[bytes]:

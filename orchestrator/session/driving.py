@@ -150,7 +150,7 @@ class _Session:
         board, logins = self._board(rows, tasks, wiring), Logins(options)
         means = self._means(wiring, handed_on, logins)
         run = Run(plan, database, root=root, tasks=tasks, board=board, means=means)
-        driver = Driver(run, break_at=options.break_at, once=options.once)
+        driver = Driver(run, break_at=options.break_at, once=options.once, leaves_out_last=options.leaves_out_last)
         with logins:
             self.signals.until_caught(lambda: logins.log_in(_needed(plan, wiring, tasks, board)))
             options.reporter.tell(_beginning(database, plan, rows))

@@ -174,7 +174,8 @@ def test_what_waits_after_a_refusal_is_not_submitted_while_paused(demo: FakeProj
     demo.recipe({"name": "one", "run": ["sh", "-c", OK]})
     demo.says("sbatch", "echo 'sbatch: error: QOSMaxSubmitJobPerUserLimit' >&2; exit 1")
     runner = demo.start("run", "demo")
-    until(lambda: "tried again at" in demo.call("explain", "@last").stdout)
+    until(lambda: "tried again at 20" in demo.call("status", "@last").stdout)
+    assert "tried again, less and less often" in demo.call("explain", "@last").stdout
 
     assert demo.call("operators", "pause", *which).status == 0
     until(lambda: "was paused by" in demo.call("explain", "@last").stdout)

@@ -89,22 +89,24 @@ def test_S12_a_deadline_that_cannot_be_met_is_told(demo: SlurmProject) -> None:
     )
 
 
-def test_S12_a_node_that_failed_is_avoided(demo: SlurmProject) -> None:
-    """The next attempt excludes it."""
-    demo.wire(keep={"files": "all"})
-    demo.recipe(step("echo $SLURMD_NODENAME > node; test ! -e ../../seen || exit 0; touch ../../seen; sleep 60"))
+@pytest.mark.parametrize("partition", ["batch", "debug"])
+def test_S12_a_node_that_failed_is_avoided(demo: SlurmProject, partition: str) -> None:
+    """The next attempt excludes it, unless the partition has no other."""
+    demo.wire(slurm={"partition": partition})
+    seen = "test ! -e ../../seen || { echo $SLURMD_NODENAME > node; exit 0; }; echo $SLURMD_NODENAME > ../../seen"
+    demo.recipe(step(f"{seen}; sleep 60", fetch={"required": ["node"]}, resources={"time_limit": "1m"}))
     runner = demo.start("run", "demo")
-    until(lambda: list(demo.root.rglob("seen")))
-    (node,) = demo.root.rglob("node")
-    name = node.read_text().strip()
+    until(lambda: [path for path in demo.root.rglob("seen") if path.stat().st_size])
+    (seen_at,) = demo.root.rglob("seen")
+    failed = seen_at.read_text().strip()
 
     demo.end(demo.jobs()[-1].job_id, "NODE_FAIL")
     ended = finish(runner)
 
     assert ended.status == 0, ended.stderr
-    scripts = [path.read_text() for path in demo.root.rglob(".ms/job.sh")]
-    assert sorted(f"#SBATCH --exclude={name}\n" in text for text in scripts) == [False, True]
     assert [attempt["status"] for attempt in demo.attempts("relax")] == ["LOST", "COMPLETED"]
+    (node,) = demo.project.folder.glob("workspaces/**/relax/attempts/*/node")
+    assert (node.read_text().strip() == failed) == (partition == "debug")
 
 
 def test_S12_losses_have_a_budget_of_their_own(demo: SlurmProject) -> None:

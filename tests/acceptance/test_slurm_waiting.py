@@ -7,6 +7,7 @@ import signal
 from typing import Any
 
 import pytest
+import yaml
 
 from tests.acceptance.program import finish
 from tests.acceptance.slurm_projects import FakeProject, RealProject, SlurmProject, until
@@ -36,6 +37,42 @@ def test_S14_a_job_that_runs_is_cancelled(demo: SlurmProject) -> None:
 
     until(lambda: not any(job.is_active for job in demo.jobs()))
     assert demo.attempts("relax")[0]["status"] == "CANCELLED"
+
+
+def test_S14_a_run_that_is_cancelled_by_force_ends_its_jobs(demo: SlurmProject) -> None:
+    """Nobody drives it, and what it does last is left out."""
+    _killed_with_a_last_step(demo)
+
+    ended = demo.call("cancel", "@last", "--force")
+
+    assert ended.status == 0, ended.stderr
+    assert not any(job.is_active for job in demo.jobs())
+    assert demo.attempts("relax")[0]["status"] == "CANCELLED"
+    assert not list(demo.project.folder.rglob("last.txt"))
+
+
+def test_S14_what_may_go_on_is_named(demo: SlurmProject) -> None:
+    """A run that is ended by its records alone cancels no job."""
+    _killed_with_a_last_step(demo)
+    (job,) = demo.jobs()
+
+    ended = demo.call("cancel", "@last", "--force", "--no-wait")
+
+    assert ended.status == 0, ended.stderr
+    assert f"relax was not ended and may go on at hpc.default as {job.job_id}" in ended.stderr
+    assert [job.is_active for job in demo.jobs()] == [True]
+    assert demo.call("status", "@last", "--json").answer["status"] == "CANCELLED"
+
+
+def _killed_with_a_last_step(demo: SlurmProject) -> None:
+    """Have a job run whose runner was killed."""
+    steps = {"steps": [{**step(FOR_A_MINUTE), "type": "shell", "operator_key": "hpc.default"}]}
+    last = {"finally": [{"name": "last", "type": "shell", "run": ["touch", "last.txt"], "stdout": "free"}]}
+    demo.project.write("workspaces/demo/recipe.yaml", yaml.safe_dump({**steps, **last}))
+    runner = demo.start("run", "demo")
+    until(lambda: demo.is_in("relax", "RUNNING") and list(demo.root.rglob("begun")))
+    runner.kill()
+    finish(runner)
 
 
 def test_S14_that_scancel_fails_says_nothing(demo: SlurmProject) -> None:

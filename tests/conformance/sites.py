@@ -55,9 +55,9 @@ class Site:
         assert told is not None
         return told
 
-    def submit(self, *options: str, wrap: str = "true") -> str:
-        """Submit a small job and give its number."""
-        told = self.ask("sbatch", "--parsable", *options, f"--wrap={wrap}")
+    def submit(self, *options: str, wrap: str = "true", script: Path | None = None) -> str:
+        """Submit a small job, or a script, and give its number."""
+        told = self.ask("sbatch", "--parsable", *options, str(script) if script else f"--wrap={wrap}")
         assert told.exit_code == 0, told.stderr
         self.numbers.append(told.stdout.strip())
         return self.numbers[-1]

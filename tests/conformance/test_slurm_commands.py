@@ -140,6 +140,7 @@ def test_S12_a_job_whose_log_cannot_be_written_was_not_launched(site: Site) -> N
         (["-A", "nosuch"], 1, [f"{FAILED}Invalid account or account/partition combination specified"]),
         (["-q", "nosuch"], 1, [f"{FAILED}Invalid qos specification"]),
         (["-w", "nosuch"], 1, [f"{FAILED}Invalid node name specified"]),
+        (["-x", "nosuch"], 1, [f"{FAILED}Invalid node name specified"]),
         (["-C", "nosuch"], 1, [f"{FAILED}Invalid feature specification"]),
         (["-L", "nosuch"], 1, [f"{FAILED}Invalid license specification"]),
         (["--reservation=nosuch"], 1, [f"{FAILED}Requested reservation is invalid"]),
@@ -388,7 +389,7 @@ def test_S25_an_array_of_the_operator_runs_each_attempt_in_its_directory(site: S
     demand = Demand(slurm=Slurm(), resources={"cores": 1}, limit_sec=60)
     job = site.put("array/.ms/job.sh", job_script(demand, is_array=True)).parents[1]
 
-    number = submit(site, Submission(key="ms-x-array-1-a", folder=str(job), tasks=3, at_once=2)).job_id
+    number = submit(site, Submission(key="ms-x-array-1-a", folder=str(job), tasks=3)).job_id
     rows = site.ended(number, tasks=3)
 
     assert [row.job_id for row in rows] == [f"{number}_{index}" for index in range(3)]
@@ -398,10 +399,27 @@ def test_S25_an_array_of_the_operator_runs_each_attempt_in_its_directory(site: S
         assert record == Record(job_id=f"{number}_{index}", restart=0, exit_code=index)
 
 
+def test_S12_a_node_is_avoided_where_another_one_will_do(site: Site) -> None:  # noqa: N802  a statement of the design
+    """The only node of a partition is used all the same."""
+
+    def node_of(name: str, partition: str, avoid: str) -> str:
+        demand = Demand(slurm=Slurm(partition=partition), resources={"cores": 1}, limit_sec=60)
+        folder = lay(site, name, "true", demand=demand)
+        number = submit(site, Submission(key=f"ms-x-{name}-1-a", folder=str(folder), avoid=avoid)).job_id
+        (last,) = site.ended(number)
+        return last.nodes
+
+    first = node_of("first", "debug", "")
+
+    assert node_of("second", "batch", first) != first
+    assert node_of("third", "debug", first) == first
+    assert node_of("fourth", "batch", "a-node-that-is-gone")
+
+
 def test_a_job_that_slurm_begins_again_goes_on_with_its_attempt(site: Site) -> None:
     """Under the same id, with another count."""
     folder = lay(site, "attempt", "sh", "-c", 'test -n "$SLURM_RESTART_COUNT" || sleep 60; echo "$SLURM_RESTART_COUNT"')
-    number = submit(site, Submission(key="ms-x-again-1-a", folder=str(folder), may_requeue=True)).job_id
+    number = site.submit("--requeue", f"--chdir={folder}", script=folder / ".ms/job.sh")
     site.awaited(lambda: site.queue(number), lambda rows: rows[0].state.word == "RUNNING" and _has_begun(folder))
 
     assert site.ask("scontrol", "requeue", number).exit_code == 0

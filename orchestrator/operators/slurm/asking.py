@@ -65,7 +65,9 @@ submit_once() {{
     printf '%s\\n' "$held"
     return 0
   fi
-  answer=$({sbatch} 9>&-) || {{ rc=$?; printf '%s\\n' "$answer"; return "$rc"; }}
+  avoid={avoid}
+  test -z "$avoid" || {sbatch} --test-only "$avoid" {script} > /dev/null 2>&1 9>&- || avoid=
+  answer=$({sbatch} ${{avoid:+"$avoid"}} {script} 9>&-) || {{ rc=$?; printf '%s\\n' "$answer"; return "$rc"; }}
   id=$(printf '%s\\n' "$answer" | sed -n 's/^\\([0-9]\\{{1,10\\}}\\)\\(;[^[:blank:]]*\\)*$/&/p' | tail -n 1)
   test -z "$id" || {{ printf '%s\\n' "$id" > {own}/.job && mv -f {own}/.job {job}; }}
   printf '%s\\n' "$answer"
@@ -77,18 +79,17 @@ submit_once() {{
 class Submission:
     """A job to be submitted from an absolute ``folder`` of the site, where its script lies.
 
-    ``signal`` reaches it ``before_sec`` seconds before the end of its time. ``tasks`` above one makes an array, of
-    which ``at_once`` run side by side.
+    ``signal`` reaches it ``before_sec`` seconds before the end of its time. ``tasks`` above one makes an array. The
+    nodes of the list ``avoid`` are left out if any others may do.
     """
 
     key: str
     folder: str
     tasks: int = 1
-    at_once: int | None = None
     signal: str | None = None
     before_sec: int = 0
-    may_requeue: bool = False
     turn: int = 0
+    avoid: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,7 +156,13 @@ def _submission(asked: Submission, mark: str) -> str:
         hint = "give the wiring another workspace_root"
         raise ScriptletError(f"{asked.folder!r} is no absolute directory for a job", hint=hint, code="MS214")
     steps = _SUBMISSION.format(
-        own=OWN, lock=LOCK, job=of_turn(JOB, asked.turn), busy=BUSY, sbatch=shlex.join(_sbatch(asked))
+        own=OWN,
+        lock=LOCK,
+        job=of_turn(JOB, asked.turn),
+        busy=BUSY,
+        sbatch=shlex.join(_sbatch(asked)),
+        avoid=shlex.quote(f"--exclude={asked.avoid}" if asked.avoid else ""),
+        script=SCRIPT,
     )
     place = f"enter() {{\n  cd -- {shlex.quote(asked.folder)} && submit\n}}\n"
     return f"{_opening(mark)}{steps}{place}ask enter\n"
@@ -168,7 +175,6 @@ def _opening(mark: str) -> str:
 
 
 def _sbatch(asked: Submission) -> list[str]:
-    at_once = f"%{asked.at_once}" if asked.at_once else ""
     is_array = asked.tasks > 1
     return [
         "sbatch",
@@ -176,9 +182,8 @@ def _sbatch(asked: Submission) -> list[str]:
         f"--job-name={asked.key}",
         f"--comment={asked.key}",
         "--open-mode=append",
-        "--requeue" if asked.may_requeue else "--no-requeue",
+        "--no-requeue",
         *([f"--signal=B:{asked.signal}@{asked.before_sec}"] if asked.signal else []),
-        *([f"--array=0-{asked.tasks - 1}{at_once}"] if is_array else []),
+        *([f"--array=0-{asked.tasks - 1}"] if is_array else []),
         f"--output={ARRAY_LOG if is_array else LOG}",
-        SCRIPT,
     ]

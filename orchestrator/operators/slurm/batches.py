@@ -46,8 +46,8 @@ def batches_of(assignments: Sequence[Assignment], backend: SlurmBackend, max_arr
     """Give the jobs for some attempts of one run, as few as Slurm allows; raises `ScriptletError`."""
     alike: dict[tuple[tuple[str, ...], str], list[Assignment]] = defaultdict(list)
     for assignment in assignments:
-        near_end = json.dumps(assignment.work.get("on_walltime"), sort_keys=True)
-        alike[tuple(directives(demand_of(assignment, backend))), near_end].append(assignment)
+        beyond = json.dumps([assignment.work.get(name) for name in ("on_walltime", "exclude")], sort_keys=True)
+        alike[tuple(directives(demand_of(assignment, backend))), beyond].append(assignment)
     size = _MOST_TASKS if max_array_size is None else max(1, max_array_size)
     for group in alike.values():
         for start in range(0, len(group), size):
@@ -88,7 +88,7 @@ def parcel_of(batch: Batch, backend: SlurmBackend) -> Parcel:
     return Parcel(job=job, script=script, assignments=batch.assignments)
 
 
-def submission_of(batch: Batch, places: Places) -> Submission:
+def submission_of(batch: Batch, places: Places, backend: SlurmBackend) -> Submission:
     """Give how a job is submitted."""
     job, first = batch.job, batch.assignments[0]
     near_end = first.work.get("on_walltime") or {}
@@ -99,6 +99,7 @@ def submission_of(batch: Batch, places: Places) -> Submission:
         signal=near_end.get("signal"),
         before_sec=math.ceil(near_end.get("before", 0)),
         turn=job.turn,
+        avoid=_avoided(first, backend),
     )
 
 
@@ -114,8 +115,14 @@ def demand_of(assignment: Assignment, backend: SlurmBackend) -> Demand:
         slurm=backend.slurm,
         resources=work.get("resources", {}),
         limit_sec=work.get("limit_sec"),
-        exclude=tuple(work.get("exclude", ())),
     )
+
+
+def _avoided(assignment: Assignment, backend: SlurmBackend) -> str:
+    """Give the nodes on which it was lost, and those that the wiring excludes: Slurm counts the last list alone."""
+    lost: Sequence[str] = assignment.work.get("exclude", ())
+    wired = [text.partition("=")[2] for text in backend.slurm.extra if text.startswith("--exclude=")]
+    return ",".join([*wired, *lost]) if lost else ""
 
 
 def _script(assignment: Assignment, backend: SlurmBackend, *, is_array: bool, turn: int) -> str:

@@ -56,7 +56,7 @@ class SlurmOperator:
         )
         self._collector = Collector(site, backend, fetcher, self._sender.go_on)
         self._trouble = ""
-        self._noticed: tuple[float, str, float] | None = None
+        self._noticed: tuple[float, str, float, tuple[str, ...]] | None = None
 
     @property
     def looks_every_sec(self) -> float | None:
@@ -136,6 +136,9 @@ class SlurmOperator:
             return
         places = self._site.facts().places
         rows, at_sec = shown_by(self._site, not_before=self._pace.oldest)
+        if rows is None:
+            self._pace.wait_after(at_sec)
+            return
         self._pace.looked()
         before = self._standing()
         yield from self._sender.settle(rows, places)
@@ -182,7 +185,8 @@ class SlurmOperator:
     def _leave_notice(self) -> None:
         """Let those who look at the run see what was seen of the site, where that is new."""
         pace = self._pace
-        now = (pace.looked_at, self._trouble, pace.next_at if self._trouble else 0.0)
+        again = tuple(held.again for held in self._held.values())
+        now = (pace.looked_at, self._trouble, pace.next_at if self._trouble else 0.0, again)
         if now == self._noticed or not self._held:
             return
         self._noticed = now
@@ -192,6 +196,6 @@ class SlurmOperator:
             looked_at=utc_after(pace.looked_at - up_sec()) if pace.looked_at else "",
             next_at="" if math.isinf(pace.next_at) else utc_after(pace.next_at - up_sec()),
             trouble=self._trouble,
-            jobs={attempt_id: held.seen for attempt_id, held in self._held.items() if held.word},
+            jobs={attempt_id: held.seen for attempt_id, held in self._held.items() if held.word or held.again},
         )
         leave(assignment.run_root, assignment.operator_key, notice)

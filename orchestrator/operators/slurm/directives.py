@@ -20,7 +20,7 @@ _OPTION = re.compile(r"--[a-z][a-z-]*(=.*)?", re.DOTALL)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Demand:
-    """What a job asks for: by the wiring, by the step's resources and its time in seconds, and where it is not to run.
+    """What a job asks for: by the wiring, by the step's resources and its time in seconds.
 
     ``resources`` holds ``cores``, ``memory_gb`` and ``gpus``.
     """
@@ -28,7 +28,6 @@ class Demand:
     slurm: Slurm
     resources: Mapping[str, float]
     limit_sec: float | None = None
-    exclude: tuple[str, ...] = ()
 
 
 def directives(demand: Demand) -> list[str]:
@@ -57,8 +56,6 @@ def _values(demand: Demand) -> Iterator[tuple[str, str]]:
     for name in ("partition", "account", "qos", "constraint"):
         if value := getattr(slurm, name):
             yield name, value
-    if demand.exclude:
-        yield "exclude", ",".join(demand.exclude)
 
 
 def _gres(wired: str, gpus: int) -> str:

@@ -44,7 +44,8 @@ class Held:
 
     ``since`` is the second of the machine's uptime from which on looks at the queue must show the job; it ``is_shown``
     where the last one did as one that has not ended. ``earlier`` tells of the jobs that this one continues. ``others``
-    are the ids of jobs that wait or run under the same name. One that ``is_unwanted`` is to end; ``cancelled_at`` says
+    are the ids of jobs that wait or run under the same name. ``again`` is when it is sent again (UTC), which Slurm has
+    refused for the ``reason``. One that ``is_unwanted`` is to end; ``cancelled_at`` says
     when its job was cancelled last.
     """
 
@@ -63,12 +64,17 @@ class Held:
     nodes: str = ""
     started: str = ""
     ends: str = ""
+    again: str = ""
     is_shown: bool = False
     is_unwanted: bool = False
     cancelled_at: float = -math.inf
     others: tuple[str, ...] = ()
     earlier: list[JsonValue] = field(default_factory=list)
     told: tuple[AttemptState, str, str] | None = None
+
+    def refused(self, reason: str, again: str) -> None:
+        """Take why Slurm does not take its job for now, and when it is asked again."""
+        self.reason, self.again = reason, again
 
     @property
     def index(self) -> int | None:
@@ -95,7 +101,7 @@ class Held:
 
     def take_id(self, job_id: str) -> None:
         """Take the id that its job, or the array with it, was submitted by."""
-        self.stage, self.since = Stage.THERE, up_sec()
+        self.stage, self.since, self.again = Stage.THERE, up_sec(), ""
         self.job_id = job_id if self.index is None else f"{job_id}_{self.index}"
         self.absences, self.missing_since, self.ended_as = 0, None, None
 
@@ -179,7 +185,9 @@ class Held:
 
     @property
     def seen(self) -> JobSeen:
-        """Give its job as the queue last showed it."""
+        """Give its job as the queue last showed it, or as Slurm refused it for now."""
+        if self.again:
+            return JobSeen(reason=self.reason, again=self.again)
         return JobSeen(job_id=self.job_id, state=self.word, reason=self.reason, starts=self.started, nodes=self.nodes)
 
     def standing(self, row: QueueRow, at_sec: float) -> tuple[AttemptState, str]:

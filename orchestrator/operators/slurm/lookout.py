@@ -18,17 +18,21 @@ _MOST_BYTES = 64 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Look:
-    """What somebody saw of a queue, and the second since the machine was started at which they asked for it."""
+    """What somebody saw of a queue, and the second since the machine was started at which they asked for it.
+
+    The ``text`` is None where whoever asked was ended before the answer came.
+    """
 
     at_sec: float
-    text: str
+    text: str | None
 
 
 def look_at_queue(site: str, ask: Callable[[], str], *, not_before: float) -> Look:
     """Give the last look at the queue of a site, or a new one by ``ask`` where that is older than ``not_before``.
 
-    ``site`` is a text that is the same for all runners of this user. While one asks, others wait for its answer. What
-    ``ask`` raises is passed on and kept from nobody else. Raises `InfrastructureError` where this machine refuses a
+    ``site`` is a text that is the same for all runners of this user. While one asks, others wait for its answer; a
+    question of one that was killed counts as a look, as the site was asked. What ``ask`` raises is passed on and kept
+    from nobody else. Raises `InfrastructureError` where this machine refuses a
     file for it.
     """
     folder = own_runtime_folder()
@@ -40,7 +44,12 @@ def look_at_queue(site: str, ask: Callable[[], str], *, not_before: float) -> Lo
         if last is not None and not_before <= last.at_sec <= up_sec():
             return last
         at = up_sec()
-        look = Look(at_sec=at, text=ask())
+        _write(descriptor, Look(at_sec=at, text=None))
+        try:
+            look = Look(at_sec=at, text=ask())
+        except BaseException:
+            os.ftruncate(descriptor, 0)
+            raise
         _write(descriptor, look)
         return look
     finally:

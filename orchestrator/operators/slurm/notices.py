@@ -18,16 +18,22 @@ FOLDER = "sites"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobSeen:
-    """A job as the queue last showed it: its state in Slurm's word, why it waits, when it starts or started (UTC)."""
+    """A job as the queue last showed it: its state in Slurm's word, why it waits, when it starts or started (UTC).
 
-    job_id: str
-    state: str
+    One that Slurm refused for now has no state, but the reason and when it is submitted ``again``.
+    """
+
+    job_id: str = ""
+    state: str = ""
     reason: str = ""
     starts: str = ""
     nodes: str = ""
+    again: str = ""
 
     def __str__(self) -> str:
         """Give it for people: ``job 12 PENDING (Priority), starts at 2026-11-20T12:02:33Z``."""
+        if self.again:
+            return f"{self.reason}: tried again at {self.again}"
         why = f" ({self.reason})" if self.reason else ""
         start = f", starts at {self.starts}" if self.starts and self.state == "PENDING" else ""
         return f"job {self.job_id} {self.state}{why}{start}"

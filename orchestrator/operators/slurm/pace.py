@@ -65,6 +65,10 @@ class Pace:
         """Put the look off, since there is nothing to be seen."""
         self._look_at = up_sec() + self._interval_sec
 
+    def wait_after(self, at_sec: float) -> None:
+        """Put the look off, since somebody asked the site at that second."""
+        self._look_at = at_sec + self._interval_sec
+
     def hurry(self) -> None:
         """Look as soon as the site's patience allows."""
         self._every_sec = self._interval_sec

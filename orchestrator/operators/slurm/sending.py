@@ -65,6 +65,7 @@ class Sender:
         if self._submissions.is_due and (why := self._paused()):
             self._submissions.put_off(_PAUSED_SEC)
             for held in [held for held in self._held.values() if held.stage is Stage.SENDING]:
+                held.again = ""
                 yield from held.news(AttemptState.SUBMITTING, why)
         elif self._submissions.waiting:
             for batch, came in self._submissions.send(self._site.facts().places):
@@ -125,10 +126,10 @@ class Sender:
                 refused = not_begun(held.assignment, f"{came.text}\n{came.hint}".strip())
                 self._unbegun.append((held, dataclasses.replace(refused, is_final=True, about=came.about)))
             elif came.verdict is Verdict.NOT_NOW:
-                again = utc_after(max(0.0, batch.not_before - up_sec()))
-                yield from held.news(AttemptState.SUBMITTING, f"{came.text}: tried again at {again}")
+                held.refused(came.text, utc_after(max(0.0, batch.not_before - up_sec())))
+                yield from held.news(AttemptState.SUBMITTING, f"{came.text}: tried again, less and less often")
             else:
-                held.stage = Stage.UNKNOWN
+                held.stage, held.again = Stage.UNKNOWN, ""
                 yield from held.news(AttemptState.UNKNOWN, f"{came.text}: there may be a job, which is looked for")
         if isinstance(came, Submitted) or came.verdict is Verdict.AMBIGUOUS:
             self._hurry()

@@ -125,7 +125,9 @@ class Submissions:
     def _deliver(self, due: Sequence[Batch], places: Places) -> tuple[str, list[str]]:
         """Submit jobs; give what was printed, and the mark of each answer in it."""
         marks = [secrets.token_hex(8) for _ in due]
-        script = submissions((submission_of(batch, places), mark) for batch, mark in zip(due, marks, strict=True))
+        script = submissions(
+            (submission_of(batch, places, self._backend), mark) for batch, mark in zip(due, marks, strict=True)
+        )
         parcels = [parcel_of(batch, self._backend) for batch in due]
         if any("class" in one.work for batch in due for one in batch.assignments):
             self._site.put_once(kit().content, places.kit)

@@ -18,13 +18,13 @@ from orchestrator.operators.slurm.states import Phase
 _CANCEL_AGAIN_SEC = 60.0
 
 
-def shown_by(site: Site, *, not_before: float) -> tuple[tuple[QueueRow, ...], float]:
+def shown_by(site: Site, *, not_before: float) -> tuple[tuple[QueueRow, ...] | None, float]:
     """Give the rows of the site's queue, and the second of the machine's uptime at which somebody asked for them.
 
-    Raises `AwayError`.
+    The rows are None where whoever asked was ended before the answer came. Raises `AwayError`.
     """
     look = look_at_queue(site.identity, lambda: _ask_queue(site), not_before=not_before)
-    return read_queue(look.text), look.at_sec
+    return None if look.text is None else read_queue(look.text), look.at_sec
 
 
 def see(attempts: Iterable[Held], rows: Sequence[QueueRow], at_sec: float) -> Iterator[Sighting]:

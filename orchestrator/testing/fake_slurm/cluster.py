@@ -48,7 +48,7 @@ SETTINGS: dict[str, Any] = {
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS settings (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS jobs (
-    key INTEGER PRIMARY KEY, raw_id INTEGER NOT NULL, array_id INTEGER NOT NULL, task INTEGER, at_once INTEGER,
+    key INTEGER PRIMARY KEY, raw_id INTEGER NOT NULL, array_id INTEGER NOT NULL, task INTEGER, excluded TEXT NOT NULL,
     name TEXT NOT NULL, comment TEXT NOT NULL, partition TEXT NOT NULL, account TEXT NOT NULL,
     script TEXT NOT NULL, arguments TEXT NOT NULL, folder TEXT NOT NULL, environment TEXT NOT NULL,
     output TEXT NOT NULL, appends INTEGER NOT NULL, cores INTEGER NOT NULL, memory_mb INTEGER NOT NULL,
@@ -151,7 +151,8 @@ class Cluster:
     def _schedule(self, job: Job, free: dict[str, int]) -> None:
         reason = self._obstacle(job)
         names = self.setting("partitions")[job["partition"]]["nodes"]
-        node = next((name for name in names if free.get(name, 0) >= job["cores"]), "")
+        able = (name for name in names if free.get(name, 0) >= job["cores"] and name not in job["excluded"].split(","))
+        node = next(able, "")
         if not reason and not node:
             reason = "Resources"
         if reason:
@@ -170,9 +171,6 @@ class Cluster:
             return "PartitionTimeLimit"
         if job["not_before"] > self.now:
             return "BeginTime"
-        running = "SELECT count(*) AS found FROM jobs WHERE array_id = ? AND state IN ('RUNNING', 'COMPLETING')"
-        if job["at_once"] and self.rows.execute(running, (job["array_id"],)).fetchone()["found"] >= job["at_once"]:
-            return "JobArrayTaskLimit"
         return ""
 
     def _start(self, job: Job, node: str) -> None:

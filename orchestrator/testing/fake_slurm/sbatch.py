@@ -153,6 +153,8 @@ def _faults(cluster: Cluster, options: Options, wanted: dict[str, Any]) -> Itera
     if partition["state"] == "drain":
         yield "Required partition not available (inactive or drain)"
     yield from _unknown_names(cluster, options)
+    if not set(partition["nodes"]) - set(options.get("exclude").split(",")):
+        yield _SHAPE
     if cluster.setting("enforce_limits"):
         yield from _too_much(cluster, options, wanted)
     most = cluster.setting("max_submit")
@@ -163,7 +165,8 @@ def _faults(cluster: Cluster, options: Options, wanted: dict[str, Any]) -> Itera
 
 def _unknown_names(cluster: Cluster, options: Options) -> Iterator[str]:
     nodes = cluster.setting("nodes")
-    if any(name not in nodes for name in options.get("nodelist").split(",") if name):
+    named = [*options.get("nodelist").split(","), *options.get("exclude").split(",")]
+    if any(name not in nodes for name in named if name):
         yield "Invalid node name specified"
     if any(name not in cluster.setting("features") for name in re.split(r"[&|,]", options.get("constraint")) if name):
         yield "Invalid feature specification"
@@ -225,7 +228,7 @@ def _tasks(cluster: Cluster, options: Options) -> list[int | None]:
     if "array" not in options:
         return [None]
     tasks: list[int | None] = []
-    for part in options.get("array").partition("%")[0].split(","):
+    for part in options.get("array").split(","):
         found = _ARRAY.fullmatch(part)
         numbers = range(int(found[1]), int(found[2] or found[1]) + 1, int(found[3] or 1)) if found else range(0)
         if not numbers or numbers[-1] >= cluster.setting("max_array_size"):
@@ -259,7 +262,7 @@ def _enter(cluster: Cluster, options: Options, wanted: dict[str, Any], script: S
         "reason": "None",
         "submitted": cluster.now,
         "held": "hold" in options,
-        "at_once": int(options.get("array").partition("%")[2] or 0) or None,
+        "excluded": options.get("exclude"),
         **{name: value for name, value in wanted.items() if name != "tasks"},
     }
     for task in wanted["tasks"]:

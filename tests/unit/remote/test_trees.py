@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from orchestrator.errors import TransferError
-from orchestrator.remote.trees import packed, unpack
+from orchestrator.remote.trees import archive as sent
+from orchestrator.remote.trees import unpack
 
 
 def archive(*entries: tuple[tarfile.TarInfo, bytes]) -> list[bytes]:
@@ -117,7 +118,7 @@ def test_c6_an_endless_archive_ends(tmp_path: Path) -> None:
 def test_c2_what_is_sent_stays_inside_too(name: str) -> None:
     """Its paths come from recipes."""
     with pytest.raises(TransferError, match="leads out of the folder"):
-        packed({name: b""})
+        list(sent({name: b""}))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems want names in UTF-8")
@@ -125,8 +126,8 @@ def test_names_of_any_kind_are_kept(tmp_path: Path) -> None:
     """Long, with blanks, or no UTF-8."""
     names = ["a b/ä", f"{'d' * 200}/{'f' * 200}", "odd\udcff"]
 
-    content = packed({name: name.encode("utf-8", "surrogateescape") for name in names})
-    fetched = unpack(content.pieces(), tmp_path, most_bytes=100_000, most_files=10)
+    pieces = sent({name: name.encode("utf-8", "surrogateescape") for name in names})
+    fetched = unpack(pieces, tmp_path, most_bytes=100_000, most_files=10)
 
     assert sorted(fetched.sha256) == sorted(names)
     assert all((tmp_path / name).read_bytes() == name.encode("utf-8", "surrogateescape") for name in names)

@@ -120,12 +120,32 @@ def test_a_job_is_submitted_by_its_name(shell: tuple[str, ...], tmp_path: Path) 
     assert (tmp_path / ".ms" / "job").read_text() == "17\n"
 
 
+@pytest.mark.parametrize(("is_refused", "expected"), [(False, True), (True, False)])
+def test_S12_nodes_are_avoided_unless_no_others_will_do(  # noqa: N802  a statement of the design
+    is_refused: bool, expected: bool, tmp_path: Path
+) -> None:
+    """Slurm is asked before, so that what it refuses leaves no job."""
+    path = put_sbatch(tmp_path)
+    if is_refused:
+        program = tmp_path / "bin" / "sbatch"
+        refuses = "case $* in *--test-only*) exit 1 ;; esac\nsleep"
+        program.write_text(program.read_text().replace("sleep", refuses))
+
+    told = answer(run(("sh",), submission(submitted(tmp_path, avoid="n1,n2"), "m"), tmp_path, PATH=path).stdout, "m")
+
+    assert told is not None
+    assert told.stdout == "17\n"
+    asked, call = calls(tmp_path)
+    assert "--test-only --exclude=n1,n2 .ms/job.sh" in asked
+    assert ("--exclude=n1,n2" in call) == expected
+
+
 def test_S25_equal_tasks_are_one_array(tmp_path: Path) -> None:  # noqa: N802  a statement of the design
     """Each of them with a log of its own."""
-    asked = submitted(tmp_path, tasks=10, at_once=2, may_requeue=True)
+    asked = submitted(tmp_path, tasks=10)
     run(("sh",), submission(asked, "m"), tmp_path, PATH=put_sbatch(tmp_path))
 
-    assert calls(tmp_path)[0].endswith("--requeue --array=0-9%2 --output=.ms/slurm-%a.log .ms/job.sh")
+    assert calls(tmp_path)[0].endswith("--no-requeue --array=0-9 --output=.ms/slurm-%a.log .ms/job.sh")
 
 
 @pytest.mark.parametrize("shell", SHELLS)

@@ -18,7 +18,6 @@ def test_a_job_asks_for_all_that_is_said() -> None:
         slurm=slurm,
         resources={"cores": 4, "memory_gb": 1.5, "gpus": 2},
         limit_sec=7200,
-        exclude=("alpha1", "alpha[3-4]"),
     )
 
     assert directives(demand) == [
@@ -31,7 +30,6 @@ def test_a_job_asks_for_all_that_is_said() -> None:
         "--account=main",
         "--qos=normal",
         "--constraint=a&b",
-        "--exclude=alpha1,alpha[3-4]",
         "--exclusive",
         "--nice=5",
     ]
@@ -83,8 +81,6 @@ def test_D3_a_value_that_is_more_than_a_value_is_refused(bad: str) -> None:  # n
             directives(Demand(slurm=Slurm().model_copy(update={name: bad}), resources={}))
     with pytest.raises(ScriptletError, match=r"slurm\.gres"):
         directives(Demand(slurm=Slurm.model_construct(gres=bad, extra=()), resources={}))
-    with pytest.raises(ScriptletError, match=r"slurm\.exclude"):
-        directives(Demand(slurm=Slurm(), resources={}, exclude=(bad,)))
     with pytest.raises(ScriptletError, match=r"slurm\.extra"):
         directives(Demand(slurm=Slurm.model_construct(extra=(f"--nice={bad}",)), resources={}))
 

@@ -92,6 +92,23 @@ def test_S7_two_runners_ask_once(tmp_path: Path) -> None:  # noqa: N802  a state
     assert asked.read_text() == "asked\n"
 
 
+def test_S7_a_question_of_a_runner_that_was_killed_is_a_look(tmp_path: Path) -> None:  # noqa: N802  a statement of the design
+    """The site was asked, and is not asked again before its time; its answer is nowhere."""
+    asked = tmp_path / "asked"
+    before = up_sec()
+    runner = subprocess.Popen([sys.executable, "-c", ASKS, str(asked)])
+    while not asked.exists():
+        time.sleep(0.01)
+    runner.kill()
+    runner.wait()
+
+    look = look_at_queue("alpha", never, not_before=before)
+
+    assert look.text is None
+    assert before <= look.at_sec <= up_sec()
+    assert look_at_queue("alpha", lambda: "anew", not_before=up_sec()).text == "anew"
+
+
 def test_a_runner_that_waits_is_served_by_the_one_that_asks() -> None:
     """Threads of one process are runners too."""
     looks: list[Look] = []
