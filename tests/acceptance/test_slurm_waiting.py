@@ -200,7 +200,8 @@ def test_S15_what_never_starts_by_itself_comes_with_what_to_do(demo: SlurmProjec
 
     until(lambda: "it will never start by itself" in demo.call("explain", "@last").stdout)
 
-    (command,) = re.findall(r"scontrol release \d+", demo.call("explain", "@last").stdout)
+    until(lambda: "scontrol release" in status(demo)[0]["reason"])
+    (command,) = re.findall(r"scontrol release \d+", status(demo)[0]["reason"])
     assert demo.slurm(*command.split()).returncode == 0
     assert finish(runner).status == 0
 
