@@ -84,11 +84,13 @@ def test_S13_no_more_often_than_it_may(fake_demo: FakeProject) -> None:
 def test_S13_items_of_an_array_go_on_each_for_itself(fake_demo: FakeProject) -> None:
     """One of them has ended by then."""
     fake_demo.cluster.set(minute_sec=3.0)
+    fake_demo.wire(keep={"files": "none"})
     recipe(fake_demo, jobs=2, restart=2, foreach=[1, 2])
 
     ended = fake_demo.run()
 
     assert ended.status == 0, ended.stderr
+    assert [*fake_demo.root.iterdir()] == []
     assert sorted(job.job_id for job in fake_demo.jobs()) == ["1_0", "1_1", "3", "4"]
 
 
