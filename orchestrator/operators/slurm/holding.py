@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
@@ -23,6 +24,7 @@ from orchestrator.workers.calls import Done
 ABSENCES = 2
 # A reason that nothing but somebody's act removes is told of after so long: a site may be about to remove it.
 STUCK_SEC = 600.0
+STUCK_VARIABLE = "MATTERSTACK_STUCK_AFTER"
 # The states of jobs whose scripts came to their end, and so left a record.
 _BY_ITSELF = frozenset({"COMPLETED", "FAILED"})
 
@@ -213,6 +215,7 @@ class Held:
 
     def _why_it_waits(self, row: QueueRow, at_sec: float) -> str:
         found = stuck(row.reason, row.job_id)
-        if found and self.stuck_since is not None and at_sec - self.stuck_since >= STUCK_SEC:
+        patience_sec = float(os.environ.get(STUCK_VARIABLE, STUCK_SEC))
+        if found and self.stuck_since is not None and at_sec - self.stuck_since >= patience_sec:
             return f"{found.reason}: it will never start by itself; {found.fix}"
         return row.reason
