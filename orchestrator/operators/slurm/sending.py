@@ -84,7 +84,7 @@ class Sender:
         job, held.stage = held.known_job, Stage.UNKNOWN
         batch = self._submissions.unknown.get(job.key)
         others = batch.assignments if batch else ()
-        self._submissions.unknown[job.key] = restored(job, (*others, held.assignment), self._backend)
+        self._submissions.unknown[job.key] = restored(job, (*others, held.assignment))
         yield from held.news(AttemptState.UNKNOWN, "looks whether its job was submitted")
 
     def miss_answers(self) -> None:
