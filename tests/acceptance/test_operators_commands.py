@@ -42,6 +42,17 @@ def test_check_finds_a_good_cluster_good(demo: FakeProject) -> None:
     assert (demo.root.exists(), list(demo.root.parent.glob(".ms-check*")), demo.cluster.jobs()) == (False, [], [])
 
 
+def test_s27_check_warns_of_a_clock_that_is_wrong(demo: FakeProject) -> None:
+    """By more than a minute."""
+    demo.says("date", "echo $(($(/bin/date +%s) + 900))")
+
+    ended = demo.call("operators", "check", "demo", "hpc.default")
+
+    (row,) = (row for row in ended.table if row["what"] == "clock")
+    assert row["verdict"] == "warn"
+    assert 890 < int(row["found"].split(" ")[0]) < 910
+
+
 def test_s15_check_asks_slurm_whether_it_takes_jobs(demo: FakeProject) -> None:
     """A partition that is not there fails twice, with what to do."""
     demo.wire(slurm={"partition": "nope"})

@@ -107,7 +107,8 @@ def test_S13_no_more_often_than_it_may(brief: SlurmProject) -> None:
 
 
 def test_S13_items_of_an_array_go_on_each_for_itself(brief: SlurmProject) -> None:
-    """Each in a job of its own."""
+    """Each in a job of its own; the folder of the array goes with the last of them."""
+    brief.wire(keep={"files": "none"})
     recipe(brief, jobs=2, restart=2, foreach=[1, 2])
     runner = brief.start("run", "demo")
 
@@ -116,6 +117,7 @@ def test_S13_items_of_an_array_go_on_each_for_itself(brief: SlurmProject) -> Non
 
     assert ended.status == 0, ended.stderr
     assert len(brief.jobs()) == 4
+    assert [path for path in brief.root.iterdir() if path.is_dir()] == []
     told = [[job["id"] for job in jobs_told(brief, f"relax[{item}]")] for item in (1, 2)]
     assert [["_" in job_id for job_id in ids] for ids in told] == [[True, False]] * 2
 

@@ -26,6 +26,19 @@ def status(demo: SlurmProject) -> list[dict[str, str]]:
     return ended.table if ended.status == 0 else [{"status": "", "reason": ""}]
 
 
+def test_S27_a_job_has_the_time_zone_and_the_language_of_the_login(demo: SlurmProject) -> None:
+    """Slurm hands on the variables of whoever submits; what reads its answers has others."""
+    demo.recipe(step('echo "${TZ-none} ${LC_ALL-none}" > out.txt', fetch={"required": ["out.txt"]}))
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("TZ", "LC_ALL"):
+            patch.delenv(name, raising=False)
+        ended = demo.run()
+
+    assert ended.status == 0, ended.stderr
+    assert [path.read_text() for path in demo.project.folder.rglob("out.txt")] == ["none none\n"]
+
+
 def test_S14_a_job_that_runs_is_cancelled(demo: SlurmProject) -> None:
     """The attempt has ended once Slurm says that the job has."""
     demo.recipe(step(FOR_A_MINUTE))

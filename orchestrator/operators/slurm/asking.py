@@ -32,9 +32,9 @@ for name in $(env | sed -n \
   unset "$name"
 done
 unset SLURM_TIME_FORMAT
-TZ=UTC LC_ALL=C
-export TZ LC_ALL
 """
+# A job gets the variables of whoever submits it, so that is not done in this way.
+_PLAINLY = "TZ=UTC LC_ALL=C\nexport TZ LC_ALL\n"
 _ASK = """\
 ask() {
   printf '\\n%s begin\\n' "$mark"
@@ -69,7 +69,7 @@ submit_once() {{
   avoid={avoid}
   test -z "$avoid" || {sbatch} --test-only "$avoid" {script} > /dev/null 2>&1 9>&- || avoid=
   answer=$({sbatch} ${{avoid:+"$avoid"}} {script} 9>&-) || {{ rc=$?; printf '%s\\n' "$answer"; return "$rc"; }}
-  id=$(printf '%s\\n' "$answer" | sed -n 's/^\\([0-9]\\{{1,10\\}}\\)\\(;[^[:blank:]]*\\)*$/&/p' | tail -n 1)
+  id=$(printf '%s\\n' "$answer" | LC_ALL=C sed -n 's/^\\([0-9]\\{{1,10\\}}\\)\\(;[^[:blank:]]*\\)*$/&/p' | tail -n 1)
   test -z "$id" || {{ printf '%s\\n' "$id" > {own}/.job && mv -f {own}/.job {job}; }}
   printf '%s\\n' "$answer"
 }}
@@ -104,8 +104,13 @@ class Answer:
 
 def accounting(*, ids: Sequence[str] = (), name: str = "", since: str = "") -> tuple[str, ...]:
     """Give the command that asks for ended jobs, by ids, or by a name since a time of UTC (``YYYY-MM-DDTHH:MM``)."""
-    which = [f"--jobs={','.join(ids)}"] if ids else [f"--name={name}", f"--starttime={since}"]
+    which = [option_of(ids)] if ids else [f"--name={name}", f"--starttime={since}"]
     return ("sacct", "-X", "-n", "-P", "-D", *which, "-o", ACCOUNT_FIELDS)
+
+
+def option_of(ids: Sequence[str]) -> str:
+    """Give the option that names jobs; of an array, all tasks, whose ids would be more than one word can hold."""
+    return f"--jobs={','.join(dict.fromkeys(one.partition('_')[0] for one in ids))}"
 
 
 def cancelling(ids: Sequence[str], *, only_waiting: bool = False) -> tuple[str, ...]:
@@ -121,7 +126,7 @@ def question(command: Sequence[str], mark: str) -> str:
 
     ``mark`` is a word that nobody else prints, such as a random number.
     """
-    return f"{_CLEANING}{_opening(mark)}ask {shlex.join(command)}\n"
+    return f"{_CLEANING}{_PLAINLY}{_opening(mark)}ask {shlex.join(command)}\n"
 
 
 def submission(asked: Submission, mark: str) -> str:

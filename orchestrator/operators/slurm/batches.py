@@ -73,12 +73,12 @@ def new_batch(assignments: Sequence[Assignment], backend: SlurmBackend, turn: in
         asked_at=utc_now(),
         turn=turn,
     )
-    return Batch(job=job, assignments=tuple(assignments), inquiry=Inquiry(backend.grace), script=script)
+    return Batch(job=job, assignments=tuple(assignments), inquiry=Inquiry(), script=script)
 
 
-def restored(job: Job, assignments: Sequence[Assignment], backend: SlurmBackend) -> Batch:
+def restored(job: Job, assignments: Sequence[Assignment]) -> Batch:
     """Give a job again that was recorded, with those of its attempts that are still to be carried out."""
-    return Batch(job=job, assignments=tuple(assignments), inquiry=Inquiry(backend.grace))
+    return Batch(job=job, assignments=tuple(assignments), inquiry=Inquiry())
 
 
 def halves(batch: Batch, backend: SlurmBackend) -> list[Batch]:

@@ -121,6 +121,7 @@ class SlurmOperator:
 
     def _hold_again(self, assignment: Assignment, job: Job) -> Iterator[Sighting]:
         held = Held(assignment=assignment, job=job, job_id=assignment.external_id, since=up_sec())
+        held.first_job = self._ledger.first_of(assignment.attempt_id)
         held.earlier = list(assignment.jobs[: job.turn])
         held.is_unwanted = bool(assignment.cancel_asked)
         self._held[assignment.attempt_id] = held

@@ -35,12 +35,12 @@ _LEAST_BYTES_PER_SEC = 64 * 1024
 class Shipment:
     """The files of one attempt that are to come home, by their names below its directory, with their sizes.
 
-    ``job`` is the one that carried it out, or was to; ``left`` is all that it left, and ``rejected`` tells of results
+    ``job`` is the one that it began with; ``left`` is all that it left, and ``rejected`` tells of results
     that stay, and why.
     """
 
     assignment: Assignment
-    job: Job
+    job: Job | None
     is_failed: bool
     left: Left = NOTHING
     sizes: Mapping[str, int] = field(default_factory=dict)
@@ -75,7 +75,7 @@ class Fetcher:
         for shipment in shipments:
             is_kept = self._keep.files == "all" or (self._keep.files == "failed" and shipment.is_failed)
             stays[is_kept].append(_below(shipment, places))
-        jobs = {places.job(one.job, one.assignment).removeprefix(f"{places.root}/") for one in shipments}
+        jobs = {_folder_of(one.job, one.assignment, places) for one in shipments if one.job}
         script = removal(places.root, stays[False], sorted(jobs)) if stays[False] else ""
         script += keeping(places.root, stays[True]) if stays[True] else ""
         if self._keep.files == "failed":
@@ -86,8 +86,7 @@ class Fetcher:
 
     def remove_job(self, job: Job, first: Assignment, places: Places) -> None:
         """Remove the folder of an array that Slurm never took. Raises `AwayError`."""
-        folder = places.job(job, first).removeprefix(f"{places.root}/")
-        self._site.ask(removal(places.root, [folder], []))
+        self._site.ask(removal(places.root, [_folder_of(job, first, places)], []))
 
     def _bring(self, load: Sequence[Shipment], places: Places) -> Iterator[Shipment]:
         first = load[0].assignment
@@ -116,7 +115,7 @@ def left_at_home(assignment: Assignment) -> Left | None:
 
 def shipment_of(held: Held, left: Left, *, is_failed: bool) -> Shipment:
     """Choose what is brought home of what an attempt left, within the caps for one attempt."""
-    assignment, job = held.assignment, held.known_job
+    assignment = held.assignment
     choice = choice_of(assignment)
     chosen: dict[str, int] = {}
     reasons = {name: reason for name, reason in left.others.items() if _is_wanted(name, choice)}
@@ -130,7 +129,9 @@ def shipment_of(held: Held, left: Left, *, is_failed: bool) -> Shipment:
         chosen[name] = size
         total += size
     rejected = tuple(_rejection(*one) for one in sorted(reasons.items())[:MAX_REJECTED])
-    return Shipment(assignment=assignment, job=job, is_failed=is_failed, left=left, sizes=chosen, rejected=rejected)
+    return Shipment(
+        assignment=assignment, job=held.first_job, is_failed=is_failed, left=left, sizes=chosen, rejected=rejected
+    )
 
 
 def _rejection(name: str, reason: str) -> dict[str, JsonValue]:
@@ -160,6 +161,10 @@ def _loads(shipments: Iterable[Shipment]) -> Iterator[list[Shipment]]:
 
 def _below(shipment: Shipment, places: Places) -> str:
     return places.attempt(shipment.assignment).removeprefix(f"{places.root}/")
+
+
+def _folder_of(job: Job, assignment: Assignment, places: Places) -> str:
+    return places.job(job, assignment).removeprefix(f"{places.root}/")
 
 
 def _put_in_place(shipment: Shipment, landed: Path) -> None:

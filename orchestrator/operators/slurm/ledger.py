@@ -43,6 +43,7 @@ class Ledger:
 
     def __init__(self) -> None:
         self._jobs: dict[str, Job] = {}
+        self._first: dict[str, Job] = {}
         self._read: set[Path] = set()
 
     def read(self, run_roots: Iterable[Path]) -> None:
@@ -61,11 +62,17 @@ class Ledger:
         """Give the last job of an attempt; None where it was recorded with none."""
         return self._jobs.get(attempt_id)
 
+    def first_of(self, attempt_id: str) -> Job | None:
+        """Give the job that an attempt began with, before it was continued; None where it was recorded with none."""
+        return self._first.get(attempt_id)
+
     def _keep(self, job: Job) -> None:
         for attempt_id in job.attempts:
             former = self._jobs.get(attempt_id)
             if former is None or former.turn <= job.turn:
                 self._jobs[attempt_id] = job
+            if job.turn == 0:
+                self._first[attempt_id] = job
 
 
 def enter(run_root: Path, job: Job) -> None:

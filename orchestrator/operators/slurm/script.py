@@ -28,7 +28,8 @@ test -n "$folder" && cd -- "$folder" || exit 1
 # Slurm sends CONT right before each signal; where bash catches that one, it loses the other.
 _PASSED_ON = ("USR1", "USR2", "TERM", "INT", "HUP")
 # A shell of its own waits for the step, as what `wait` tells is not sure where signals come close together. Bash gives
-# the step the signals that it ignores for what runs in the background; other shells do not.
+# the step the signals that it ignores for what runs in the background; other shells do not. Where its file cannot be
+# written, as on a full disk, what `wait` tells is all there is.
 _SCRIPT = """\
 restart=${{SLURM_RESTART_COUNT:-0}}
 mine="$job $restart"
@@ -46,7 +47,7 @@ esac
 rm -f "$draft" {exit_code} {exit} {own}/pid {own}/.exit_code
 test ! -s {stdout} || mv -f {stdout} "{own}/stdout.before.$job.$restart"
 
-told=
+told= code=1
 tell() {{
   told="$told $1"
   test -s {own}/.exit_code || kill -s "$1" "$(cat {own}/pid)" 2>/dev/null
@@ -58,12 +59,16 @@ done
   trap - QUIT
   trap : {signals}
   {shell} "$PWD/{payload}" "$PWD" 3> {stdout} >> {stderr} 2>&1 < /dev/null
-  echo "$?" > {own}/.exit_code
+  code=$?
+  echo "$code" > {own}/.exit_code
+  exit "$code"
 ) 2>/dev/null &
 while test ! -s {own}/.exit_code && kill -0 "$!" 2>/dev/null; do
-  wait "$!" || sleep 0.1 2>/dev/null || sleep 1
+  wait "$!"
+  code=$?
+  test "$code" = 0 || sleep 0.1 2>/dev/null || sleep 1
 done
-read -r code < {own}/.exit_code || exit 1
+read -r noted < {own}/.exit_code && code=$noted
 
 printf '{{"job": "%s", "restart": %s, "signals": "%s", "exit_code": %s}}\\n' \\
   "$job" "$restart" "$told" "$code" > {own}/.exit

@@ -84,7 +84,7 @@ class Sender:
         job, held.stage = held.known_job, Stage.UNKNOWN
         batch = self._submissions.unknown.get(job.key)
         others = batch.assignments if batch else ()
-        self._submissions.unknown[job.key] = restored(job, (*others, held.assignment), self._backend)
+        self._submissions.unknown[job.key] = restored(job, (*others, held.assignment))
         yield from held.news(AttemptState.UNKNOWN, "looks whether its job was submitted")
 
     def miss_answers(self) -> None:
@@ -112,6 +112,7 @@ class Sender:
         self._submissions.waiting.append(batch)
         for held in self._of(batch):
             held.job, held.stage = batch.job, Stage.SENDING
+            held.first_job = self._ledger.first_of(held.assignment.attempt_id)
 
     def _of(self, batch: Batch) -> list[Held]:
         """Give the attempts of a job that have not ended meanwhile."""
@@ -165,7 +166,7 @@ class Sender:
     def _end_unbegun(self) -> Iterator[Sighting]:
         """Tell of attempts that get no job, once nothing lies on the cluster of them that is not to stay."""
         while some := self._unbegun[:_AT_ONCE]:
-            left = [Shipment(assignment=held.assignment, job=held.known_job, is_failed=True) for held, _ in some]
+            left = [Shipment(assignment=held.assignment, job=held.first_job, is_failed=True) for held, _ in some]
             self._fetcher.tidy(left, self._site.facts().places)
             del self._unbegun[:_AT_ONCE]
             yield from [sighting for _, sighting in some]

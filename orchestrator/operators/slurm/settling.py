@@ -25,14 +25,13 @@ class Settled:
 
 
 class Inquiry:
-    """The searches for one job so far: it is absent once two whole ones, ``grace_sec`` apart, have found nothing."""
+    """The searches for one job so far: it is absent once two whole ones, some time apart, have found nothing."""
 
-    def __init__(self, grace_sec: float) -> None:
-        self._grace_sec = grace_sec
+    def __init__(self) -> None:
         self._empty_since: float | None = None
 
-    def take(self, search: Search) -> Settled | None:
-        """Say what the searches mean with this one; None where more are needed."""
+    def take(self, search: Search, *, grace_sec: float) -> Settled | None:
+        """Say what the searches mean with this one, where ``grace_sec`` is that time; None where more are needed."""
         if search.ids:
             first, *others = by_number(search.ids)
             return Settled(adopt=first, doubles=tuple(others))
@@ -41,7 +40,7 @@ class Inquiry:
         if self._empty_since is None:
             self._empty_since = search.at_sec
             return None
-        is_over = search.at_sec - self._empty_since >= self._grace_sec
+        is_over = search.at_sec - self._empty_since >= grace_sec
         return Settled(is_absent=True) if is_over else None
 
 

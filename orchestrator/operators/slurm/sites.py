@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import secrets
 import shlex
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -27,11 +26,10 @@ _LIST_SEC = 300.0
 _SACCT_SEC = 20.0
 # What Slurm sets by itself for how long it remembers a job that has ended.
 _REMEMBERS_SEC = 300.0
-# Where the folder of the wiring is, made where it is missing, and what the clock there says.
+# Where the folder of the wiring is, made where it is missing.
 _ARRIVE = """\
 mkdir -p -- {root} && cd -- {root} || exit 1
 printf 'root %s\\n' "$(pwd -P)"
-printf 'now %s\\n' "$(date +%s)"
 """
 _FIRST_LINES = """\
 for file in {files}; do
@@ -67,11 +65,10 @@ class TooMuchError(AwayError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """What holds for a session: the absolute root there, Slurm's settings, and how far its clock is ahead of ours."""
+    """What holds for a session: the absolute root there, and Slurm's settings."""
 
     root: str
     settings: Settings
-    ahead_sec: float
 
     @property
     def places(self) -> Places:
@@ -124,15 +121,12 @@ class Site:
         """Give what holds for the session; raises `AwayError`."""
         if self._facts is None:
             told = self.ask(_ARRIVE.format(root=expanded(self._root)))
-            here = time.time()
             words = dict(line.split(" ", 1) for line in told.splitlines() if " " in line)
             settings = self.command(CONFIGURATION)
-            if "root" not in words or not words.get("now", "").isdecimal() or settings is None or settings.exit_code:
+            if "root" not in words or settings is None or settings.exit_code:
                 said = settings.stderr.strip() if settings else ""
                 raise AwayError(f"{self.name}: scontrol show config said {said or 'nothing'}", may_have_arrived=False)
-            self._facts = Facts(
-                root=words["root"], settings=read_settings(settings.stdout), ahead_sec=float(words["now"]) - here
-            )
+            self._facts = Facts(root=words["root"], settings=read_settings(settings.stdout))
         return self._facts
 
     def ask(self, script: str, *, stdin: bytes = b"", deadline_sec: float = ASK_SEC) -> str:

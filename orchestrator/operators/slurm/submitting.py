@@ -81,7 +81,7 @@ class Submissions:
         """
         if not self.unknown:
             return
-        told = self._told_by_folders(places)
+        told, grace_sec = self._told_by_folders(places), self._grace_sec()
         for batch in list(self.unknown.values()):
             key, at = batch.job.key, up_sec()
             ids = {told[key]} if told.get(key) else set()
@@ -91,12 +91,12 @@ class Submissions:
                 found = self._told_by_accounting(batch)
                 ids |= found or set()
                 is_whole = found is not None
-            settled = batch.inquiry.take(Search(at_sec=at, ids=frozenset(ids), is_whole=is_whole))
+            settled = batch.inquiry.take(Search(at_sec=at, ids=frozenset(ids), is_whole=is_whole), grace_sec=grace_sec)
             if settled is None:
                 continue
             del self.unknown[key]
             if settled.is_absent:
-                batch.inquiry, batch.was_sent = Inquiry(self._backend.grace), True
+                batch.inquiry, batch.was_sent = Inquiry(), True
                 self.waiting.append(batch)
                 continue
             if settled.doubles:
@@ -171,6 +171,12 @@ class Submissions:
         for batch in batches:
             del self.unknown[batch.job.key]
         self.waiting[:0] = batches
+
+    def _grace_sec(self) -> float:
+        """Give how far apart two searches must be: unless somebody says, by how long Slurm may take to answer."""
+        if "grace" in self._backend.model_fields_set:
+            return self._backend.grace
+        return max(self._backend.grace, 2 * (self._site.facts().settings.message_timeout_sec or 0.0))
 
     def _told_by_folders(self, places: Places) -> Mapping[str, str]:
         """Give the ids that the site has noted in the folders of jobs, by key; empty where it has noted none."""

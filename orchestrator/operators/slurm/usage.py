@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from orchestrator.operators.slurm.asking import option_of
 from orchestrator.operators.slurm.sites import AwayError, Site
 
 FIELDS = ("JobID", "ElapsedRaw", "TotalCPU", "MaxRSS")
@@ -28,7 +29,7 @@ class Usage:
 
 def usage_of(site: Site, ids: Sequence[str]) -> dict[str, Usage]:
     """Give what jobs used, by id, in one call; raises `AwayError`, also where there is no accounting."""
-    told = site.command(("sacct", "-n", "-P", f"--jobs={','.join(ids)}", "-o", ",".join(FIELDS)), deadline_sec=_ASK_SEC)
+    told = site.command(("sacct", "-n", "-P", option_of(ids), "-o", ",".join(FIELDS)), deadline_sec=_ASK_SEC)
     if told is None or told.exit_code:
         said = " ".join(told.stderr.split())[-300:] if told else "no whole answer came"
         raise AwayError(f"{site.name}: sacct said {said or 'nothing'}", may_have_arrived=False)

@@ -286,8 +286,8 @@ def test_a_mark_is_a_word(mark: str) -> None:
 
 def test_commands_name_what_they_ask_for() -> None:
     """By ids where there are some, else by a name since a time."""
-    by_ids, by_name = accounting(ids=["1", "2_3"]), accounting(name="ms-x", since="2026-11-28T00:00")
+    by_ids, by_name = accounting(ids=["1", "2_3", "2_4"]), accounting(name="ms-x", since="2026-11-28T00:00")
 
-    assert by_ids[5:-2] == ("--jobs=1,2_3",)
+    assert by_ids[5:-2] == ("--jobs=1,2",)
     assert by_name[5:-2] == ("--name=ms-x", "--starttime=2026-11-28T00:00")
     assert cancelling(["1", "2_3"]) == ("scancel", "1", "2_3")

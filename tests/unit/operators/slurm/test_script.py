@@ -85,6 +85,14 @@ def test_a_job_leaves_what_a_local_attempt_leaves(shell: tuple[str, ...], tmp_pa
 
 
 @pytest.mark.parametrize("shell", SHELLS)
+def test_S24_a_job_that_cannot_note_how_its_step_ended_ends_like_it(shell: tuple[str, ...], tmp_path: Path) -> None:  # noqa: N802  a statement
+    """As where the disk is full; a code that the step did not give would be its fault."""
+    lay(tmp_path, ["sh", "-c", "mkdir .ms/.exit_code; exit 3"])
+
+    assert run(shell, tmp_path) == 3
+
+
+@pytest.mark.parametrize("shell", SHELLS)
 def test_S6_a_duplicate_touches_nothing(shell: tuple[str, ...], tmp_path: Path) -> None:  # noqa: N802  a statement
     """Whether the first one runs on or has ended."""
     lay(tmp_path, ["sh", "-c", "echo one >> times"])
