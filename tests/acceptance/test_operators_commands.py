@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from tests.acceptance.program import Ended, finish
-from tests.acceptance.slurm_projects import FakeProject, fake_project, until
+from tests.acceptance.slurm_projects import IMPATIENT, FakeProject, fake_project, until
 
 OK = 'echo \'{"status": "ok", "outputs": []}\''
 
@@ -58,6 +58,9 @@ def test_s15_check_asks_slurm_whether_it_takes_jobs(demo: FakeProject) -> None:
     ("wiring", "settings", "failing"),
     [
         ({"python": "/nowhere/python3"}, {}, "python"),
+        ({"slurm": {"setup": "module_that_is_not_there"}}, {}, "setup"),
+        ({"slurm": {"setup": "exit 3"}}, {}, "setup"),
+        ({"slurm": {"setup": "if then"}}, {}, "setup"),
         ({"workspace_root": "/proc/nobody"}, {}, "workspace_root"),
         ({"workspace_root": "$NOBODY_SET_THIS/runs"}, {}, "workspace_root"),
         ({}, {"controller": "down", "patience_sec": 0.1}, "slurm"),
@@ -250,3 +253,16 @@ def test_efficiency_sets_what_was_used_against_what_was_asked(demo: FakeProject)
     assert (shown.status, asked, without.status) == (0, 1, 0)
     assert "is not known" in without.stderr
     assert without.answer[0]["used"] == {"time_sec": None, "cpu_sec": None, "max_rss_mb": None}
+
+
+def test_check_asks_for_no_interval_that_operators_yaml_may_not_have(
+    demo: FakeProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A cluster that soon forgets what has ended is looked at no sooner for that."""
+    monkeypatch.setitem(IMPATIENT, "MATTERSTACK_POLL_FLOOR", "30")
+    demo.wire(poll_every=60.0)
+    demo.cluster.set(min_job_age_sec=15.0)
+
+    ended = demo.call("operators", "check", "demo", "hpc.default")
+
+    assert (ended.status, verdicts(ended)["poll_every"]) == (0, "ok")
