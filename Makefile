@@ -31,10 +31,12 @@ demo: .venv/.stamp
 test: .venv/.stamp-dev
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
+# These tests wait for most of their time, each worker for a cluster of its own: there may be more than processors.
+test-slurm: WORKERS = 4
 test-slurm: .venv/.stamp-dev
 	@test "$$(id -u)" = 0 || { echo "the cluster starts daemons of several users: run 'make test-slurm' as root" >&2; exit 1; }
 	@tests/hpc/centre/install
-	@$(BIN)/python -m pytest -m slurm $(ARGS)
+	@$(BIN)/python -m pytest -m slurm -n $(WORKERS) --dist worksteal $(ARGS)
 
 check: format lint types imports test
 

@@ -7,7 +7,7 @@ import shutil
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -102,11 +102,9 @@ def command_lines() -> Iterator[set[bytes]]:
 
     def look() -> None:
         while not over.is_set():
-            for path in Path("/proc").glob("[0-9]*/cmdline"):
-                try:
-                    seen.add(path.read_bytes())
-                except OSError:
-                    continue  # it has ended
+            for process in Path("/proc").glob("[0-9]*"):
+                with suppress(OSError):  # it has ended
+                    seen.add((process / "cmdline").read_bytes())
             time.sleep(0.01)
 
     thread = threading.Thread(target=look)

@@ -1,7 +1,7 @@
 """Start the small HPC centre of `tests/hpc/centre` once for a pytest session, and reach its login nodes by SSH.
 
-A centre has a slot of its own: a directory, ports and users. Two sessions on a machine take two slots; one that was
-killed leaves its slot, which the next session clears.
+A centre has a slot of its own: a directory, ports and users. Each worker of a session takes one, as sessions beside it
+do, so that no test waits for another; who was killed leaves a slot, which the next one that starts clears.
 """
 
 from __future__ import annotations
@@ -76,12 +76,6 @@ class Centre:
         """Start the daemons that are not running."""
         _start(self.folder, self.variables["HPC_SLOT"])
 
-    @contextlib.contextmanager
-    def alone(self, site: str) -> Iterator[None]:
-        """Hold a login for a test that changes it, so that none beside it uses it."""
-        with _locked(self.folder / f"{site}.lock"):
-            yield
-
     def config(self, folder: Path, *, known_hosts: Path | None = None, **ports: int) -> Path:
         """Write an SSH configuration with the hosts ``alpha``, ``beta``, ``otp``, ``jump``, and ``inner`` behind that.
 
@@ -108,23 +102,12 @@ class Centre:
 
 
 @pytest.fixture(name="centre", scope="session")
-def _centre(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Centre]:
-    """Start a centre, or join the one that another worker of this session has started."""
+def _centre() -> Iterator[Centre]:
+    """Start a centre that the tests of this process have for themselves, one after the other."""
     if not is_installed():
         pytest.skip("there is no cluster to test with: 'make test-slurm' installs it, and needs root")
-    base = tmp_path_factory.getbasetemp()
-    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
-    with _locked(shared / "centre.lock") as users:
-        noted = users.read_text(encoding="ascii").split() or [_free_slot()]
-        centre = _start(_folder(noted[0]), noted[0])
-        users.write_text(" ".join([*noted, str(os.getpid())]), encoding="ascii")
-    yield centre
-    with _locked(shared / "centre.lock") as users:
-        slot, *rest = users.read_text(encoding="ascii").split()
-        rest.remove(str(os.getpid()))
-        users.write_text(" ".join([slot, *rest] if rest else []), encoding="ascii")
-        if not rest:
-            _clear(centre.folder)
+    with started() as centre:
+        yield centre
 
 
 def skip_unless_asked(config: pytest.Config) -> None:
@@ -150,30 +133,22 @@ def is_installed() -> bool:
     return sys.platform == "linux" and os.geteuid() == 0 and has_all
 
 
-@contextlib.contextmanager
-def _locked(path: Path) -> Iterator[Path]:
-    """Hold a file, which is made when it is missing, while the block lasts."""
-    with path.open("a", encoding="ascii") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield path
-
-
 def _folder(slot: str) -> Path:
     return Path(tempfile.gettempdir()) / f"ms-hpc-{slot}"
 
 
 def _free_slot() -> str:
-    """Take a slot that nobody has, and clear one whose session was killed; the directory is the reservation."""
-    owner = os.getppid() if "PYTEST_XDIST_WORKER" in os.environ else os.getpid()
-    # Of two sessions that clear one slot, the second would clear what the first has started there.
-    with _locked(Path(tempfile.gettempdir()) / "ms-hpc.lock"):
+    """Take a slot that nobody has, and clear one whose owner was killed; the directory is the reservation."""
+    # Of two processes that clear one slot, the second would clear what the first has started there.
+    with (Path(tempfile.gettempdir()) / "ms-hpc.lock").open("a", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
         for slot in map(str, range(_SLOTS)):
             folder = _folder(slot)
             if _is_left(folder):
                 _clear(folder)
             with contextlib.suppress(FileExistsError):
                 folder.mkdir()
-                (folder / "owner").write_text(str(owner), encoding="ascii")
+                (folder / "owner").write_text(str(os.getpid()), encoding="ascii")
                 if _are_free(_first_port(slot)):
                     return slot
                 shutil.rmtree(folder)

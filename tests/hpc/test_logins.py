@@ -252,7 +252,7 @@ def test_s18_a_site_that_is_away_is_not_tried_at_once(centre: Centre, tmp_path: 
 def test_s18_there_is_one_connection(centre: Centre, tmp_path: Path) -> None:
     """However many commands are run, and from however many threads."""
     before = centre.log("ssh-alpha").count("Accepted publickey")
-    with centre.alone("alpha"), transport(centre, tmp_path, "alpha") as way:
+    with transport(centre, tmp_path, "alpha") as way:
         for _ in range(30):
             way.run("true", deadline_sec=20.0)
         own = way.run("echo $SSH_CLIENT", deadline_sec=20.0).text.split()[1]

@@ -21,13 +21,12 @@ WORDS = "a  b|$HOME|\\n|!|`id`|'|\"|ä"
 
 @pytest.fixture(name="home")
 def _home(centre: Centre) -> Iterator[Path]:
-    """Give the home of a login that nobody else uses meanwhile, and put its shell and its files back afterwards."""
-    with centre.alone("beta"):
-        yield centre.home("beta")
-        _set_shell(centre, "bash")
-        for name in (".bashrc", ".cshrc", ".config", "there"):
-            path = centre.home("beta") / name
-            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    """Give the home of a login, and put its shell and its files back afterwards."""
+    yield centre.home("beta")
+    _set_shell(centre, "bash")
+    for name in (".bashrc", ".cshrc", ".config", "there"):
+        path = centre.home("beta") / name
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
 
 @pytest.fixture(name="beta")

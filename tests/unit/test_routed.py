@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -536,12 +537,10 @@ def wait_for(path: Path) -> None:
 def processes_of(attempt_id: str) -> list[int]:
     """Give the processes that have the id of an attempt among their arguments."""
     found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            if attempt_id.encode() in path.read_bytes():
-                found.append(int(path.parent.name))
-        except OSError:
-            continue
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it has ended
+            if attempt_id.encode() in (process / "cmdline").read_bytes():
+                found.append(int(process.name))
     return found
 
 
