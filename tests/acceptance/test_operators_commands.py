@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from tests.acceptance.program import Ended, finish
-from tests.acceptance.slurm_projects import FakeProject, fake_project, until
+from tests.acceptance.slurm_projects import IMPATIENT, FakeProject, fake_project, until
 
 OK = 'echo \'{"status": "ok", "outputs": []}\''
 
@@ -69,6 +69,9 @@ def test_s15_check_asks_slurm_whether_it_takes_jobs(demo: FakeProject) -> None:
     ("wiring", "settings", "failing"),
     [
         ({"python": "/nowhere/python3"}, {}, "python"),
+        ({"slurm": {"setup": "module_that_is_not_there"}}, {}, "setup"),
+        ({"slurm": {"setup": "exit 3"}}, {}, "setup"),
+        ({"slurm": {"setup": "if then"}}, {}, "setup"),
         ({"workspace_root": "/proc/nobody"}, {}, "workspace_root"),
         ({"workspace_root": "$NOBODY_SET_THIS/runs"}, {}, "workspace_root"),
         ({}, {"controller": "down", "patience_sec": 0.1}, "slurm"),
@@ -197,3 +200,16 @@ def test_what_waits_after_a_refusal_is_not_submitted_while_paused(demo: FakeProj
     assert len(demo.calls("sbatch")) == before
     assert demo.call("operators", "resume", *which).status == 0
     assert finish(runner).status == 0
+
+
+def test_check_asks_for_no_interval_that_operators_yaml_may_not_have(
+    demo: FakeProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A cluster that soon forgets what has ended is looked at no sooner for that."""
+    monkeypatch.setitem(IMPATIENT, "MATTERSTACK_POLL_FLOOR", "30")
+    demo.wire(poll_every=60.0)
+    demo.cluster.set(min_job_age_sec=15.0)
+
+    ended = demo.call("operators", "check", "demo", "hpc.default")
+
+    assert (ended.status, verdicts(ended)["poll_every"]) == (0, "ok")

@@ -64,6 +64,19 @@ def test_S14_a_run_that_is_cancelled_by_force_ends_its_jobs(demo: SlurmProject) 
     assert not list(demo.project.folder.rglob("last.txt"))
 
 
+def test_S14_a_cancellation_that_waits_for_the_cluster_can_be_broken_off(demo: SlurmProject) -> None:
+    """A cluster that is away would hold it for as long as it is."""
+    _killed_with_a_last_step(demo)
+    demo.controller("down")
+    cancelling = demo.start("cancel", "@last")
+    until(lambda: demo.call("status", "@last", "--json").answer["driven"])
+
+    cancelling.send_signal(signal.SIGINT)
+
+    assert finish(cancelling).status == 130
+    assert demo.call("status", "@last", "--json").answer["status"] == "PENDING"
+
+
 def test_S14_what_may_go_on_is_named(demo: SlurmProject) -> None:
     """A run that is ended by its records alone cancels no job."""
     _killed_with_a_last_step(demo)
