@@ -28,6 +28,11 @@ _MAY_BE_UNBEGUN = frozenset({AttemptState.CREATED, AttemptState.SUBMITTING})
 _TOLD_AGAIN = frozenset({"human", "experiment"})
 
 
+def is_begun(row: AttemptRow) -> bool:
+    """Tell whether the operator of an attempt was told of it for sure and need not be told again."""
+    return row.status not in _MAY_BE_UNBEGUN and kind_of(row.operator_key or "") not in _TOLD_AGAIN
+
+
 class Errands:
     """The attempts that operators have, from the moment when the intent is durable until the end was seen."""
 
@@ -63,8 +68,7 @@ class Errands:
         if row.status is not AttemptState.SUBMITTING:
             self._submitted.add(row.attempt_id)
         self._adopted.add(row.attempt_id)
-        is_begun = row.status not in _MAY_BE_UNBEGUN and kind_of(assignment.operator_key) not in _TOLD_AGAIN
-        self._crew.hand_over(assignment, timeout_sec=_time_left(assignment), is_begun=is_begun)
+        self._crew.hand_over(assignment, timeout_sec=_time_left(assignment), is_begun=is_begun(row))
         if assignment.cancel_asked:
             self._cancelled.add(row.attempt_id)
             self._crew.cancel([row.attempt_id], assignment.cancel_asked)

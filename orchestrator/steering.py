@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection
+from dataclasses import replace
 from pathlib import Path
 
 from orchestrator.clock import seconds_between, utc_now
 from orchestrator.errors import InvalidFileError, RunLockedError, UsageError
 from orchestrator.invoke import happen
 from orchestrator.operators.asking import current_user
+from orchestrator.progress import Remark, Reporter
 from orchestrator.runner import finish_cancelled
 from orchestrator.session import DriveOptions, held, lose
 from orchestrator.states import ENDED_RUNS, RunState, TaskState
@@ -35,19 +37,22 @@ def cancel_run(
     *,
     reason: str = "",
     options: DriveOptions | None = None,
-    by_records: bool = False,
+    leaves_out_last: bool = False,
     waits: bool = True,
 ) -> RunState:
     """Cancel a run and return what it came to: its runner is asked to, or where it has none, it is done here.
 
-    What the recipe does last is done, unless the run never began or ``by_records`` leaves it out. Without ``waits``, a
-    run that is driven is left to its runner. Raises `UsageError` for a run that has ended.
+    What operators have is ended, and what the recipe does last is done unless ``leaves_out_last``. Without ``waits``,
+    a run that is driven is left to its runner; one that is not, and that leaves out what it does last, ends at once:
+    what operators have then may go on, which is told. Raises `UsageError` for a run that has ended.
     """
     ask(run_root, Wish.CANCEL, reason)
     return _brought_about(
         run_root,
         ENDED_RUNS,
-        lambda: _cancel_here(run_root, options or DriveOptions(), by_records=by_records),
+        lambda: _cancel_here(
+            run_root, replace(options or DriveOptions(), leaves_out_last=leaves_out_last), waits=waits
+        ),
         waits=waits,
     )
 
@@ -129,26 +134,44 @@ def _brought_about(run_root: Path, wanted: Collection[RunState], act: Callable[[
     return state
 
 
-def _cancel_here(run_root: Path, options: DriveOptions, *, by_records: bool) -> None:
+def _cancel_here(run_root: Path, options: DriveOptions, *, waits: bool) -> None:
     with held(run_root, takeover=options.takeover) as database:
-        if by_records or _has_nothing_to_end(database):
+        if _has_nothing_to_end(database, leaves_out_last=options.leaves_out_last):
             _settle(database, RunState.CANCELLED)
+            return
+        if options.leaves_out_last and not waits:
+            _abandon(database, options.reporter)
             return
     try:
         finish_cancelled(run_root, options)
     except (UsageError, InvalidFileError) as error:
+        if options.leaves_out_last:
+            with held(run_root, takeover=options.takeover) as database:
+                _abandon(database, options.reporter)
+            return
         raise UsageError(
             f"what run {run_root.name} does last cannot be done: {error.message}",
             hint=f"leave it out: matterstack cancel {run_root.name} --force",
         ) from error
 
 
-def _has_nothing_to_end(database: Database) -> bool:
+def _has_nothing_to_end(database: Database, *, leaves_out_last: bool) -> bool:
     """Tell whether a run never began, or nothing of it is under way and it has done what it does last."""
-    if not any(row.attempt_count for row in read_tasks(database)):
+    rows = read_tasks(database)
+    if not any(row.attempt_count for row in rows):
         return True
-    is_busy = any(row.status in (TaskState.RUNNING, TaskState.WAITING_EXTERNAL) for row in read_tasks(database))
-    return not is_busy and not count_open_last(database)
+    is_busy = any(row.status in (TaskState.RUNNING, TaskState.WAITING_EXTERNAL) for row in rows)
+    return not is_busy and (leaves_out_last or not count_open_last(database))
+
+
+def _abandon(database: Database, reporter: Reporter) -> None:
+    """End a run by its records alone, and say of what operators have that it may go on."""
+    left = [row for row in read_open_attempts(database) if row.is_external]
+    _settle(database, RunState.CANCELLED)
+    for row in left:
+        what = f" as {row.external_id}" if row.external_id else ""
+        text = f"{row.task_id} was not ended and may go on at {row.operator_key}{what}"
+        reporter.tell(Remark(text=text, todo="see there that it ends"))
 
 
 def _pause_here(run_root: Path) -> None:

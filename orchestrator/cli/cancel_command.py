@@ -8,6 +8,7 @@ import click
 
 from orchestrator.cli.live import choose_reporter
 from orchestrator.cli.options import reason_option, wait_option, workspaces_option
+from orchestrator.cli.prompts import terminal_ask
 from orchestrator.errors import UsageError
 from orchestrator.paths import workspaces_root
 from orchestrator.session import DriveOptions
@@ -33,8 +34,8 @@ def command(
 ) -> int:
     """Cancel RUN: what runs is told to end, what the recipe does last is done, nothing else is started."""
     run_root = find_run(run, workspaces_root(workspaces_dir))
-    options = DriveOptions(takeover=takeover, reporter=choose_reporter(quiet=False))
-    state = cancel_run(run_root, reason=reason, options=options, by_records=force, waits=wait)
+    options = DriveOptions(takeover=takeover, ask=terminal_ask(), reporter=choose_reporter(quiet=False))
+    state = cancel_run(run_root, reason=reason, options=options, leaves_out_last=force, waits=wait)
     if state is RunState.CANCELLED:
         click.echo(f"Run cancelled: {run_root.name}")
     elif state in (RunState.COMPLETED, RunState.FAILED):

@@ -32,11 +32,15 @@ _LOOKS_EVERY_SEC = 0.5
 class Driver:
     """The loop of one run; with ``once``, it ends where only operators have something to do.
 
+    With ``leaves_out_last``, a run that is cancelled ends without what its recipe does last.
+
     A tick is one transaction: it closes the attempts that ended and opens those that are due, so a chain of steps
     costs one durable commit a step. Nothing starts, and nobody is told of anything, before the commit.
     """
 
-    def __init__(self, run: Run, *, break_at: Sequence[str] = (), once: bool = False) -> None:
+    def __init__(
+        self, run: Run, *, break_at: Sequence[str] = (), once: bool = False, leaves_out_last: bool = False
+    ) -> None:
         self._run = run
         self._once = once
         self._pool = run.means.pool
@@ -48,7 +52,9 @@ class Driver:
         self._attempts = Attempts(run, self._errands, self._limits, self._budget)
         self._groups = Groups(run, self._attempts, self._limits, self._rounds)
         self._routed = Routed(run, self._errands, self._attempts)
-        self._stops = Stops(run, self._errands, self._routed, self._limits, break_at=break_at)
+        self._stops = Stops(
+            run, self._errands, self._routed, self._limits, break_at=break_at, leaves_out_last=leaves_out_last
+        )
         self._starting = Starting(run, self._errands, self._attempts, self._groups, self._stops, self._budget)
         self._ended: list[Done] = []
         self._wake_at: float | None = None

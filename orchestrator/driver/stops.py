@@ -17,15 +17,28 @@ from orchestrator.workers.calls import Done
 
 
 class Stops:
-    """What stops one run or makes it pause; ``asked`` is what somebody asked of it, ``paused_at`` a task's id."""
+    """What stops one run or makes it pause; ``asked`` is what somebody asked of it, ``paused_at`` a task's id.
 
-    def __init__(self, run: Run, errands: Errands, routed: Routed, limits: Limits, *, break_at: Sequence[str]) -> None:
+    With ``leaves_out_last``, nothing more is started in a run that is cancelled.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        errands: Errands,
+        routed: Routed,
+        limits: Limits,
+        *,
+        break_at: Sequence[str],
+        leaves_out_last: bool,
+    ) -> None:
         self._run = run
         self._errands = errands
         self._routed = routed
         self._limits = limits
         self._pool = run.means.pool
         self._break_at = frozenset(break_at)
+        self._leaves_out_last = leaves_out_last
         self._signal: signal.Signals | None = None
         self._in_step = False
         self.asked: Request | None = None
@@ -84,7 +97,7 @@ class Stops:
                 self.asked = request
         if self._is_cancelled and not self._signal:
             self.paused_at = ""
-            self.stop()
+            self.stop(kill=self._leaves_out_last)
         return bool(requests)
 
     def hold_back(self) -> None:
@@ -92,7 +105,7 @@ class Stops:
         if self._signal:
             self._run.board.halt()
         if self.asked and self._is_cancelled:
-            self._routed.cancel(INTERRUPTED, lambda task: task.part < Phase.FINALLY)
+            self._routed.cancel(INTERRUPTED, lambda task: task.part < Phase.FINALLY or self._leaves_out_last)
             self._routed.cancel(self.asked.told, lambda task: task.planned.kind == "human")
         elif self._signal or self.is_pausing:
             self._routed.set_aside()

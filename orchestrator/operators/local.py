@@ -118,7 +118,8 @@ class LocalOperator:
 
     def _begun(self, assignment: Assignment) -> Sighting:
         told = stage(assignment, texts_of(assignment))
-        if (assignment.folder / CLAIM).exists():
+        # One that is to end is not begun; that an earlier runner has, and it is about to claim, shows in a while.
+        if (assignment.folder / CLAIM).exists() or assignment.cancel_asked:
             return self._hold(assignment, told)
         try:
             pid = self._children[assignment.attempt_id] = self._start(assignment)

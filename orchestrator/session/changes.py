@@ -8,17 +8,17 @@ from pathlib import Path
 from orchestrator.errors import UsageError
 from orchestrator.files import replace_file
 from orchestrator.plan import Plan, PlannedTask
-from orchestrator.session.open_attempts import end_open
+from orchestrator.session.open_attempts import Ends, had_by_operators
 from orchestrator.states import RunState
 from orchestrator.store.database import Database, reading
-from orchestrator.store.queries import Items, TaskRow, read_inputs, read_open_attempts, read_run, read_tasks
+from orchestrator.store.queries import Items, TaskRow, read_inputs, read_run, read_tasks
 from orchestrator.store.runs import put_inputs, redefine_tasks, reset_tasks
 
 _GO_ON = {RunState.FAILED: "retry {}", RunState.COMPLETED: "rerun {} TASK", RunState.CANCELLED: "rerun {} TASK"}
 
 
-def take_over_changes(database: Database, plan: Plan, *, accept_changes: bool) -> None:
-    """Compare the definitions of the tasks with those the run was started with.
+def take_over_changes(database: Database, plan: Plan, end: Ends, *, accept_changes: bool) -> None:
+    """Compare the definitions of the tasks with those the run was started with; what changed is ended by ``end``.
 
     Raises `UsageError` (MS307) where some changed and nobody accepts that, or where the run cannot go on with them.
     """
@@ -29,6 +29,9 @@ def take_over_changes(database: Database, plan: Plan, *, accept_changes: bool) -
             hint=how_to_accept(database.run_root),
             code="MS307",
         )
+    stale = _stale(database, changed)
+    if attempts := had_by_operators(database, stale):
+        end(attempts, "definition changed")
     if (accept_changes and read_inputs(database).get("recipe_sha256") != plan.source.sha256) or changed:
         with database.transaction():
             if changed:
@@ -50,17 +53,26 @@ def _changed(database: Database, plan: Plan) -> dict[str, PlannedTask]:
 def _redefine(database: Database, plan: Plan, changed: Mapping[str, PlannedTask]) -> None:
     """Record what steps are now, and let them and all that they were expanded into run again."""
     rows = read_tasks(database)
-    below = [row for row in rows if row.parent is not None and rows[row.parent].task_id in changed]
-    _refuse_other_parts(rows, below, changed)
-    stale = {*changed, *(row.task_id for row in below)}
-    for attempt in read_open_attempts(database):
-        if attempt.is_external and attempt.task_id in stale:
-            end_open(database, attempt, "definition changed")
+    below = _below(rows, changed)
     definitions = {name: task.definition_sha256 for name, task in changed.items()}
     redefine_tasks(database, definitions, [task.task_id for task in plan.tasks if task.left_out])
     expanded = sorted({rows[row.parent].task_id for row in below if row.parent is not None})
     if expanded:
         reset_tasks(database, [row.task_id for row in below], expanded, "definition changed")
+
+
+def _stale(database: Database, changed: Mapping[str, PlannedTask]) -> set[str]:
+    """Name changed steps and all that they were expanded into; refuse those that the run cannot go on with."""
+    if not changed:
+        return set()
+    rows = read_tasks(database)
+    below = _below(rows, changed)
+    _refuse_other_parts(rows, below, changed)
+    return {*changed, *(row.task_id for row in below)}
+
+
+def _below(rows: tuple[TaskRow, ...], changed: Mapping[str, PlannedTask]) -> list[TaskRow]:
+    return [row for row in rows if row.parent is not None and rows[row.parent].task_id in changed]
 
 
 def _refuse_other_parts(rows: tuple[TaskRow, ...], below: list[TaskRow], changed: Mapping[str, PlannedTask]) -> None:

@@ -22,6 +22,7 @@ from orchestrator.reuse import Reuse
 from orchestrator.secrecy import HandedOn, Masker, handing_on, read_secrets
 from orchestrator.session.holding import note_lost_log
 from orchestrator.session.logins import Logins
+from orchestrator.session.open_attempts import Endings
 from orchestrator.session.options import Again, DriveOptions
 from orchestrator.session.outcome import Outcome
 from orchestrator.session.settling import settle
@@ -31,7 +32,7 @@ from orchestrator.states import ENDED_TASKS
 from orchestrator.store.cache import ResultCache
 from orchestrator.store.database import Database, close_opened, opened
 from orchestrator.store.leases import lost_log, take
-from orchestrator.store.queries import TaskRow, count_failures, read_run, read_tasks
+from orchestrator.store.queries import AttemptRow, TaskRow, count_failures, read_run, read_tasks
 from orchestrator.store.requests import Inbox
 from orchestrator.workers.pool import WorkerPool
 
@@ -103,15 +104,17 @@ class _Wiring:
 
 def _wiring(plan: Plan, database: Database) -> _Wiring:
     """Give the wiring of a run; nothing where no step is routed."""
-    if not plan.is_routed:
-        return _Wiring()
+    return _wiring_of(database, withheld(plan)) if plan.is_routed else _Wiring()
+
+
+def _wiring_of(database: Database, withheld: frozenset[str]) -> _Wiring:
     from orchestrator.operators.registry import limits_of, wiring_of  # noqa: PLC0415  slow, and few runs need it
 
     wiring = wiring_of(database)
     return _Wiring(
         operators=wiring.operators,
         limits=limits_of(wiring),
-        withheld=withheld(plan),
+        withheld=withheld,
         hold_folders=(database.run_root, _workspaces(database)),
     )
 
@@ -135,9 +138,20 @@ class _Session:
         # A run whose results are probably all kept needs no workers; where it does, they are started then.
         if not self.options.inline and not all(task.cache and self.options.use_cache for task in self.plan.tasks):
             self.pool.warm()
-        take_over(self.database, self.plan, self.parts, self.options, self.again)
+        take_over(self.database, self.plan, self.parts, self.options, self.again, self._end)
         if log_missing:
             note_lost_log(self.database, self.options.reporter)
+
+    def _end(self, attempts: Sequence[AttemptRow], reason: str) -> None:
+        """End what operators have of tasks that are to run again."""
+        wiring = _wiring_of(self.database, withheld(self.plan))
+        with Logins(self.options) as logins:
+            Endings(
+                self.database,
+                partial(wiring.operator, logins=logins),
+                is_interrupted=lambda: bool(self.signals.caught),
+                reporter=self.options.reporter,
+            ).end(attempts, reason)
 
     def drive(self, handed_on: HandedOn) -> Outcome:
         """Drive the run from where its records say that it is."""
@@ -150,7 +164,7 @@ class _Session:
         board, logins = self._board(rows, tasks, wiring), Logins(options)
         means = self._means(wiring, handed_on, logins)
         run = Run(plan, database, root=root, tasks=tasks, board=board, means=means)
-        driver = Driver(run, break_at=options.break_at, once=options.once)
+        driver = Driver(run, break_at=options.break_at, once=options.once, leaves_out_last=options.leaves_out_last)
         with logins:
             self.signals.until_caught(lambda: logins.log_in(_needed(plan, wiring, tasks, board)))
             options.reporter.tell(_beginning(database, plan, rows))

@@ -26,6 +26,7 @@ class DriveOptions:
     ``fixtures`` are the values of a test's fixtures; ``break_at`` names the tasks before which the run pauses;
     ``stubs`` answer for the steps that they are for;
     ``accept_changes`` runs steps again whose recipe or scriptlet changed; ``resumes`` goes on with a paused run too;
+    ``leaves_out_last`` ends a run that somebody asked to cancel without what its recipe does last;
     ``ask`` is how a person is asked for what a cluster wants somebody to type, before the first step begins;
     ``deliver`` takes what the run came to, and until it has, the run is not let go.
     """
@@ -44,6 +45,7 @@ class DriveOptions:
     asked: WiringOptions = field(default_factory=WiringOptions)
     wiring: Mapping[str, Any] | None = None
     once: bool = False
+    leaves_out_last: bool = False
     ask: Ask | None = None
     reporter: Reporter = field(default_factory=Silence)
     deliver: Callable[[Outcome], None] = lambda _: None

@@ -12,21 +12,34 @@ from orchestrator.plan import Plan
 from orchestrator.progress import CampaignLeftOut
 from orchestrator.reach import has_last, lists_of, reached_from
 from orchestrator.session.changes import take_over_changes
-from orchestrator.session.open_attempts import close_open, lose
+from orchestrator.session.open_attempts import Ends, had_by_operators, lose, refuse_open
 from orchestrator.session.options import Again, DriveOptions
 from orchestrator.states import ENDED_RUNS, ENDED_TASKS, RunState
 from orchestrator.store.audit import history_fault
 from orchestrator.store.database import Database
 from orchestrator.store.events import append_event
-from orchestrator.store.queries import RunRow, has_recipe, lacks_campaign, read_open_attempts, read_run, read_tasks
+from orchestrator.store.queries import (
+    RunRow,
+    TaskRow,
+    has_recipe,
+    lacks_campaign,
+    read_open_attempts,
+    read_run,
+    read_tasks,
+)
 from orchestrator.store.reopening import run_again, with_all_below
 from orchestrator.store.requests import Wish, open_requests
 from orchestrator.store.runs import reset_tasks, set_run_state
 from orchestrator.wiring.snapshot import FOLDER
 
 
-def take_over(database: Database, plan: Plan, parts: Parts, options: DriveOptions, again: Again | None) -> None:
-    """Refuse records and a wiring that do not hold before anything is changed, then settle what is open."""
+def take_over(
+    database: Database, plan: Plan, parts: Parts, options: DriveOptions, again: Again | None, end: Ends
+) -> None:
+    """Refuse records and a wiring that do not hold before anything is changed, then settle what is open.
+
+    ``end`` ends what operators have of tasks that are to run again.
+    """
     run = read_run(database)
     if run.status in ENDED_RUNS and again is None:
         raise RunLockedError(
@@ -35,7 +48,11 @@ def take_over(database: Database, plan: Plan, parts: Parts, options: DriveOption
     check_history(database)
     _check_willing(database, run, options, again)
     take_wiring(database, options)
-    _settle_earlier(database, plan, parts, again, accept_changes=options.accept_changes)
+    _inherit(database, plan)
+    take_over_changes(database, plan, end, accept_changes=options.accept_changes)
+    if again:
+        _end_what_runs_again(database, plan, parts, again, end)
+    _settle_earlier(database, plan, parts, again)
     if lacks_campaign(database):
         options.reporter.tell(CampaignLeftOut(run_id=run.run_id))
 
@@ -71,10 +88,17 @@ def check_history(database: Database) -> None:
         )
 
 
-def _settle_earlier(database: Database, plan: Plan, parts: Parts, again: Again | None, *, accept_changes: bool) -> None:
-    """Refuse or take over changed steps, and give back the tasks of attempts that never ended."""
-    _inherit(database, plan)
-    take_over_changes(database, plan, accept_changes=accept_changes)
+def _end_what_runs_again(database: Database, plan: Plan, parts: Parts, again: Again, end: Ends) -> None:
+    """End what operators have of tasks that are to run again; unless that is forced, such a task is refused."""
+    rows = read_tasks(database)
+    names = {rows[position].task_id for position in _chosen(rows, plan, parts, again)}
+    refuse_open(database, names, again)
+    if attempts := had_by_operators(database, names):
+        end(attempts, again.reason)
+
+
+def _settle_earlier(database: Database, plan: Plan, parts: Parts, again: Again | None) -> None:
+    """Give back the tasks of attempts that never ended, and of those that are to run again."""
     orphans = [row for row in read_open_attempts(database) if not row.is_external]
     with database.transaction():
         if read_run(database).status is not RunState.PENDING or orphans:
@@ -102,15 +126,19 @@ def _inherit(database: Database, plan: Plan) -> None:
 def _do_again(database: Database, plan: Plan, parts: Parts, again: Again) -> None:
     """Make tasks pending; a fan-out of which items are to run is reopened, and ends when these have."""
     rows = read_tasks(database)
+    set_run_state(database, RunState.PENDING, again.reason)
+    run_again(database, rows, _chosen(rows, plan, parts, again), again.reason)
+
+
+def _chosen(rows: tuple[TaskRow, ...], plan: Plan, parts: Parts, again: Again) -> set[int]:
+    """Give the positions of the tasks that are to run again."""
     chosen = {row.position for row in rows if row.task_id in again.task_ids}
     if again.recursive:
         chosen |= reached_from(plan, parts, rows, chosen)
     if again.with_items:
         for position in tuple(chosen):
             chosen |= with_all_below(rows, position)
-    close_open(database, {rows[position].task_id for position in chosen}, again)
-    set_run_state(database, RunState.PENDING, again.reason)
-    run_again(database, rows, chosen, again.reason)
+    return chosen
 
 
 def _reset_last_phases(database: Database, plan: Plan, parts: Parts) -> None:

@@ -7,6 +7,7 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
@@ -24,7 +25,7 @@ from tests.hpc.centre.faultproxy import FaultProxy
 from tests.hpc.stack import Centre
 
 PATIENCE_SEC = 60.0
-IMPATIENT = {"MATTERSTACK_POLL_FLOOR": "0.1", "MATTERSTACK_LOSS_DELAY": "0.2"}
+IMPATIENT = {"MATTERSTACK_POLL_FLOOR": "0.1", "MATTERSTACK_LOSS_DELAY": "0.2", "MATTERSTACK_STUCK_AFTER": "0.5"}
 
 _SHIM = """\
 #!/bin/sh
@@ -36,6 +37,13 @@ _PASSES = 'exec "$real" "$@"'
 # Nobody waits for ever.
 _WAITS = 'for _ in $(seq 1000); do test -e "$0.go" && break; sleep 0.05; done'
 _LATE = f'told=$("$real" "$@"); code=$?; {_WAITS}; test -z "$told" || printf "%s\\n" "$told"; exit "$code"'
+# What a node tells the controller that could not be set up for a job; none of Slurm's own programs says it.
+_BOOT_FAILED = """\
+import ctypes, glob, sys
+library = ctypes.CDLL(glob.glob("/usr/lib/*/slurm-wlm/libslurmfull.so")[0], ctypes.RTLD_GLOBAL)
+library.slurm_init(None)
+library.slurm_requeue(int(sys.argv[1]), 0x20000)
+"""
 _COMPLETED = re.compile(
     r"JobId=(?P<id>\d+) .* Name=(?P<name>.*) JobState=(?P<state>\S+) .* WorkDir=(?P<folder>.*?) Res"
 )
@@ -98,8 +106,25 @@ class SlurmProject(ABC):
     def end(self, job_id: str, state: str) -> None:
         """Have a job end in a state.
 
-        One that runs: TIMEOUT, CANCELLED, NODE_FAIL or PREEMPTED; one that is held: DEADLINE.
+        One that runs: TIMEOUT, CANCELLED, NODE_FAIL, BOOT_FAIL or PREEMPTED; one that is held: DEADLINE.
         """
+
+    @abstractmethod
+    def warn(self, job_id: str) -> None:
+        """Have a job told that its time will soon be over, by the signal USR1."""
+
+    @abstractmethod
+    def limit(self, jobs: int | None) -> None:
+        """Let the user have so many jobs that wait or run, or any number."""
+
+    @contextmanager
+    def without_jobs(self) -> Iterator[None]:
+        """Let the user have no jobs while the block lasts."""
+        self.limit(0)
+        try:
+            yield
+        finally:
+            self.limit(None)
 
     def wire(self, **more: Any) -> None:  # noqa: ANN401  any value of YAML
         """Write operators.yaml with further keys of the backend."""
@@ -208,6 +233,13 @@ class FakeProject(SlurmProject):
         """Have a job end in a state."""
         self.cluster.end(job_id, state)
 
+    def warn(self, job_id: str) -> None:
+        """Do nothing: its minutes are short, and it tells the job itself."""
+
+    def limit(self, jobs: int | None) -> None:
+        """Let the user have so many jobs that wait or run, or any number."""
+        self.cluster.set(max_submit=jobs)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RealProject(SlurmProject):
@@ -268,11 +300,21 @@ class RealProject(SlurmProject):
             "TIMEOUT": [("scontrol", "update", job, "EndTime=now+3")],
             "CANCELLED": [("scancel", job_id)],
             "NODE_FAIL": [("scontrol", "update", f"NodeName={node}", "State=DOWN", "Reason=test")],
+            "BOOT_FAIL": [(sys.executable, "-c", _BOOT_FAILED, job_id)],
             "PREEMPTED": [("srun", "--partition=urgent", "--exclusive", f"--nodelist={node}", "true")],
             "DEADLINE": [("scontrol", "update", job, "Deadline=now+1"), ("scontrol", "release", job_id)],
         }
         for command in commands[state]:
             self.asked(*command)
+
+    def warn(self, job_id: str) -> None:
+        """Have a job told by Slurm, which would do so by itself only half a minute later."""
+        self.asked("scancel", "--batch", "--signal=USR1", job_id)
+
+    def limit(self, jobs: int | None) -> None:
+        """Let the user have so many jobs that wait or run, or any number."""
+        most = f"MaxSubmitJobs={-1 if jobs is None else jobs}"
+        self.asked("sacctmgr", "-i", "modify", "user", self.centre.user(self.site), "set", most)
 
     def asked(self, *command: str) -> str:
         """Run one of Slurm's programs as root, and give what it prints."""
@@ -341,6 +383,7 @@ def until(holds: Callable[[], object]) -> None:
 
 def _prepare(made: SlurmProject) -> None:
     made.shims.mkdir()
+    made.shims.chmod(0o777)
     for program in PROGRAMS:
         made.says(program)
     made.project.write("matterstack.toml", "")

@@ -48,8 +48,16 @@ def test_S11_who_cancelled_is_told_of(demo: SlurmProject) -> None:
     assert attempt["reason"].startswith("the job was cancelled")
 
 
-def begins_again(demo: SlurmProject, state: str, reason: str) -> None:
-    """Check that a job that ends in a state is lost, and that the step is begun again at no cost to its retries."""
+@pytest.mark.parametrize(
+    ("state", "reason"),
+    [
+        ("NODE_FAIL", "lost: a node of the job failed"),
+        ("BOOT_FAIL", "lost: a node of the job did not start"),
+        ("PREEMPTED", "lost: the job had to give way to another one"),
+    ],
+)
+def test_S12_what_the_site_ended_is_lost(demo: SlurmProject, state: str, reason: str) -> None:
+    """It is the site's fault, and does not spend the step's own retries."""
     demo.recipe(step("test ! -e ../../seen || exit 0; touch ../../seen; echo begun > begun; sleep 60"))
     runner = demo.start("run", "demo")
     until(lambda: list(demo.root.rglob("begun")))
@@ -62,23 +70,6 @@ def begins_again(demo: SlurmProject, state: str, reason: str) -> None:
     assert first["status"] == "LOST"
     assert first["reason"].startswith(reason)
     assert last["status"] == "COMPLETED"
-
-
-@pytest.mark.parametrize(
-    ("state", "reason"),
-    [
-        ("NODE_FAIL", "lost: a node of the job failed"),
-        ("PREEMPTED", "lost: the job had to give way to another one"),
-    ],
-)
-def test_S12_what_the_site_ended_is_lost(demo: SlurmProject, state: str, reason: str) -> None:
-    """It is the site's fault, and does not spend the step's own retries."""
-    begins_again(demo, state, reason)
-
-
-def test_S12_a_node_that_did_not_boot_is_the_fault_of_the_site(fake_demo: FakeProject) -> None:
-    """The real cluster has no nodes that are booted for a job, of which alone Slurm says so."""
-    begins_again(fake_demo, "BOOT_FAIL", "lost: a node of the job did not start")
 
 
 def test_S12_a_deadline_that_cannot_be_met_is_told(demo: SlurmProject) -> None:

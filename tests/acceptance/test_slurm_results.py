@@ -213,3 +213,19 @@ def test_F38_results_come_home_over_a_line_that_is_cut(real_demo: RealProject) -
     assert ended.status == 0, ended.stderr
     assert hashlib.sha256(home(real_demo, "big").read_bytes()).hexdigest() == home(real_demo, "sum").read_text()[:64]
     assert len(real_demo.jobs()) == 1
+
+
+def test_S24_a_file_system_that_is_away_loses_no_attempt(demo: SlurmProject) -> None:
+    """A root that is not there says nothing of the attempts below it, which wait until it is there again."""
+    demo.recipe(step("echo here > out.txt; sleep 2", fetch={"required": ["out.txt"]}))
+    runner = demo.start("run", "demo")
+    until(lambda: list(demo.root.rglob("out.txt")))
+    away = demo.root.with_name(f"{demo.root.name}-away")
+    demo.root.rename(away)
+    until(lambda: str(demo.root) in demo.call("explain", "@last").stdout)
+
+    away.rename(demo.root)
+    ended = finish(runner)
+
+    assert ended.status == 0, ended.stderr
+    assert [attempt["status"] for attempt in demo.attempts("relax")] == ["COMPLETED"]

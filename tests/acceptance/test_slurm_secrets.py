@@ -28,18 +28,18 @@ def secrets_there(demo: SlurmProject) -> list[str]:
     return [str(path) for path in demo.root.rglob("*") if path.is_file() and SECRET.encode() in path.read_bytes()]
 
 
-def test_E6_no_secret_stays_of_a_job_that_was_ended(fake_demo: FakeProject) -> None:
+def test_E6_no_secret_stays_of_a_job_that_was_ended(demo: SlurmProject) -> None:
     """Its own script had no time to remove it."""
-    give(fake_demo, "echo begun > begun; sleep 60")
-    runner = fake_demo.start("run", "demo")
-    until(lambda: [*fake_demo.root.rglob("begun")])
-    assert secrets_there(fake_demo) != []
+    give(demo, "echo begun > begun; sleep 60")
+    runner = demo.start("run", "demo")
+    until(lambda: [*demo.root.rglob("begun")])
+    assert secrets_there(demo) != []
 
-    fake_demo.end("1", "OUT_OF_MEMORY")
+    demo.end(demo.jobs()[0].job_id, "CANCELLED")
     finish(runner)
 
-    assert len([*fake_demo.root.rglob(".ms/claim")]) == 1
-    assert secrets_there(fake_demo) == []
+    assert len([*demo.root.rglob(".ms/claim")]) == 1
+    assert secrets_there(demo) == []
 
 
 @pytest.mark.parametrize(("keep", "stay"), [("failed", 2), ("all", 2), ("none", 0)])
@@ -106,23 +106,65 @@ def test_E6_an_attempt_that_is_cancelled_while_it_is_refused_leaves_nothing(demo
     assert [path for path in demo.root.iterdir() if path.is_dir()] == []
 
 
-@pytest.mark.parametrize("code", [0, 3])
-def test_S24_a_runner_that_is_killed_once_it_has_removed_a_folder_knows_its_end(
-    fake_demo: FakeProject, code: int
+def checkpoints(demo: FakeProject, keep: str) -> None:
+    """Write a recipe whose step is continued in another job once it was told of the end of its time."""
+    demo.cluster.set(minute_sec=3.0)
+    demo.wire(keep={"files": keep})
+    saves = "trap 'echo saved >> lines; exit 3' USR1; echo begun > begun; while :; do sleep 0.1; done"
+    near_end = {"signal": "USR1", "before": "1s", "restart": 2}
+    resources = {"cores": 1, "time_limit": "1m"}
+    give(demo, saves, on_walltime=near_end, resources=resources, fetch={"required": ["lines"]})
+
+
+@pytest.mark.parametrize("keep", ["failed", "none"])
+def test_E6_S24_an_attempt_that_is_cancelled_before_it_is_continued_comes_home(
+    fake_demo: FakeProject, keep: str
 ) -> None:
-    """What the job left was brought home before; the step is not run again."""
-    fake_demo.wire(keep={"files": "none"})
-    give(fake_demo, f"exit {code}")
-    waits = 'for _ in $(seq 1000); do test -e "$0.go" && break; sleep 0.05; done'
-    fake_demo.says("rm", f'/bin/rm "$@" || exit; test "$1" != -rf || {{ touch "$0.done"; {waits}; }}')
-    first = fake_demo.start("run", "demo")
-    until((fake_demo.shims / "rm.done").exists)
-    first.kill()
-    finish(first)
-    fake_demo.let_go("rm")
+    """The job before has left files and a secret, though the next one was never sent."""
+    checkpoints(fake_demo, keep)
+    runner = fake_demo.start("run", "demo")
+    until(lambda: list(fake_demo.root.rglob("begun")))
+    fake_demo.call("operators", "pause", "hpc.default")
+    until(lambda: fake_demo.is_in("relax", "SUBMITTING"))
+
+    fake_demo.call("cancel", "@last")
+    finish(runner)
+
+    assert [attempt["status"] for attempt in fake_demo.attempts("relax")] == ["CANCELLED"]
+    assert [path.read_text() for path in fake_demo.project.folder.rglob("lines")] == ["saved\n"]
+    assert secrets_there(fake_demo) == []
+    assert len(fake_demo.jobs()) == 1
+
+
+def test_E6_S24_an_attempt_that_slurm_does_not_continue_comes_home(fake_demo: FakeProject) -> None:
+    """It says why it was not continued."""
+    checkpoints(fake_demo, "none")
+    refused = "echo 'sbatch: error: Batch job submission failed: Invalid partition name specified' >&2; exit 1"
+    fake_demo.says("sbatch", f'test "$(wc -l < "$0.calls")" -gt 1 || exec "$real" "$@"; {refused}')
 
     ended = fake_demo.run()
 
+    assert "could not be continued: Invalid partition name specified" in ended.stderr
+    assert [attempt["status"] for attempt in fake_demo.attempts("relax")] == ["TIMEOUT"]
+    assert [path.read_text() for path in fake_demo.project.folder.rglob("lines")] == ["saved\n"]
+    assert [path for path in fake_demo.root.iterdir() if path.is_dir()] == []
+
+
+@pytest.mark.parametrize("code", [0, 3])
+def test_S24_a_runner_that_is_killed_once_it_has_removed_a_folder_knows_its_end(demo: SlurmProject, code: int) -> None:
+    """What the job left was brought home before; the step is not run again."""
+    demo.wire(keep={"files": "none"})
+    give(demo, f"exit {code}")
+    waits = 'for _ in $(seq 1000); do test -e "$0.go" && break; sleep 0.05; done'
+    demo.says("rm", f'/bin/rm "$@" || exit; test "$1" != -rf || {{ touch "$0.done"; {waits}; }}')
+    first = demo.start("run", "demo")
+    until((demo.shims / "rm.done").exists)
+    first.kill()
+    finish(first)
+    demo.let_go("rm")
+
+    ended = demo.run()
+
     assert ended.status == (1 if code else 0), ended.stderr
-    found = [(one["status"], one["exit_code"]) for one in fake_demo.attempts("relax")]
+    found = [(one["status"], one["exit_code"]) for one in demo.attempts("relax")]
     assert found == [("FAILED" if code else "COMPLETED", str(code))]

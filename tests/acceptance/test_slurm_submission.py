@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.acceptance.program import finish
-from tests.acceptance.slurm_projects import FakeProject, RealProject, SlurmProject, until
+from tests.acceptance.slurm_projects import RealProject, SlurmProject, until
 
 STEP = {"name": "relax", "stdout": "free", "run": "echo here >> out.txt", "fetch": {"required": ["out.txt"]}}
 TIMED_OUT = "echo 'sbatch: error: Batch job submission failed: Socket timed out on send/recv operation' >&2; exit 1"
@@ -104,15 +104,15 @@ def test_S3_F30_a_connection_that_is_cut_loses_no_job(real_demo: RealProject, is
     came_to_its_end(real_demo)
 
 
-def test_S3_an_answer_that_is_lost_with_its_shell_loses_no_job(fake_demo: FakeProject) -> None:
+def test_S3_an_answer_that_is_lost_with_its_shell_loses_no_job(demo: SlurmProject) -> None:
     """What ran there is killed after the submission, with all that it would have printed."""
-    fake_demo.recipe(STEP)
-    fake_demo.says("sbatch", '"$real" "$@"; read -r _ _ _ _ group _ < /proc/$$/stat; kill -9 -- "-$group"')
+    demo.recipe(STEP)
+    demo.says("sbatch", '"$real" "$@"; read -r _ _ _ _ group _ < /proc/$$/stat; kill -9 -- "-$group"')
 
-    ended = fake_demo.run()
+    ended = demo.run()
 
     assert ended.status == 0, ended.stderr
-    came_to_its_end(fake_demo)
+    came_to_its_end(demo)
 
 
 def test_S3_no_retry_encloses_a_submission() -> None:
@@ -168,33 +168,35 @@ def test_S4_what_is_refused_for_good_is_not_tried_again(demo: SlurmProject) -> N
     assert len(demo.calls("sbatch")) == 1
 
 
-def test_S4_what_grows_until_it_is_not_refused_is_tried_again(fake_demo: FakeProject) -> None:
+def test_S4_what_grows_until_it_is_not_refused_is_tried_again(demo: SlurmProject) -> None:
     """As the step's retries say."""
     says = "sbatch: error: Batch job submission failed: Requested time limit is invalid (missing or exceeds some limit)"
     counted = 'test "$(wc -l < "$0.calls")" -gt 2'
-    fake_demo.recipe({**STEP, "retry": {"max": 2, "grow": {"time_limit": "2x"}}, "resources": {"time_limit": "1m"}})
-    fake_demo.says("sbatch", f'{counted} && exec "$real" "$@"; echo \'{says}\' >&2; exit 1')
+    demo.recipe({**STEP, "retry": {"max": 2, "grow": {"time_limit": "2x"}}, "resources": {"time_limit": "1m"}})
+    demo.says("sbatch", f'{counted} && exec "$real" "$@"; echo \'{says}\' >&2; exit 1')
 
-    ended = fake_demo.run()
+    ended = demo.run()
 
     assert ended.status == 0, ended.stderr
-    states = [attempt["status"] for attempt in fake_demo.attempts("relax")]
+    states = [attempt["status"] for attempt in demo.attempts("relax")]
     assert states == ["FAILED_INIT", "FAILED_INIT", "COMPLETED"]
 
 
 def test_S4_a_limit_on_all_jobs_together_is_waited_for(demo: SlurmProject) -> None:
     """Less and less often; the attempt is not failed by it, and it is recorded once."""
-    says = "sbatch: error: QOSMaxSubmitJobPerUserLimit\nsbatch: error: Batch job submission failed: Job violates"
-    counted = 'test "$(wc -l < "$0.calls")" -gt 2'
     demo.recipe(STEP)
-    demo.says("sbatch", f'{counted} && exec "$real" "$@"; echo \'{says} accounting/QOS policy\' >&2; exit 1')
-
-    ended = demo.run()
+    times = demo.shims / "times"
+    demo.says("sbatch", f'date +%s.%N >> {times}; exec "$real" "$@"')
+    with demo.without_jobs():
+        runner = demo.start("run", "demo")
+        until(lambda: len(demo.calls("sbatch")) > 2)
+    ended = finish(runner)
 
     assert ended.status == 0, ended.stderr
-    assert len(demo.calls("sbatch")) == 3
-    assert events(demo).count("QOSMaxSubmitJobPerUserLimit") == 1
+    assert events(demo).count("job submit limit") == 1
     came_to_its_end(demo)
+    first, second, third, *_ = (float(line) for line in times.read_text().split())
+    assert second - first < third - second
 
 
 def test_S5_F32_a_job_that_is_proved_absent_is_submitted_again(demo: SlurmProject) -> None:
@@ -297,6 +299,21 @@ def test_S6_a_double_that_comes_later_ends_no_attempt(demo: SlurmProject, is_arr
     assert found == ["here\n"] * (2 if is_array else 1)
 
 
+def test_S6_a_double_goes_with_the_job_of_an_attempt_that_is_cancelled(demo: SlurmProject) -> None:
+    """Neither has begun, so that either would carry the attempt out; it has ended once both have."""
+    demo.recipe(STEP)
+    demo.says("sbatch", 'exec "$real" --hold "$@"')
+    runner = demo.start("run", "demo")
+    until(lambda: demo.is_in("relax", "QUEUED"))
+    double_of(demo, "--hold")
+
+    demo.call("cancel", "@last")
+    finish(runner)
+
+    assert [attempt["status"] for attempt in demo.attempts("relax")] == ["CANCELLED"]
+    assert [job.state for job in demo.jobs()] == ["CANCELLED", "CANCELLED"]
+
+
 def test_S6_a_double_that_has_begun_first_carries_the_attempt_out(demo: SlurmProject) -> None:
     """The job that the attempt had waits, finds the directory claimed once it runs, and the other one is followed."""
     demo.recipe({**STEP, "run": "echo here >> out.txt; sleep 2"})
@@ -328,27 +345,30 @@ SAID: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("said", SAID)
-def test_F33_D4_only_an_id_is_an_id(fake_demo: FakeProject, said: str) -> None:
+def test_F33_D4_only_an_id_is_an_id(demo: SlurmProject, said: str) -> None:
     """What else is printed is left out; where there is none, or a wrong one, the job is found by its name."""
-    fake_demo.recipe({**STEP, "run": "echo here >> out.txt; sleep 1"})
-    fake_demo.says("sbatch", SAID[said])
+    demo.recipe({**STEP, "run": "echo here >> out.txt; sleep 1"})
+    demo.says("sbatch", SAID[said])
 
-    ended = fake_demo.run()
-
-    assert ended.status == 0, ended.stderr
-    came_to_its_end(fake_demo)
-    assert [job.state for job in fake_demo.jobs()] == ["COMPLETED"]
-    assert list(fake_demo.root.rglob("x")) == []
-
-
-@pytest.mark.slurm
-@pytest.mark.parametrize("said", ["cluster", "nothing"])
-def test_F33_D4_only_an_id_is_an_id_on_a_real_cluster(real_demo: RealProject, said: str) -> None:
-    """As on the other one."""
-    real_demo.recipe({**STEP, "run": "echo here >> out.txt; sleep 1"})
-    real_demo.says("sbatch", SAID[said])
-
-    ended = real_demo.run()
+    ended = demo.run()
 
     assert ended.status == 0, ended.stderr
-    came_to_its_end(real_demo)
+    came_to_its_end(demo)
+    assert [job.state for job in demo.jobs()] == ["COMPLETED"]
+    assert list(demo.root.rglob("x")) == []
+
+
+def test_S4_an_array_that_is_larger_than_all_that_a_user_may_have_comes_in_parts(demo: SlurmProject) -> None:
+    """As a whole it would be refused for ever."""
+    demo.wire(keep={"files": "none"})
+    demo.recipe({**STEP, "foreach": [1, 2, 3, 4, 5]})
+    says = "sbatch: error: AssocMaxSubmitJobLimit\nsbatch: error: Batch job submission failed: Job violates"
+    limited = f"case $* in *--array=0-[2-9]*) echo '{says} accounting/QOS policy' >&2; exit 1 ;; esac"
+    demo.says("sbatch", f'{limited}; exec "$real" "$@"')
+
+    ended = demo.run()
+
+    assert ended.status == 0, ended.stderr
+    assert [path.read_text() for path in demo.project.folder.rglob("out.txt")] == ["here\n"] * 5
+    assert len(demo.jobs()) == 5
+    assert [path for path in demo.root.iterdir() if path.is_dir()] == []

@@ -7,6 +7,7 @@ import signal
 from typing import Any
 
 import pytest
+import yaml
 
 from tests.acceptance.program import finish
 from tests.acceptance.slurm_projects import FakeProject, RealProject, SlurmProject, until
@@ -36,6 +37,62 @@ def test_S14_a_job_that_runs_is_cancelled(demo: SlurmProject) -> None:
 
     until(lambda: not any(job.is_active for job in demo.jobs()))
     assert demo.attempts("relax")[0]["status"] == "CANCELLED"
+
+
+def test_S14_a_run_that_is_cancelled_by_force_ends_its_jobs(demo: SlurmProject) -> None:
+    """Nobody drives it, and what it does last is left out."""
+    _killed_with_a_last_step(demo)
+
+    ended = demo.call("cancel", "@last", "--force")
+
+    assert ended.status == 0, ended.stderr
+    assert not any(job.is_active for job in demo.jobs())
+    assert demo.attempts("relax")[0]["status"] == "CANCELLED"
+    assert not list(demo.project.folder.rglob("last.txt"))
+
+
+def test_S14_what_may_go_on_is_named(demo: SlurmProject) -> None:
+    """A run that is ended by its records alone cancels no job."""
+    _killed_with_a_last_step(demo)
+    (job,) = demo.jobs()
+
+    ended = demo.call("cancel", "@last", "--force", "--no-wait")
+
+    assert ended.status == 0, ended.stderr
+    assert f"relax was not ended and may go on at hpc.default as {job.job_id}" in ended.stderr
+    assert [job.is_active for job in demo.jobs()] == [True]
+    assert demo.call("status", "@last", "--json").answer["status"] == "CANCELLED"
+
+
+def _killed_with_a_last_step(demo: SlurmProject) -> None:
+    """Have a job run whose runner was killed."""
+    steps = {"steps": [{**step(FOR_A_MINUTE), "type": "shell", "operator_key": "hpc.default"}]}
+    last = {"finally": [{"name": "last", "type": "shell", "run": ["touch", "last.txt"], "stdout": "free"}]}
+    demo.project.write("workspaces/demo/recipe.yaml", yaml.safe_dump({**steps, **last}))
+    runner = demo.start("run", "demo")
+    until(lambda: demo.is_in("relax", "RUNNING") and list(demo.root.rglob("begun")))
+    runner.kill()
+    finish(runner)
+
+
+@pytest.mark.parametrize("is_changed", [False, True])
+def test_S14_a_job_ends_before_its_step_runs_again(demo: SlurmProject, is_changed: bool) -> None:
+    """By force, or since its recipe has changed."""
+    again = "test ! -e ../../seen || exit 0; touch ../../seen begun; sleep 60"
+    demo.recipe(step(again))
+    runner = demo.start("run", "demo")
+    until(lambda: demo.is_in("relax", "RUNNING") and list(demo.root.rglob("begun")))
+    runner.kill()
+    finish(runner)
+    if is_changed:
+        demo.recipe(step(f"{again}; true"))
+
+    words = ("resume", "@last", "--accept-recipe-change") if is_changed else ("rerun", "@last", "relax", "--force")
+    ended = demo.call(*words)
+
+    assert ended.status == 0, ended.stderr
+    assert sorted(job.state for job in demo.jobs()) == ["CANCELLED", "COMPLETED"]
+    assert [attempt["status"] for attempt in demo.attempts("relax")] == ["CANCELLED", "COMPLETED"]
 
 
 def test_S14_that_scancel_fails_says_nothing(demo: SlurmProject) -> None:
@@ -71,6 +128,22 @@ def test_S14_one_of_an_array_is_cancelled_alone(demo: SlurmProject) -> None:
     assert sorted(job.state for job in demo.jobs()) == ["CANCELLED", "COMPLETED"]
 
 
+def test_S14_one_that_is_cancelled_while_its_array_is_refused_never_runs(demo: SlurmProject) -> None:
+    """Its directory may lie there from the first try; the array that Slurm takes later leaves its number out."""
+    demo.recipe(step('echo "$N" >> ../ran', foreach=[1, 2, 3, 4], env={"N": "${{ item }}"}))
+    demo.says("sbatch", "echo 'sbatch: error: QOSMaxSubmitJobPerUserLimit' >&2; exit 1")
+    runner = demo.start("run", "demo")
+    until(lambda: "QOSMax" in demo.call("explain", "@last").stdout)
+
+    demo.call("cancel-attempt", "@last", demo.attempts("relax[1]")[0]["attempt_id"])
+    until(lambda: demo.is_in("relax[1]", "CANCELLED"))
+    demo.says("sbatch")
+    finish(runner)
+
+    (ran,) = demo.root.rglob("ran")
+    assert sorted(ran.read_text().split()) == ["2", "3", "4"]
+
+
 def test_S14_a_job_is_cancelled_once_it_is_found(demo: SlurmProject) -> None:
     """While nobody knows whether there is one, nothing is said of its end."""
     demo.recipe(step(FOR_A_MINUTE))
@@ -91,18 +164,18 @@ def test_S14_a_job_is_cancelled_once_it_is_found(demo: SlurmProject) -> None:
     assert not any(job.is_active for job in demo.jobs())
 
 
-def test_S14_what_was_never_sent_ends_at_once(fake_demo: FakeProject) -> None:
+def test_S14_what_was_never_sent_ends_at_once(demo: SlurmProject) -> None:
     """No job is made for it."""
-    fake_demo.recipe(step(FOR_A_MINUTE))
-    fake_demo.cluster.set(max_submit=0)
-    runner = fake_demo.start("run", "demo")
-    until(lambda: fake_demo.calls("sbatch"))
+    demo.recipe(step(FOR_A_MINUTE))
+    with demo.without_jobs():
+        runner = demo.start("run", "demo")
+        until(lambda: demo.calls("sbatch"))
 
-    fake_demo.call("cancel", "@last")
-    finish(runner)
+        demo.call("cancel", "@last")
+        finish(runner)
 
-    assert fake_demo.attempts("relax")[0]["status"] == "CANCELLED"
-    assert fake_demo.jobs() == []
+    assert demo.attempts("relax")[0]["status"] == "CANCELLED"
+    assert demo.jobs() == []
 
 
 def test_S15_why_a_job_waits_is_shown(demo: SlurmProject) -> None:
@@ -117,6 +190,19 @@ def test_S15_why_a_job_waits_is_shown(demo: SlurmProject) -> None:
     demo.slurm("scontrol", "release", demo.jobs()[0].job_id)
     assert finish(runner).status == 0
     assert status(demo)[0]["reason"] == ""
+
+
+def test_S15_what_never_starts_by_itself_comes_with_what_to_do(demo: SlurmProject) -> None:
+    """After a while; it can be typed."""
+    demo.recipe(step("exit 0"))
+    demo.says("sbatch", 'exec "$real" --hold "$@"')
+    runner = demo.start("run", "demo")
+
+    until(lambda: "it will never start by itself" in demo.call("explain", "@last").stdout)
+
+    (command,) = re.findall(r"scontrol release \d+", demo.call("explain", "@last").stdout)
+    assert demo.slurm(*command.split()).returncode == 0
+    assert finish(runner).status == 0
 
 
 def test_S11_a_state_that_nobody_knows_is_going_on(demo: SlurmProject) -> None:
@@ -190,17 +276,17 @@ def test_S28_a_login_that_is_away_delays_no_other_site(real_demo: RealProject, r
     assert finish(runner).status == 0
 
 
-@pytest.mark.parametrize("word", ["; touch PWNED", "$(touch PWNED)", "`touch PWNED`", "a\nb", "-rf", "*", "'\"'"])
-def test_D1_words_reach_the_program_as_they_are(fake_demo: FakeProject, word: str) -> None:
+def test_D1_words_reach_the_program_as_they_are(demo: SlurmProject) -> None:
     """Through the archive, the login's shell and the job's script."""
-    fake_demo.recipe({"name": "relax", "run": ["printf", "%s", word], "stdout": "free", "env": {"W": word}})
+    words = ["; touch PWNED", "$(touch PWNED)", "`touch PWNED`", "a\nb", "-rf", "*", "'\"'"]
+    each = {"stdout": "free", "parallel": True}
+    demo.recipe(*({**each, "name": f"n{n}", "run": ["printf", "%s", w], "env": {"W": w}} for n, w in enumerate(words)))
 
-    ended = fake_demo.run()
+    ended = demo.run()
 
     assert ended.status == 0, ended.stderr
-    (stdout,) = fake_demo.project.folder.rglob("stdout.log")
-    assert stdout.read_text() == word
-    assert list(fake_demo.root.parent.rglob("PWNED")) == []
+    assert sorted(path.read_text() for path in demo.project.folder.rglob("stdout.log")) == sorted(words)
+    assert list(demo.root.parent.rglob("PWNED")) == []
 
 
 def test_S25_as_many_submissions_as_slurm_makes_necessary(fake_demo: FakeProject) -> None:

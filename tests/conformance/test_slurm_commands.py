@@ -389,7 +389,7 @@ def test_S25_an_array_of_the_operator_runs_each_attempt_in_its_directory(site: S
     demand = Demand(slurm=Slurm(), resources={"cores": 1}, limit_sec=60)
     job = site.put("array/.ms/job.sh", job_script(demand, is_array=True)).parents[1]
 
-    number = submit(site, Submission(key="ms-x-array-1-a", folder=str(job), tasks=3)).job_id
+    number = submit(site, Submission(key="ms-x-array-1-a", folder=str(job), tasks=range(3))).job_id
     rows = site.ended(number, tasks=3)
 
     assert [row.job_id for row in rows] == [f"{number}_{index}" for index in range(3)]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 from orchestrator.errors import ScriptletError
 from orchestrator.layout import OWN
@@ -79,13 +80,13 @@ submit_once() {{
 class Submission:
     """A job to be submitted from an absolute ``folder`` of the site, where its script lies.
 
-    ``signal`` reaches it ``before_sec`` seconds before the end of its time. ``tasks`` above one makes an array. The
-    nodes of the list ``avoid`` are left out if any others may do.
+    ``signal`` reaches it ``before_sec`` seconds before the end of its time. An array has the ``tasks`` of these
+    numbers, in rising order. The nodes of the list ``avoid`` are left out if any others may do.
     """
 
     key: str
     folder: str
-    tasks: int = 1
+    tasks: Sequence[int] = ()
     signal: str | None = None
     before_sec: int = 0
     turn: int = 0
@@ -175,7 +176,6 @@ def _opening(mark: str) -> str:
 
 
 def _sbatch(asked: Submission) -> list[str]:
-    is_array = asked.tasks > 1
     return [
         "sbatch",
         "--parsable",
@@ -184,6 +184,13 @@ def _sbatch(asked: Submission) -> list[str]:
         "--open-mode=append",
         "--no-requeue",
         *([f"--signal=B:{asked.signal}@{asked.before_sec}"] if asked.signal else []),
-        *([f"--array=0-{asked.tasks - 1}"] if is_array else []),
-        f"--output={ARRAY_LOG if is_array else LOG}",
+        *([f"--array={','.join(_ranges(asked.tasks))}"] if asked.tasks else []),
+        f"--output={ARRAY_LOG if asked.tasks else LOG}",
     ]
+
+
+def _ranges(numbers: Sequence[int]) -> Iterator[str]:
+    """Give numbers in rising order as ``0-3`` and ``7``."""
+    for _, run in groupby(enumerate(numbers), lambda one: one[1] - one[0]):
+        first, *others = [number for _, number in run]
+        yield f"{first}-{others[-1]}" if others else str(first)

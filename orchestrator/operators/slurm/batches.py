@@ -81,6 +81,16 @@ def restored(job: Job, assignments: Sequence[Assignment], backend: SlurmBackend)
     return Batch(job=job, assignments=tuple(assignments), inquiry=Inquiry(backend.grace))
 
 
+def halves(batch: Batch, backend: SlurmBackend) -> list[Batch]:
+    """Give two jobs in the place of an array that Slurm has refused, to be tried when that was to be."""
+    middle = len(batch.assignments) // 2
+    parts = (batch.assignments[:middle], batch.assignments[middle:])
+    made = [new_batch(part, backend) for part in parts]
+    for half in made:
+        half.was_sent, half.not_before = True, batch.not_before
+    return made
+
+
 def parcel_of(batch: Batch, backend: SlurmBackend) -> Parcel:
     """Give what the cluster needs for a job; raises `ScriptletError`."""
     job = batch.job
@@ -95,12 +105,18 @@ def submission_of(batch: Batch, places: Places, backend: SlurmBackend) -> Submis
     return Submission(
         key=job.key,
         folder=places.job(job, first),
-        tasks=len(job.attempts),
+        tasks=_tasks_of(batch) if job.is_array else (),
         signal=near_end.get("signal"),
         before_sec=math.ceil(near_end.get("before", 0)),
         turn=job.turn,
         avoid=_avoided(first, backend),
     )
+
+
+def _tasks_of(batch: Batch) -> list[int]:
+    """Give the numbers of those attempts of an array that are still to be carried out."""
+    wanted = {one.attempt_id for one in batch.assignments}
+    return [number for number, attempt_id in enumerate(batch.job.attempts) if attempt_id in wanted]
 
 
 def may_continue(assignment: Assignment, turn: int) -> bool:

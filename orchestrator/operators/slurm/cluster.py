@@ -116,7 +116,7 @@ class SlurmOperator:
         except ScriptletError as error:
             yield not_begun(assignment, error.explained())
             return
-        self._held[assignment.attempt_id] = Held(assignment=assignment)
+        self._held[assignment.attempt_id] = Held(assignment=assignment, is_unwanted=bool(assignment.cancel_asked))
         yield Sighting(attempt_id=assignment.attempt_id, state=AttemptState.SUBMITTING, operator_data=told)
 
     def _hold_again(self, assignment: Assignment, job: Job) -> Iterator[Sighting]:

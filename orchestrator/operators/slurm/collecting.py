@@ -69,7 +69,7 @@ class Collector:
     def _standing(self, held: Held, left: Left, state: State | None) -> tuple[AttemptState, str] | None:
         """Give the state of an attempt that has not ended, or not for sure, and what people should know; else None."""
         other = left.holder if left.holder != held.job_id else ""
-        if not other and state is None and held.others:
+        if not other and held.others and (state is None or not left.holder):
             other = held.others[0]
         if other:
             held.follow(other)

@@ -32,7 +32,8 @@ class Ended:
     def done(self) -> Done:
         """Read what was brought home; raises `InfrastructureError` where a file cannot be read."""
         done = collected(self.held.assignment, self.fault, self.duration_sec + _earlier_sec(self.held))
-        data = {**done.operator_data, "jobs": [*self.held.earlier, self.told], "note": ""}
+        jobs = [*self.held.earlier, *([self.told] if self.held.job_id else [])]
+        data = {**done.operator_data, "jobs": jobs, "note": ""}
         if self.shipment.rejected:
             data["rejected_entries"] = [dict(one) for one in self.shipment.rejected]
         exit_code = self.exit_code if done.exit_code is None else done.exit_code
@@ -53,7 +54,7 @@ def ended_of(held: Held, left: Left, state: State | None, account: AccountRow | 
             log=left.log,
             has_claimed=bool(left.holder),
         )
-    fault = _fault(held, came, left)
+    fault = held.given_up or _fault(held, came, left)
     is_failed = bool(fault) or came is None or came.exit_code != 0
     return Ended(
         held=held,
@@ -67,10 +68,8 @@ def ended_of(held: Held, left: Left, state: State | None, account: AccountRow | 
 
 
 def _fault(held: Held, came: Ending | None, left: Left) -> str:
-    if came is None:
-        return "lost: its job is nowhere to be found"
-    if left.is_gone:
-        return "lost: its directory on the cluster is gone"
+    if came is None or left.is_gone:
+        return f"lost: its {'job is nowhere to be found' if came is None else 'directory on the cluster is gone'}"
     if came.end is End.EXITED and (left.record or came.exit_code):
         return ""
     if came.is_infrastructure or came.exit_code == 0:

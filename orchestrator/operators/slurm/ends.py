@@ -41,7 +41,6 @@ _BY_STATE = {
     "OUT_OF_MEMORY": End.OUT_OF_MEMORY,
     "LAUNCH_FAILED": End.LAUNCH_FAILED,
     "CANCELLED": End.CANCELLED,
-    "REVOKED": End.CANCELLED,
 }
 # Slurm's number for a job whose output could not be opened.
 _NO_OUTPUT = 53

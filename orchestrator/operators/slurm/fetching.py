@@ -84,6 +84,11 @@ class Fetcher:
             self._site.ask(script, deadline_sec=_REMOVE_SEC)
             self._is_swept = True
 
+    def remove_job(self, job: Job, first: Assignment, places: Places) -> None:
+        """Remove the folder of an array that Slurm never took. Raises `AwayError`."""
+        folder = places.job(job, first).removeprefix(f"{places.root}/")
+        self._site.ask(removal(places.root, [folder], []))
+
     def _bring(self, load: Sequence[Shipment], places: Places) -> Iterator[Shipment]:
         first = load[0].assignment
         landing = first.run_root / FOLDER / _LANDING / first.operator_key  # other keys bring theirs home meanwhile

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
@@ -23,6 +24,7 @@ from orchestrator.workers.calls import Done
 ABSENCES = 2
 # A reason that nothing but somebody's act removes is told of after so long: a site may be about to remove it.
 STUCK_SEC = 600.0
+STUCK_VARIABLE = "MATTERSTACK_STUCK_AFTER"
 # The states of jobs whose scripts came to their end, and so left a record.
 _BY_ITSELF = frozenset({"COMPLETED", "FAILED"})
 
@@ -44,7 +46,7 @@ class Held:
     where the last one did as one that has not ended. ``earlier`` tells of the jobs that this one continues. ``others``
     are the ids of jobs that wait or run under the same name. ``again`` is when it is sent again (UTC), which Slurm has
     refused for the ``reason``. One that ``is_unwanted`` is to end; ``cancelled_at`` says
-    when its job was cancelled last.
+    when its job was cancelled last. ``given_up`` is its fault where it could not be continued.
     """
 
     assignment: Assignment
@@ -67,6 +69,7 @@ class Held:
     is_unwanted: bool = False
     cancelled_at: float = -math.inf
     others: tuple[str, ...] = ()
+    given_up: str = ""
     earlier: list[JsonValue] = field(default_factory=list)
     told: tuple[AttemptState, str, str] | None = None
 
@@ -103,9 +106,15 @@ class Held:
         self.job_id = job_id if self.index is None else f"{job_id}_{self.index}"
         self.absences, self.missing_since, self.ended_as = 0, None, None
 
+    def give_up(self, fault: str = "") -> None:
+        """End it though its job was never sent, for an earlier one was: what that left is brought home."""
+        self.stage, self.given_up = Stage.THERE, fault
+        self.ended_as = State(word="CANCELLED", phase=Phase.ENDED)
+
     def follow(self, job_id: str) -> None:
-        """Watch another job of its name from now on, which carries the attempt out."""
+        """Watch another job of its name from now on, which carries the attempt out or will."""
         self.job_id, self.ended_as, self.absences = job_id, None, 0
+        self.cancelled_at = -math.inf
 
     def saw(self, rows: Sequence[QueueRow], at_sec: float) -> None:
         """Take what a look at the queue showed of its job: one row, or none."""
@@ -128,6 +137,11 @@ class Held:
         self.job_id = self.reason = self.nodes = self.started = self.ends = ""
         self.absences, self.is_shown = 0, False
         self.ended_as = self.missing_since = self.stuck_since = self.unrecorded_since = None
+
+    @property
+    def shown_ids(self) -> tuple[str, ...]:
+        """Give the ids of its job and of others of the name that the last look showed as not ended."""
+        return (self.job_id, *self.others) if self.is_shown else self.others
 
     @property
     def may_be_over(self) -> bool:
@@ -199,6 +213,7 @@ class Held:
 
     def _why_it_waits(self, row: QueueRow, at_sec: float) -> str:
         found = stuck(row.reason, row.job_id)
-        if found and self.stuck_since is not None and at_sec - self.stuck_since >= STUCK_SEC:
+        patience_sec = float(os.environ.get(STUCK_VARIABLE, STUCK_SEC))
+        if found and self.stuck_since is not None and at_sec - self.stuck_since >= patience_sec:
             return f"{found.reason}: it will never start by itself; {found.fix}"
         return row.reason

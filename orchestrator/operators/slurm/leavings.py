@@ -16,20 +16,23 @@ from orchestrator.operators.slurm.names import ARRAY_LOG, CLAIM, EXIT, FOLDERS, 
 
 # Of Slurm's log, only what it says at the end is of use.
 _LOG_BYTES = 2000
-_MOST_FILES = 20_000
+_RECORD_BYTES = 4000
+# One attempt alone fits into an answer.
+_LIST_BYTES = 8 * 1024 * 1024
 
 _LIST = """\
 {mark_is}
+cd -- {root} || exit 1
 tell() {{
   printf '\\n%s attempt %s\\n' "$mark" "$1"
-  cd -- "$2" 2>/dev/null || {{ printf 'gone\\n'; return; }}
+  cd -- "$2" 2>/dev/null || {{ test -e "$2" || printf 'gone\\n'; return; }}
   test ! -s "$3" || head -n 1 "$3"
   printf '\\n%s record\\n' "$mark"
-  test ! -s "$4" || cat "$4"
+  test ! -s "$4" || head -c {record_bytes} "$4"
   printf '\\n%s log\\n' "$mark"
   test ! -s "$5" || tail -c {log_bytes} "$5"
   printf '\\n%s files\\n' "$mark"
-  find . ! -type d -printf '%y %n %s %P\\0' 2>/dev/null | head -z -n {most_files}
+  find . ! -type d -printf '%y %n %s %P\\0' 2>/dev/null | head -c {list_bytes}
   printf '\\n%s end\\n' "$mark"
 }}
 {calls}"""
@@ -135,15 +138,22 @@ def read_told(text: bytes) -> Left | None:
         return None
 
 
-def listing(places: Sequence[Place], mark: str) -> str:
-    """Give a script that tells what attempts left; `read_listing` reads what it prints."""
+def listing(root: str, places: Sequence[Place], mark: str) -> str:
+    """Give a script that tells what attempts left below the root, which must be there; `read_listing` reads it."""
     words = (
         (str(number), place.folder, of_turn(CLAIM, place.turn), of_turn(EXIT, place.turn), place.log)
         for number, place in enumerate(places)
     )
     calls = "".join(f"(tell {shlex.join(five)})\n" for five in words)
     mark_is = f"LC_ALL=C; export LC_ALL; mark={shlex.quote(mark)}"
-    return _LIST.format(mark_is=mark_is, log_bytes=_LOG_BYTES, most_files=_MOST_FILES, calls=calls)
+    return _LIST.format(
+        mark_is=mark_is,
+        root=shlex.quote(root),
+        record_bytes=_RECORD_BYTES,
+        log_bytes=_LOG_BYTES,
+        list_bytes=_LIST_BYTES,
+        calls=calls,
+    )
 
 
 def read_listing(printed: str, mark: str) -> dict[int, Left]:

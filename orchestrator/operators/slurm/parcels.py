@@ -1,4 +1,4 @@
-"""Pack what jobs need on the cluster into one archive: the attempts' files, what each runs, and the jobs' scripts."""
+"""Pack what jobs need on the cluster: the attempts' files, what each runs, and the jobs' scripts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from orchestrator.operators.slurm.ledger import Job
 from orchestrator.operators.slurm.names import FOLDERS, JOBS, PAYLOAD, SCRIPT, SECRETS
 from orchestrator.operators.slurm.script import exports, folder_list, payload
 from orchestrator.operators.staging import CONTEXT
-from orchestrator.remote.trees import archive
 from orchestrator.wiring.model import SlurmBackend
 from orchestrator.workers.commands import PARAMS_VARIABLE
 
@@ -57,10 +56,10 @@ class Parcel:
     assignments: Sequence[Assignment]
 
 
-def pack(parcels: Sequence[Parcel], places: Places, backend: SlurmBackend) -> bytes:
-    """Give a tar archive to be unpacked in the root of the wiring; a folder may be there already.
+def pack(parcels: Sequence[Parcel], places: Places, backend: SlurmBackend) -> dict[str, Path | bytes]:
+    """Give files by their paths below the root of the wiring; a folder may be there already.
 
-    Raises `ScriptletError` for what no program can get, and `InfrastructureError` for a file that cannot be read.
+    Raises `ScriptletError` for what no program can get.
     """
     files: dict[str, Path | bytes] = {}
     for parcel in parcels:
@@ -68,8 +67,7 @@ def pack(parcels: Sequence[Parcel], places: Places, backend: SlurmBackend) -> by
         # One that is continued finds its directory as it left it.
         for assignment in parcel.assignments if parcel.job.turn == 0 else ():
             files.update(_files(assignment, places.attempt(assignment)))
-    below = {path.removeprefix(f"{places.root}/"): source for path, source in files.items()}
-    return b"".join(archive(below, text_mode=0o600))
+    return {path.removeprefix(f"{places.root}/"): source for path, source in files.items()}
 
 
 def payload_of(assignment: Assignment, places: Places, backend: SlurmBackend) -> str:

@@ -27,6 +27,11 @@ class Refusal:
     hint: str = ""
 
     @property
+    def is_of_many(self) -> bool:
+        """Tell whether fewer jobs at once might be taken."""
+        return self.verdict is Verdict.NOT_NOW and bool(_OF_MANY.search(self.text))
+
+    @property
     def about(self) -> frozenset[str]:
         """Name the resources of a step of which Slurm says that too much or too little was asked for."""
         return frozenset(name for pattern, names in _RESOURCES if re.search(pattern, self.text) for name in names)
@@ -39,6 +44,7 @@ _RESOURCES = (
     (r"[Gg]res|GRES", ("gpus",)),
     (r"node configuration", ("cores", "memory_gb", "gpus")),
 )
+_OF_MANY = re.compile(r"Submit|Jobs|Job violates|[Jj]ob limit|Too many jobs")
 _NO_PROGRAM = (126, 127)
 _SAYS = re.compile(r"(?:sbatch|slurm_\w+|.*sbatch): (?:error: )?(.*)")
 _FAILED = "Batch job submission failed: "
@@ -124,9 +130,8 @@ def _refusal(exit_code: int, stderr: str) -> Refusal:
     if exit_code in _NO_PROGRAM:
         hint = "see that a login by SSH finds Slurm's programs on its PATH"
         return Refusal(verdict=Verdict.REJECTED, text=text or "there is no program 'sbatch'", hint=hint)
-    if exit_code == BUSY:
-        return Refusal(verdict=Verdict.NOT_NOW, text=text)
-    if exit_code == 0 or (exit_code > _NO_PROGRAM[1] and exit_code != 255) or not text:  # noqa: PLR2004  a wrong option
+    # Another submission is under way there, which needs what was brought for it.
+    if exit_code in (0, BUSY) or (exit_code > _NO_PROGRAM[1] and exit_code != 255) or not text:  # noqa: PLR2004  a wrong option
         return Refusal(verdict=Verdict.AMBIGUOUS, text=text or f"sbatch told no job and ended with {exit_code}")
     for verdict, pattern, hint in _PATTERNS:
         if re.search(pattern, text):

@@ -117,11 +117,21 @@ class Sender:
         """Give the attempts of a job that have not ended meanwhile."""
         return [self._held[one.attempt_id] for one in batch.assignments if one.attempt_id in self._held]
 
+    def _split(self, batch: Batch) -> None:
+        """Make two jobs of an array that Slurm does not take though no other jobs are there: it may be too large."""
+        if batch.job.is_array and not any(held.stage is Stage.THERE for held in self._held.values()):
+            for half in self._submissions.split(batch):
+                self._enter(half)
+            self._fetcher.remove_job(batch.job, batch.assignments[0], self._site.facts().places)
+
     def _submitted(self, batch: Batch, came: Submitted | Refusal) -> Iterator[Sighting]:
         for held in self._of(batch):
             if isinstance(came, Submitted):
                 held.take_id(came.job_id)
                 yield from held.news(AttemptState.SUBMITTED)
+            elif came.verdict is Verdict.REJECTED and held.turn:
+                why = f"{came.text}\n{came.hint}".strip()
+                held.give_up(f"timeout: its time was over, and it could not be continued: {why}")
             elif came.verdict is Verdict.REJECTED:
                 refused = not_begun(held.assignment, f"{came.text}\n{came.hint}".strip())
                 self._unbegun.append((held, dataclasses.replace(refused, is_final=True, about=came.about)))
@@ -131,8 +141,10 @@ class Sender:
             else:
                 held.stage, held.again = Stage.UNKNOWN, ""
                 yield from held.news(AttemptState.UNKNOWN, f"{came.text}: there may be a job, which is looked for")
-        if isinstance(came, Submitted) or came.verdict is Verdict.AMBIGUOUS:
+        if isinstance(came, Submitted) or came.verdict is not Verdict.NOT_NOW:
             self._hurry()
+        elif came.is_of_many:
+            self._split(batch)
 
     def _end_unsent(self) -> Iterator[Sighting]:
         """End the attempts that nobody wants any more and that were never sent."""
@@ -141,7 +153,11 @@ class Sender:
             if not held.is_unwanted or not (held.stage is Stage.FRESH or attempt_id in unsent):
                 continue
             over = held.over(Done(attempt_id=attempt_id, exit_code=None))
-            if attempt_id in unsent and self._submissions.drop(attempt_id):
+            was_sent = attempt_id in unsent and self._submissions.drop(attempt_id)
+            if held.turn:
+                held.give_up()
+                self._hurry()
+            elif was_sent:
                 self._unbegun.append((held, over))
             else:
                 yield over

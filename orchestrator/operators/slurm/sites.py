@@ -6,7 +6,7 @@ import math
 import secrets
 import shlex
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,7 @@ from orchestrator.operators.slurm.asking import CONFIGURATION, Answer, answer, q
 from orchestrator.operators.slurm.leavings import Left, Place, listing, read_listing
 from orchestrator.operators.slurm.parcels import Places
 from orchestrator.remote.transport import Transport
+from orchestrator.remote.trees import archive
 
 ASK_SEC = 60.0
 # What a script ends with that could not unpack what it was given.
@@ -58,6 +59,10 @@ class NoRoomError(AwayError):
 
     def __init__(self, note: str) -> None:
         super().__init__(note, may_have_arrived=False)
+
+
+class TooMuchError(AwayError):
+    """The answer is too large to be taken."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,7 +145,7 @@ class Site:
                 raise NoRoomError(f"{self.name}: files cannot be put there: {said}")
             raise AwayError(f"{self.name}: {said}", may_have_arrived=True)
         if not ran.is_whole:
-            raise AwayError(f"{self.name}: an answer had more than 16 MiB", may_have_arrived=True)
+            raise TooMuchError(f"{self.name}: an answer had more than 16 MiB", may_have_arrived=True)
         return ran.stdout.decode("utf-8", "surrogateescape")
 
     def command(self, words: Sequence[str], *, deadline_sec: float = ASK_SEC) -> Answer | None:
@@ -156,14 +161,17 @@ class Site:
                 return read_accounting(told.stdout)
         return None
 
-    def deliver(self, archive: bytes, root: str, script: str, *, deadline_sec: float) -> str:
-        """Unpack a tar archive in the root, then run a script, in one go; give what the script printed.
+    def deliver(self, files: Mapping[str, Path | bytes], root: str, script: str, *, deadline_sec: float) -> str:
+        """Put files into the root by their relative paths, then run a script, in one go; give what the script printed.
 
-        Nothing of the script is run where the archive did not arrive whole. Raises `AwayError`; that is a `NoRoomError`
-        where the site did not take the files.
+        Nothing of the script is run where not all of them arrived. Raises `AwayError`; that is a `NoRoomError` where
+        the site did not take the files. Raises `InfrastructureError` for a file that cannot be read.
         """
-        unpacked = f"cd -- {shlex.quote(root)} && head -c {len(archive)} | tar -xof - || exit {_NOT_UNPACKED}\n"
-        return self.ask(unpacked + script, stdin=archive, deadline_sec=deadline_sec)
+        # An archive that was cut between two files is none that is damaged, for tar.
+        last = f".arrived-{secrets.token_hex(8)}"
+        content = b"".join(archive({**files, last: b""}, text_mode=0o600))
+        unpacked = f"head -c {len(content)} | tar -xof - && rm -- ./{last} || exit {_NOT_UNPACKED}\n"
+        return self.ask(f"cd -- {shlex.quote(root)} && {unpacked}{script}", stdin=content, deadline_sec=deadline_sec)
 
     def bring(self, root: str, names: Sequence[str], into: Path, *, deadline_sec: float) -> dict[str, str]:
         """Fetch files below the root into a folder here; give the digests of those that came. Raises `AwayError`."""
@@ -182,9 +190,19 @@ class Site:
             self._has.add(path)
 
     def leavings(self, places: Sequence[Place]) -> list[Left | None]:
-        """Tell what attempts left, each in its place; None for one of which nothing whole is known."""
+        """Tell what attempts left, each in its place; None for one of which nothing whole is known.
+
+        Raises `AwayError`.
+        """
         mark = secrets.token_hex(8)
-        told = read_listing(self.ask(listing(places, mark), deadline_sec=_LIST_SEC), mark)
+        try:
+            printed = self.ask(listing(self.facts().root, places, mark), deadline_sec=_LIST_SEC)
+        except TooMuchError:
+            if len(places) == 1:
+                raise
+            half = len(places) // 2
+            return [*self.leavings(places[:half]), *self.leavings(places[half:])]
+        told = read_listing(printed, mark)
         return [told.get(number) for number in range(len(places))]
 
     def first_lines(self, files: Sequence[str]) -> list[str]:

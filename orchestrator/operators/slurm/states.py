@@ -27,14 +27,15 @@ _PHASES = {
     **dict.fromkeys(
         (
             *("RUNNING", "COMPLETING", "SUSPENDED", "STOPPED", "RESIZING", "SIGNALING", "STAGE_OUT", "UPDATE_DB"),
-            *("POWERING_UP", "RECONFIG_FAIL"),
+            # In a federation, another cluster carries the job out.
+            *("POWERING_UP", "RECONFIG_FAIL", "REVOKED"),
         ),
         Phase.RUNNING,
     ),
     **dict.fromkeys(
         (
             *("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "BOOT_FAIL", "PREEMPTED", "OUT_OF_MEMORY"),
-            *("DEADLINE", "REVOKED", "LAUNCH_FAILED"),
+            *("DEADLINE", "LAUNCH_FAILED"),
         ),
         Phase.ENDED,
     ),

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from orchestrator.clock import jittered, up_sec
 from orchestrator.operators.slurm.answers import QueueRow, Submitted, read_submitted
 from orchestrator.operators.slurm.asking import accounting, answer, cancelling, submissions
-from orchestrator.operators.slurm.batches import Batch, parcel_of, submission_of
+from orchestrator.operators.slurm.batches import Batch, halves, parcel_of, submission_of
 from orchestrator.operators.slurm.kit import kit
 from orchestrator.operators.slurm.leavings import forgetting
 from orchestrator.operators.slurm.names import JOB, of_turn
@@ -50,6 +50,11 @@ class Submissions:
         """Send none of the jobs that may be sent now for some seconds."""
         for batch in self.waiting:
             batch.not_before = max(batch.not_before, up_sec() + sec)
+
+    def split(self, batch: Batch) -> list[Batch]:
+        """Give two jobs in the place of an array that waits to be sent again, and leave it out."""
+        self.waiting.remove(batch)
+        return halves(batch, self._backend)
 
     def drop(self, attempt_id: str) -> bool:
         """Leave out an attempt of a job that waits to be sent; tell whether something of it may lie on the cluster."""

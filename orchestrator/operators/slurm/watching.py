@@ -52,9 +52,9 @@ def cancel_unwanted(site: Site, attempts: Iterable[Held]) -> None:
     Raises `AwayError`.
     """
     again = up_sec() - _CANCEL_AGAIN_SEC
-    due = [held for held in attempts if held.is_unwanted and held.is_shown and held.cancelled_at <= again]
+    due = [held for held in attempts if held.is_unwanted and held.shown_ids and held.cancelled_at <= again]
     if due:
-        site.command(cancelling([held.job_id for held in due]))
+        site.command(cancelling([job_id for held in due for job_id in held.shown_ids]))
         for held in due:
             held.cancelled_at = up_sec()
 

@@ -129,7 +129,7 @@ _ENDS = {
     "NODE_FAIL": ("NodeDown", 0, 0),
     "OUT_OF_MEMORY": ("OutOfMemory", 0, 125),
     "DEADLINE": ("DeadLine", 1, 0),
-    "BOOT_FAIL": ("BootFail", 0, 0),
+    "BOOT_FAIL": ("JobLaunchFailure", 1, 0),
 }
 
 

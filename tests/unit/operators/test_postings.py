@@ -540,5 +540,5 @@ def test_a_run_that_is_cancelled_takes_its_postings_away(wired: Workshop, lab: P
     for by_records in (False, True):
         ran = wired.run(recipe(HUMAN), inline=False, once=True, fresh=True)
         assert len(posted_in(lab)) == 1
-        cancel_run(ran.root, by_records=by_records)
+        cancel_run(ran.root, leaves_out_last=by_records, waits=not by_records)
         assert list(lab.iterdir()) == []

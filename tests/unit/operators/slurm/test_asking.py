@@ -142,10 +142,18 @@ def test_S12_nodes_are_avoided_unless_no_others_will_do(  # noqa: N802  a statem
 
 def test_S25_equal_tasks_are_one_array(tmp_path: Path) -> None:  # noqa: N802  a statement of the design
     """Each of them with a log of its own."""
-    asked = submitted(tmp_path, tasks=10)
+    asked = submitted(tmp_path, tasks=range(10))
     run(("sh",), submission(asked, "m"), tmp_path, PATH=put_sbatch(tmp_path))
 
     assert calls(tmp_path)[0].endswith("--no-requeue --array=0-9 --output=.ms/slurm-%a.log .ms/job.sh")
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_S14_an_array_has_the_tasks_that_are_wanted(shell: tuple[str, ...], tmp_path: Path) -> None:  # noqa: N802  a statement of the design
+    """In as few words as may be."""
+    run(shell, submission(submitted(tmp_path, tasks=[0, 2, 3, 4, 9]), "m"), tmp_path, PATH=put_sbatch(tmp_path))
+
+    assert "--array=0,2-4,9 " in calls(tmp_path)[0]
 
 
 @pytest.mark.parametrize("shell", SHELLS)

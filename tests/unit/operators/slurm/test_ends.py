@@ -30,6 +30,7 @@ def record(exit_code: int) -> Record:
         ("RUNNING", Phase.RUNNING),
         ("COMPLETING", Phase.RUNNING),
         ("SUSPENDED", Phase.RUNNING),
+        ("REVOKED", Phase.RUNNING),
         ("STAGE_OUT", Phase.RUNNING),
         ("COMPLETED", Phase.ENDED),
         ("CANCELLED by 1001", Phase.ENDED),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import threading
@@ -47,6 +48,20 @@ def test_an_answer_that_is_young_enough_is_taken() -> None:
     assert look_at_queue("alpha", never, not_before=before) == first
     assert look_at_queue("beta", lambda: "two", not_before=before).text == "two"
     assert look_at_queue("alpha", lambda: "three", not_before=up_sec()).text == "three"
+
+
+def test_S28_one_that_was_stopped_while_it_asked_holds_nobody_up(tmp_path: Path) -> None:  # noqa: N802  a statement
+    """As by Ctrl-Z: the others wait for as long as an answer may take, and then ask for themselves."""
+    asked = tmp_path / "asked"
+    with subprocess.Popen([sys.executable, "-c", ASKS.replace("0.5", "60"), str(asked)]) as stopped:
+        while not asked.exists():
+            time.sleep(0.05)
+        stopped.send_signal(signal.SIGSTOP)
+
+        look = look_at_queue("alpha", lambda: "of another", not_before=up_sec(), patience_sec=0.2)
+
+        stopped.kill()
+    assert look.text == "of another"
 
 
 def test_what_cannot_be_asked_is_kept_from_nobody() -> None:

@@ -57,9 +57,9 @@ NOT_NOW = [
     (1, f"{FAILED}Resource temporarily unavailable"),
     (1, f"{FAILED}I/O error writing script/environment to file"),
     (1, f"{FAILED}Slurm backup controller in standby mode"),
-    (BUSY, "another submission is under way"),
 ]
 AMBIGUOUS = [
+    (BUSY, "another submission is under way"),
     (1, f"{FAILED}Socket timed out on send/recv operation"),
     (1, f"{FAILED}Zero Bytes were transmitted or received"),
     (1, f"{FAILED}Unspecified error"),
