@@ -15,8 +15,9 @@ from orchestrator.errors import UsageError
 from orchestrator.frames import Task
 from orchestrator.plan.demand import UNLIMITED_CODE
 from orchestrator.progress import Remark
-from orchestrator.states import AttemptState
+from orchestrator.states import AttemptState, TaskState
 from orchestrator.store.queries import read_open_attempts
+from orchestrator.store.runs import set_task_states
 from orchestrator.store.spending import read_core_seconds
 
 SPENT_CODE = "MS310"
@@ -44,6 +45,7 @@ class Budget:
         self._spent = 0.0
         self._charges: dict[str, _Charge] = {}
         self._waiting: dict[int, float] = {}
+        self._told: set[int] = set()
 
     def begin(self) -> None:
         """Sum up what was spent so far."""
@@ -69,10 +71,8 @@ class Budget:
             return True
         if exceeds(self._spent - self._under_way + asked, self._allowed):
             raise UsageError(self._refusal(asked, self._allowed), code=SPENT_CODE)
-        if not self._waiting:
-            self._run.news.tell(
-                Remark(text=f"{task.task_id} waits: {self._spending(asked, self._allowed)}", todo=_WAITS)
-            )
+        if task.position not in self._told:
+            self._tell_that_it_waits(task, self._spending(asked, self._allowed))
         self._waiting[task.position] = asked
         return False
 
@@ -101,6 +101,13 @@ class Budget:
         charge, duration_sec = self._charges.pop(conclusion.done.attempt_id, None), conclusion.done.duration_sec
         if charge and (duration_sec or conclusion.status is not AttemptState.LOST):
             self._spent += charge.cores * duration_sec - charge.asked
+
+    def _tell_that_it_waits(self, task: Task, why: str) -> None:
+        """Record for each task why it waits, and say it of the first alone."""
+        self._told.add(task.position)
+        set_task_states(self._run.database, [task.task_id], TaskState.PENDING, f"waits for the budget: {why}")
+        if not self._waiting:
+            self._run.news.tell(Remark(text=f"{task.task_id} waits: {why}", todo=_WAITS))
 
     @property
     def _under_way(self) -> float:

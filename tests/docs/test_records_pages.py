@@ -74,6 +74,14 @@ steps:
   - { name: relax, type: shell, run: [date], operator_key: hpc.default, timeout: 5 }
   - { name: review, type: human, instructions: Is it so? }
 """
+FRUGAL = """\
+schema: matterstack/recipe/v1
+budget: { core_hours: 1.5 }
+steps:
+  - { name: list, type: shell, run: [echo, '{"status": "ok", "outputs": {"list.n_v1": [1, 2]}}'] }
+  - { name: each, type: shell, foreach: "${{ ctx.list.n_v1 }}", operator_key: hpc.default, stdout: free,
+      run: [sleep, "0.5"], resources: { cores: 1, time_limit: 1h } }
+"""
 REHEARSAL = """\
 operators:
   hpc.default: { kind: hpc, backend: { type: local, dry_run: true } }
@@ -183,6 +191,7 @@ def test_events_are_those_of_real_runs(checkout: Path) -> None:
     runs.append(run_root(checkout, "rehearsed", REHEARSED, rehearsed))
     type_in(checkout, Exchange(command="matterstack rerun @last b", shown=""))
     runs.append(older(checkout))
+    runs.append(run_root(checkout, "frugal", FRUGAL, "matterstack run frugal.yaml --operators-config local.yaml"))
 
     assert {kind: payload for run in runs for kind, payload in history(run).items()} == LISTED
 

@@ -15,6 +15,7 @@ from orchestrator.reports.records import read_record
 from orchestrator.runner import retry_run
 from orchestrator.session import DriveOptions
 from orchestrator.store.database import reading
+from orchestrator.store.events import iterate_events
 from orchestrator.store.spending import Spending, read_spending
 from tests.unit.evidence.bundles import exported
 from tests.unit.workshop import PowerCut, Ran, Workshop, recipe, shell
@@ -73,6 +74,18 @@ def test_an_attempt_waits_for_what_others_leave_of_the_budget(site: Workshop) ->
     ended = sorted(float(path.read_text()) for path in ran.root.rglob("times"))
     assert all(later - earlier > 0.5 for earlier, later in pairwise(ended))
     assert [len(ran.attempts(f"s[{number}]")) for number in (1, 2, 3)] == [1, 1, 1]
+
+
+def test_what_waits_for_the_budget_says_so(site: Workshop) -> None:
+    """Until it begins, in the records that ``status`` shows."""
+    ran = site.run(recipe(ITEMS, shell("s", "sleep 0.5", f"{ROUTED}, {EACH}"), head=budget(1.5)))
+
+    with reading(ran.root) as database:
+        waits = [event for event in iterate_events(database) if event.kind == "tasks.pending"]
+    told = [json.loads(event.payload_json) for event in waits]
+    assert [one["task_ids"] for one in told] == [["s[2]"], ["s[3]"]]
+    assert told[0]["reason"].startswith("waits for the budget: it asks for 1 core-hours, and 1 of the 1.5")
+    assert {task.status_reason for task in ran.tasks.values()} == {""}
 
 
 def test_an_attempt_that_waited_is_refused_where_too_little_is_left(site: Workshop) -> None:
