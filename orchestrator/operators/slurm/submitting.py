@@ -134,8 +134,7 @@ class Submissions:
             (submission_of(batch, places, self._backend), mark) for batch, mark in zip(due, marks, strict=True)
         )
         parcels = [parcel_of(batch, self._backend) for batch in due]
-        if any("class" in one.work for batch in due for one in batch.assignments):
-            self._site.put_once(kit().content, places.kit)
+        is_python = any("class" in one.work for batch in due for one in batch.assignments)
         # From here on, only an answer tells that a job is not there.
         for batch in due:
             self.waiting.remove(batch)
@@ -145,6 +144,7 @@ class Submissions:
                 pack(parcels, places, self._backend),
                 places.root,
                 script,
+                lasting={kit().name: kit().content} if is_python else None,
                 deadline_sec=_ASK_SEC + _SUBMIT_SEC * len(due),
             ), marks
         except AwayError as error:
