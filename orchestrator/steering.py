@@ -21,6 +21,8 @@ from orchestrator.store.queries import AttemptRow, count_open_last, read_open_at
 from orchestrator.store.requests import Wish, open_requests
 
 _LOOK_SEC = 0.1
+# Above it, an exit status tells the signal that ended a program.
+_BY_SIGNAL = 128
 
 
 def ask(run_root: Path, wish: Wish, reason: str, attempt_id: str = "") -> None:
@@ -143,7 +145,7 @@ def _cancel_here(run_root: Path, options: DriveOptions, *, waits: bool) -> None:
             _abandon(database, options.reporter)
             return
     try:
-        finish_cancelled(run_root, options)
+        came = finish_cancelled(run_root, options)
     except (UsageError, InvalidFileError) as error:
         if options.leaves_out_last:
             with held(run_root, takeover=options.takeover) as database:
@@ -153,6 +155,8 @@ def _cancel_here(run_root: Path, options: DriveOptions, *, waits: bool) -> None:
             f"what run {run_root.name} does last cannot be done: {error.message}",
             hint=f"leave it out: matterstack cancel {run_root.name} --force",
         ) from error
+    if came.status not in ENDED_RUNS and came.exit_status > _BY_SIGNAL:
+        raise KeyboardInterrupt
 
 
 def _has_nothing_to_end(database: Database, *, leaves_out_last: bool) -> bool:

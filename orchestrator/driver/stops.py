@@ -41,6 +41,7 @@ class Stops:
         self._leaves_out_last = leaves_out_last
         self._signal: signal.Signals | None = None
         self._in_step = False
+        self._is_broken_off = False
         self.asked: Request | None = None
         self.paused_at = ""
 
@@ -62,8 +63,13 @@ class Stops:
     def stop(self, *, kill: bool = False) -> None:
         """Start no further step and ask those that run to end, then run what the recipe does last; or kill all.
 
-        Safe in a signal handler.
+        Safe in a signal handler. A cancellation under way is broken off: what operators do not end now goes on, for who
+        cancels the run again.
         """
+        self._is_broken_off = True
+        self._halt(kill=kill)
+
+    def _halt(self, *, kill: bool) -> None:
         self._signal = signal.SIGKILL if kill else signal.SIGTERM
         self._pool.wake()
         if self._in_step:
@@ -97,14 +103,14 @@ class Stops:
                 self.asked = request
         if self._is_cancelled and not self._signal:
             self.paused_at = ""
-            self.stop(kill=self._leaves_out_last)
+            self._halt(kill=self._leaves_out_last)
         return bool(requests)
 
     def hold_back(self) -> None:
         """Keep the board from starting what is not to be started, and leave or end what operators have."""
         if self._signal:
             self._run.board.halt()
-        if self.asked and self._is_cancelled:
+        if self.asked and self._is_cancelled and not self._is_broken_off:
             self._routed.cancel(INTERRUPTED, lambda task: task.part < Phase.FINALLY or self._leaves_out_last)
             self._routed.cancel(self.asked.told, lambda task: task.planned.kind == "human")
         elif self._signal or self.is_pausing:

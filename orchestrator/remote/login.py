@@ -125,7 +125,7 @@ class _Trial:
     def refused(self) -> LoginRefusedError:
         """Say what was tried."""
         tried = "; ".join(self._notes) or "there is no key to try"
-        hint = f"see that 'ssh {self._hop.user}@{self._hop.host} -p {self._hop.port}' works, then resume the run"
+        hint = f"see that 'ssh {self._hop.user}@{self._hop.host} -p {self._hop.port}' works"
         return LoginRefusedError(f"{self._site}: {self._hop.host} does not let {self._hop.user} in: {tried}", hint=hint)
 
     def _needed(self) -> LoginNeededError:
@@ -133,7 +133,7 @@ class _Trial:
         message = (
             f"{self._site}: {self._hop.host} needs login: it asks for something that {self._hop.user} types{notes}"
         )
-        return LoginNeededError(message, hint="resume the run on a terminal, where it is asked once")
+        return LoginNeededError(message, hint="log in on a terminal, where it is asked once for each command")
 
 
 def _prompt(text: str, title: str, instructions: str, *, is_shown: bool) -> Prompt:

@@ -13,7 +13,7 @@ from orchestrator.progress import Reporter, RunSettled
 from orchestrator.session.outcome import EXIT_STATUSES, PAUSED_STATUS, TIMED_OUT_STATUS, Outcome, outcome_of, settled
 from orchestrator.states import RunState
 from orchestrator.store.database import Database
-from orchestrator.store.requests import Request, Wish
+from orchestrator.store.requests import Wish
 from orchestrator.store.runs import OUTPUTS_KEY
 
 
@@ -21,7 +21,7 @@ def settle(
     database: Database, driver: Driver, context: Context, reporter: Reporter, caught: list[signal.Signals], end: Ending
 ) -> Outcome:
     """Record how the run ended and say so; ``caught`` are the signals that came meanwhile."""
-    end = _as_asked(end, driver.asked)
+    end = _as_asked(end, driver)
     reason = end.reason or _why(database, end, caught)
     params = {
         "run_root": str(database.run_root),
@@ -58,12 +58,16 @@ def _told(outcome: Outcome, end: Ending, driver: Driver) -> RunSettled:
     )
 
 
-def _as_asked(end: Ending, asked: Request | None) -> Ending:
-    """Give what somebody asked for as the end of a run that was stopped, or did not go on, for that reason."""
+def _as_asked(end: Ending, driver: Driver) -> Ending:
+    """Give what somebody asked for as the end of a run that was stopped, or did not go on, for that reason.
+
+    A run is not cancelled while operators go on with something of it.
+    """
+    asked = driver.asked
     if asked is None or end.status is not RunState.PENDING or end.waits_for:
         return end
     if asked.wish is Wish.CANCEL:
-        return Ending(status=RunState.CANCELLED, reason=asked.told)
+        return end if driver.left_behind else Ending(status=RunState.CANCELLED, reason=asked.told)
     return dataclasses.replace(end, status=RunState.PAUSED, step="", reason=asked.told) if end.is_pause else end
 
 

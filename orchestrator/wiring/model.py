@@ -48,7 +48,14 @@ _User = Annotated[Text, _made_of(r"[A-Za-z0-9_][A-Za-z0-9._-]*[$]?", "the name o
 _Name = Annotated[Text, _made_of(r"[A-Za-z0-9_][A-Za-z0-9_.,:+@-]*", "a name, or several with commas")]
 _Features = Annotated[Text, _made_of(r"[A-Za-z0-9_(\[!][A-Za-z0-9_.,:&|*!()\[\]-]*", "features of nodes")]
 _Generic = Annotated[Text, _made_of(r"[A-Za-z0-9_][A-Za-z0-9_.,:()/+-]*", "generic resources such as gpu:1")]
-_Folder = Annotated[Text, _made_of(r"[/~$][^\x00-\x1f\x7f'\"`\\]*", "an absolute folder on the cluster")]
+_Folder = Annotated[
+    Text,
+    _made_of(
+        r"[/~$][^\x00-\x1f\x7f'\"`\\]*",
+        "an absolute folder on the cluster",
+        "begin it with /, ~ or a variable of the login such as $SCRATCH, and leave out quotes and backslashes",
+    ),
+]
 _Shared = Annotated[Text, _made_of(r"/[^\x00-\x1f\x7f]*", "the absolute path of a folder", "begin it with /")]
 _Program = Annotated[Text, _made_of(r"[A-Za-z0-9_./~][A-Za-z0-9_./+~-]*", "a program such as python3")]
 
@@ -57,6 +64,11 @@ class _Part(BaseModel):
     """A mapping of operators.yaml: unknown keys and values of another type are errors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+def poll_floor_sec() -> float:
+    """Give how seldom, at least, sites are asked for their queue, in seconds."""
+    return float(os.environ.get(POLL_FLOOR_VARIABLE, POLL_FLOOR_SEC))
 
 
 class Ssh(_Part):
@@ -132,7 +144,7 @@ class SlurmBackend(_Part):
     @field_validator("poll_every")
     @classmethod
     def _is_polite(cls, poll_every: float) -> float:
-        floor = float(os.environ.get(POLL_FLOOR_VARIABLE, POLL_FLOOR_SEC))
+        floor = poll_floor_sec()
         if poll_every < floor:
             raise fault("MS106", f"expected {floor:g}s or more, got {poll_every:g}s", "sites ask for a minute")
         return poll_every

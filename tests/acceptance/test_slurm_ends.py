@@ -124,7 +124,7 @@ def test_S12_losses_have_a_budget_of_their_own(demo: SlurmProject) -> None:
 
 
 def test_S12_more_memory_is_asked_for_after_too_little(fake_demo: FakeProject) -> None:
-    """As the step's rule for retries says."""
+    """As the step's rule for retries says; on real clusters, jobs take too much themselves."""
     grows = {"retry": {"max": 1, "grow": {"memory_gb": "2x"}}, "resources": {"memory_gb": 1, "cores": 1}}
     fake_demo.recipe(step("echo begun > begun; test -f ../on || sleep 60", **grows))
     runner = fake_demo.start("run", "demo")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import shutil
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -14,7 +14,8 @@ import pytest
 from tests.acceptance.kills import Point, Survival, kill, spread, trace
 from tests.acceptance.moments import Score, check, sweep
 from tests.acceptance.remains import see
-from tests.acceptance.slurm_projects import FakeProject, fake_project
+from tests.acceptance.slurm_projects import SlurmProject, fake_project, real_project
+from tests.hpc.stack import Centre, skip_unless_asked
 
 pytestmark = pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
 
@@ -27,13 +28,15 @@ EACH = {"stdout": "free", "run": "echo here >> out.txt", "fetch": {"required": [
 TASKS = ("relax[Cu]", "relax[Ni]", "report")
 STEP = ("step", "@last")
 WAITING = 5
-SAMPLE = 8
+SAMPLE, REAL_SAMPLE = 8, 4
+
+Make = Callable[[Path], AbstractContextManager[SlurmProject]]
 
 
 @contextmanager
-def opened(folder: Path) -> Iterator[FakeProject]:
-    """Give a project with an opened run, and with a cluster of its own."""
-    with fake_project(folder) as demo:
+def opened(make: Make, folder: Path) -> Iterator[SlurmProject]:
+    """Give a project with an opened run."""
+    with make(folder) as demo:
         demo.recipe(*({**EACH, **step} for step in STEPS))
         ended = demo.call("init", "demo")
         assert ended.status == 0, ended.stderr
@@ -43,22 +46,36 @@ def opened(folder: Path) -> Iterator[FakeProject]:
 @pytest.mark.parametrize("every", [False, pytest.param(True, marks=pytest.mark.crash)], ids=["some", "every"])
 def test_F3_a_killed_submission_to_a_cluster_is_one_job(every: bool, tmp_path: Path, score: Score) -> None:
     """Whether the site has heard of it, has answered, or was about to be asked."""
-    with opened(tmp_path / "warm") as demo:
+    is_survived(fake_project, tmp_path, score, None if every else SAMPLE)
+
+
+@pytest.mark.slurm
+def test_F3_a_killed_submission_to_a_real_cluster_is_one_job(
+    tmp_path: Path, centre: Centre, score: Score, request: pytest.FixtureRequest
+) -> None:
+    """As to the other one; all of its calls would take hours."""
+    skip_unless_asked(request.config)
+    is_survived(partial(real_project, centre=centre), tmp_path, score, REAL_SAMPLE)
+
+
+def is_survived(make: Make, folder: Path, score: Score, sample: int | None) -> None:
+    """Kill the command at so many of its calls, or at all, and check what comes of it."""
+    with opened(make, folder / "warm") as demo:
         demo.call(*STEP)
-    with opened(tmp_path / "counted") as demo:
+    with opened(make, folder / "counted") as demo:
         points = [
             point for point in trace(demo.project, STEP, ends=(0, WAITING), env=demo.env) if point.family != "wait"
         ]
 
-    survivals = sweep(partial(survive, tmp_path), points if every else spread(points, SAMPLE))
+    survivals = sweep(partial(survive, make, folder), points if sample is None else spread(points, sample))
 
     score(survivals)
     check(survivals)
 
 
-def survive(folder: Path, point: Point) -> Survival:
+def survive(make: Make, folder: Path, point: Point) -> Survival:
     """Kill the command as it enters a call, go on to the end of the run, and say what is wrong then."""
-    with opened(folder / str(point)) as demo:
+    with opened(make, folder / str(point)) as demo:
         hit = kill(demo.project, point, STEP, env=demo.env).status == -signal.SIGKILL
         faults = tuple(gone_on(demo)) if hit else ()
     if not faults:
@@ -66,7 +83,7 @@ def survive(folder: Path, point: Point) -> Survival:
     return Survival(point=point, hit=hit, faults=faults)
 
 
-def gone_on(demo: FakeProject) -> Iterator[str]:
+def gone_on(demo: SlurmProject) -> Iterator[str]:
     """Drive the run to its end, and give what was submitted, carried out or fetched twice or not at all."""
     ended = demo.call("loop", "@last")
     if ended.status != 0 and not see(demo.project, "").told_its_end:

@@ -64,6 +64,19 @@ def test_S14_a_run_that_is_cancelled_by_force_ends_its_jobs(demo: SlurmProject) 
     assert not list(demo.project.folder.rglob("last.txt"))
 
 
+def test_S14_a_cancellation_that_waits_for_the_cluster_can_be_broken_off(demo: SlurmProject) -> None:
+    """A cluster that is away would hold it for as long as it is."""
+    _killed_with_a_last_step(demo)
+    demo.controller("down")
+    cancelling = demo.start("cancel", "@last")
+    until(lambda: demo.call("status", "@last", "--json").answer["driven"])
+
+    cancelling.send_signal(signal.SIGINT)
+
+    assert finish(cancelling).status == 130
+    assert demo.call("status", "@last", "--json").answer["status"] == "PENDING"
+
+
 def test_S14_what_may_go_on_is_named(demo: SlurmProject) -> None:
     """A run that is ended by its records alone cancels no job."""
     _killed_with_a_last_step(demo)
@@ -213,7 +226,8 @@ def test_S15_what_never_starts_by_itself_comes_with_what_to_do(demo: SlurmProjec
 
     until(lambda: "it will never start by itself" in demo.call("explain", "@last").stdout)
 
-    (command,) = re.findall(r"scontrol release \d+", demo.call("explain", "@last").stdout)
+    until(lambda: "scontrol release" in status(demo)[0]["reason"])
+    (command,) = re.findall(r"scontrol release \d+", status(demo)[0]["reason"])
     assert demo.slurm(*command.split()).returncode == 0
     assert finish(runner).status == 0
 

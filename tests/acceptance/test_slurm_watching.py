@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -314,6 +315,19 @@ def test_S10_the_record_of_a_job_tells_its_end(demo: SlurmProject) -> None:
 
     assert ended.status == 1
     assert [(one["status"], one["exit_code"]) for one in demo.attempts("relax")] == [("FAILED", "3")]
+
+
+def test_S10_a_job_that_left_the_queue_is_looked_for_soon(demo: SlurmProject) -> None:
+    """The second look comes no later than it would where something had changed."""
+    demo.recipe(STEP)
+    demo.wire(poll_every=INTERVAL_SEC)
+    demo.says("squeue", FORGETS)
+
+    assert demo.run().status == 0
+
+    seen = demo.call("status", "@last", "--json").answer["sites"]["hpc.default"]
+    looked_at, next_at = (datetime.fromisoformat(seen[name]) for name in ("looked_at", "next_at"))
+    assert (next_at - looked_at).total_seconds() == pytest.approx(INTERVAL_SEC, abs=0.1)
 
 
 def test_S10_a_record_that_is_seen_late_is_waited_for(demo: SlurmProject) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,6 +106,18 @@ def _refuses(demo: RealProject, slurm: dict[str, str], todo: str) -> None:
     failed = {row["what"]: row for row in ended.table if row["verdict"] == "FAIL"}
     assert ended.status == 6, ended.stdout
     assert todo in failed["sbatch --test-only"]["todo"], ended.stdout
+
+
+def test_s16_a_run_says_how_its_host_is_trusted(unknown: Wired) -> None:
+    """What needs the host waits, and goes on once somebody trusts it."""
+    runner = unknown.project.start("run", "demo", env=PATIENCE)
+    until(lambda: "trust-host alpha" in unknown.call("status", "@last").stdout)
+    runner.send_signal(signal.SIGINT)
+
+    ended = finish(runner)
+
+    assert "then: matterstack operators trust-host alpha" in ended.stderr
+    assert "until then, away waits" in ended.stderr
 
 
 def test_s16_a_host_is_trusted_by_its_fingerprint(centre: Centre, unknown: Wired) -> None:

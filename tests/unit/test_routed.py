@@ -20,7 +20,7 @@ from orchestrator.store.database import reading
 from orchestrator.store.queries import read_open_attempts
 from tests.unit.workshop import Notes, PowerCut, Ran, Workshop, python, recipe, shell
 
-PATIENCE_SEC = 30.0
+PATIENCE_SEC = 60.0
 ROUTED = "operator_key: hpc.default, stdout: free"
 LOCAL = """\
 operators:
@@ -345,7 +345,7 @@ def killed_run(site: Workshop, text: str, begun: Path, number: signal.Signals = 
     process = subprocess.Popen(command, cwd=site.folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     wait_for(begun)
     process.send_signal(number)
-    process.communicate(timeout=20)
+    process.communicate(timeout=PATIENCE_SEC)
     return process.returncode
 
 
@@ -407,7 +407,7 @@ def test_what_is_done_last_waits_for_attempts_that_go_on(site: Workshop, *, in_p
 def test_a_process_that_vanished_is_lost_and_begun_again(site: Workshop) -> None:
     """A restart of the machine is nobody's failure."""
     text = recipe(
-        shell("a", "test -e $D/again || { touch $D/again; sleep 30; }", f"{ROUTED}, env: {{D: {site.folder}}}")
+        shell("a", "test -e $D/again || { touch $D/again; sleep 60; }", f"{ROUTED}, env: {{D: {site.folder}}}")
     )
     killed_run(site, text, site.folder / "again")
     kill_attempts(site.runs()[0])

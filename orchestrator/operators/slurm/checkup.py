@@ -22,13 +22,14 @@ from orchestrator.operators.slurm.asking import CONFIGURATION, PARTITIONS, Answe
 from orchestrator.operators.slurm.directives import Demand, directives, duration_text
 from orchestrator.operators.slurm.refusals import advice_on
 from orchestrator.operators.slurm.sites import AwayError, Site, expanded
-from orchestrator.wiring.model import SlurmBackend
+from orchestrator.wiring.model import SlurmBackend, poll_floor_sec
 
 SKEW_SEC = 60.0
 LEAST_FREE_KB = 1024 * 1024
 
 _NEEDED = ("sbatch", "squeue", "scancel", "scontrol", "sinfo")
 _ACCOUNTING = ("sacct", "-X", "-n", "-P", "-S", "now", "-o", "JobID")
+_SETUP_SEC = 30.0
 _MINUTE_SEC = 60.0
 # What is asked for is told in whole seconds, a moment later.
 _TICK_SEC = 2.0
@@ -45,6 +46,7 @@ if command -v quota > /dev/null 2>&1; then
   quota -q 2> /dev/null | sed -n 's/^/quota /p'
 fi
 """
+_TELL_SETUP = "printf '\\nsetup %s\\n' \"$?\""
 # Tried where the folder is, or will be made; what was tried is gone whatever comes of it.
 _TRY = """\
 LC_ALL=C; export LC_ALL
@@ -97,6 +99,11 @@ def _environment(site: Site, backend: SlurmBackend) -> Iterator[Finding]:
     asked_at = time.time()
     told = _told(site.ask(_LOOK.format(programs=" ".join((*_NEEDED, "sacct")), python=_python(backend))))
     yield _programs(told["has"])
+    if backend.slurm.setup:
+        setup = _setup(site, backend.slurm.setup)
+        yield setup
+        if setup.verdict is Verdict.FAIL:
+            return
     yield _version(backend, " ".join(told["python"]))
     yield _clock(told["now"], (asked_at + time.time()) / 2)
     if told["quota"]:
@@ -118,6 +125,24 @@ def _python(backend: SlurmBackend) -> str:
     if not backend.slurm.setup:
         return tell
     return shlex.join(["bash", "-l", "-c", f"{backend.slurm.setup}\nexec {tell}"])
+
+
+def _setup(site: Site, setup: str) -> Finding:
+    """Run the wiring's setup as a job would: what fails in it, without ending it, lets the step run all the same."""
+    what, todo = "setup", "mend slurm.setup: try it there in 'bash -l'"
+    script = shlex.join(["bash", "-l", "-c", f"{setup}\n{_TELL_SETUP}"])
+    try:
+        *said, last = site.ask(f"{script} 2>&1 < /dev/null | tail -n 20", deadline_sec=_SETUP_SEC).splitlines() or [""]
+    except AwayError as error:
+        return Finding(what=what, verdict=Verdict.FAIL, found=str(error), todo=todo)
+    words = " ".join(" ".join(said).split())[-200:]
+    if last == "setup 0":
+        return Finding(what=what, found="runs")
+    if not last.startswith("setup "):
+        found = f"it ends the shell, so that no step runs: {words} {last}".strip(" :")
+        return Finding(what=what, verdict=Verdict.FAIL, found=found, todo=todo)
+    found = f"its last command ends with {last.removeprefix('setup ')}: {words}".strip(" :")
+    return Finding(what=what, verdict=Verdict.WARN, found=found, todo=f"{todo}; steps run all the same")
 
 
 def _version(backend: SlurmBackend, said: str) -> Finding:
@@ -186,10 +211,14 @@ def _slurm(site: Site, backend: SlurmBackend) -> Iterator[Finding]:
 def _memory(settings: Settings, backend: SlurmBackend) -> Iterator[Finding]:
     """Look whether Slurm forgets jobs before they are seen to have ended."""
     age = settings.min_job_age_sec
-    if age is not None and backend.poll_every > age / 2:
-        todo = f"set backend.poll_every to {age / 2:g}s or less, where the site allows it"
-        found = f"ended jobs are forgotten after {age:g} s, and looked for every {backend.poll_every:g} s"
-        yield Finding(what="poll_every", verdict=Verdict.WARN, found=found, todo=todo)
+    if age is None or backend.poll_every <= age / 2:
+        return
+    found = f"ended jobs are forgotten after {age:g} s, and looked for every {backend.poll_every:g} s"
+    if age / 2 < poll_floor_sec():
+        yield Finding(what="poll_every", found=f"{found}: how they ended is told by what they left")
+        return
+    todo = f"set backend.poll_every to {age / 2:g}s or less, where the site allows it"
+    yield Finding(what="poll_every", verdict=Verdict.WARN, found=found, todo=todo)
 
 
 def _accounting(site: Site, settings: Settings) -> Iterator[Finding]:

@@ -149,7 +149,8 @@ class SlurmOperator:
         self._pace.go_on(is_still=self._standing() == before)
 
     def _standing(self) -> list[object]:
-        return [held.told for held in self._held.values()]
+        """Give what changes where there is news; that a job left the queue is some, though not yet told."""
+        return [(held.told, held.absences > 0) for held in self._held.values()]
 
     def _reached(self, deed: Callable[[], Iterator[Sighting]]) -> Iterator[Sighting]:
         """Do what needs the site, and let go of attempts that ended; where it is away, tell so of what waits for it."""
@@ -161,18 +162,17 @@ class SlurmOperator:
             self._trouble = ""
         except AwayError as error:
             wait_sec = min(_TRY_AGAIN_SEC, self._backend.poll_every) if error.again_sec is None else error.again_sec
-            is_final = math.isinf(wait_sec)
-            self._trouble = f"{error}; {self._try_login}" if is_final else str(error)
+            self._trouble = f"{error}; {self._try_login}" if math.isinf(wait_sec) else str(error)
             self._sender.miss_answers()
             self._pace.stay_away(wait_sec)
             for news in self._told_of_trouble():
-                yield dataclasses.replace(news, is_final=is_final)
+                yield dataclasses.replace(news, is_final=error.is_final)
 
     @property
     def _try_login(self) -> str:
         """Say how to see whether the site lets anybody in."""
         key = next((held.assignment.operator_key for held in self._held.values()), "KEY")
-        return f"try it with: matterstack operators login {key}"
+        return f"try it with: matterstack operators login {key}, then resume the run"
 
     def _told_of_trouble(self) -> Iterator[Sighting]:
         for held in self._held.values():

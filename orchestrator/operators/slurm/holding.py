@@ -67,6 +67,7 @@ class Held:
     started: str = ""
     ends: str = ""
     again: str = ""
+    advice: str = ""
     is_shown: bool = False
     is_unwanted: bool = False
     cancelled_at: float = -math.inf
@@ -131,12 +132,18 @@ class Held:
         self.word, self.reason, self.nodes = row.state.word, row.reason, row.nodes
         self.started, self.ends = row.started, row.ends
         self.ended_as = row.state if row.state.phase is Phase.ENDED else None
-        is_stuck = row.state.phase is Phase.WAITING and stuck(row.reason, row.job_id) is not None
-        self.stuck_since = (self.stuck_since or at_sec) if is_stuck else None
+        self._is_it_stuck(row, at_sec)
+
+    def _is_it_stuck(self, row: QueueRow, at_sec: float) -> None:
+        found = stuck(row.reason, row.job_id) if row.state.phase is Phase.WAITING else None
+        self.stuck_since, self.advice = (self.stuck_since or at_sec) if found else None, ""
+        patience_sec = float(os.environ.get(STUCK_VARIABLE, STUCK_SEC))
+        if found and self.stuck_since is not None and at_sec - self.stuck_since >= patience_sec:
+            self.advice = f"it will never start by itself; {found.fix}"
 
     def begin_anew(self) -> None:
         """Forget what was seen of its job, since it has another one."""
-        self.job_id = self.reason = self.nodes = self.started = self.ends = ""
+        self.job_id = self.reason = self.nodes = self.started = self.ends = self.advice = ""
         self.absences, self.is_shown = 0, False
         self.ended_as = self.missing_since = self.stuck_since = self.unrecorded_since = None
 
@@ -202,20 +209,20 @@ class Held:
         """Give its job as the queue last showed it, or as Slurm refused it for now."""
         if self.again:
             return JobSeen(reason=self.reason, again=self.again)
-        return JobSeen(job_id=self.job_id, state=self.word, reason=self.reason, starts=self.started, nodes=self.nodes)
+        return JobSeen(
+            job_id=self.job_id,
+            state=self.word,
+            reason=self.reason,
+            starts=self.started,
+            nodes=self.nodes,
+            advice=self.advice,
+        )
 
-    def standing(self, row: QueueRow, at_sec: float) -> tuple[AttemptState, str]:
+    def standing(self, row: QueueRow) -> tuple[AttemptState, str]:
         """Give the state of an attempt whose job the queue shows, and what people should know of it."""
         if row.state.phase is Phase.WAITING:
-            return AttemptState.QUEUED, self._why_it_waits(row, at_sec)
+            return AttemptState.QUEUED, f"{row.reason}: {self.advice}" if self.advice else row.reason
         if row.state.phase is Phase.ODD:
             return AttemptState.RUNNING, f"Slurm says {row.state.word!r}, which is not known here: taken as going on"
         note = "" if row.state.word == "RUNNING" else row.state.word.lower()
         return AttemptState.RUNNING, note
-
-    def _why_it_waits(self, row: QueueRow, at_sec: float) -> str:
-        found = stuck(row.reason, row.job_id)
-        patience_sec = float(os.environ.get(STUCK_VARIABLE, STUCK_SEC))
-        if found and self.stuck_since is not None and at_sec - self.stuck_since >= patience_sec:
-            return f"{found.reason}: it will never start by itself; {found.fix}"
-        return row.reason

@@ -20,7 +20,8 @@ FOLDER = "sites"
 class JobSeen:
     """A job as the queue last showed it: its state in Slurm's word, why it waits, when it starts or started (UTC).
 
-    One that Slurm refused for now has no state, but the reason and when it is submitted ``again``.
+    The ``advice`` is what to do where the reason never goes away by itself. One that Slurm refused for now has no
+    state, but the reason and when it is submitted ``again``.
     """
 
     job_id: str = ""
@@ -29,6 +30,7 @@ class JobSeen:
     starts: str = ""
     nodes: str = ""
     again: str = ""
+    advice: str = ""
 
     def __str__(self) -> str:
         """Give it for people: ``job 12 PENDING (Priority), starts at 2026-11-20T12:02:33Z``."""
@@ -36,7 +38,8 @@ class JobSeen:
             return f"{self.reason}: tried again at {self.again}"
         why = f" ({self.reason})" if self.reason else ""
         start = f", starts at {self.starts}" if self.starts and self.state == "PENDING" else ""
-        return f"job {self.job_id} {self.state}{why}{start}"
+        advice = f": {self.advice}" if self.advice else ""
+        return f"job {self.job_id} {self.state}{why}{start}{advice}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

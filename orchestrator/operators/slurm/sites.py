@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.errors import AnswerLostError, SiteAwayError, TransferError
+from orchestrator.errors import AnswerLostError, HostKeyError, SiteAwayError, TransferError
 from orchestrator.operators.slurm.accounts import Accounts
 from orchestrator.operators.slurm.answers import AccountRow, Settings, read_accounting, read_settings
 from orchestrator.operators.slurm.asking import CONFIGURATION, Answer, answer, question
@@ -43,13 +43,17 @@ done
 class AwayError(Exception):
     """The site cannot be asked now; the text says why. What was asked ``may_have_arrived`` and been done.
 
-    Where the last try is too young, the next one is ``again_sec`` from now; infinity is after a person did something.
+    Where the last try is too young, the next one is ``again_sec`` from now; infinity is in another session. With
+    ``is_final``, it stays so until a person does something.
     """
 
-    def __init__(self, note: str, *, may_have_arrived: bool, again_sec: float | None = None) -> None:
+    def __init__(
+        self, note: str, *, may_have_arrived: bool, again_sec: float | None = None, is_final: bool = False
+    ) -> None:
         super().__init__(note)
         self.may_have_arrived = may_have_arrived
         self.again_sec = again_sec
+        self.is_final = is_final
 
 
 class NoRoomError(AwayError):
@@ -215,8 +219,10 @@ def _told_as_away() -> Iterator[None]:
         raise AwayError(error.message, may_have_arrived=True) from error
     except SiteAwayError as error:
         again_sec = math.inf if error.is_final else error.again_sec
-        note = f"{error.message}: {error.hint}" if error.is_final and error.hint else error.message
-        raise AwayError(note, may_have_arrived=False, again_sec=again_sec) from error
+        # A host that somebody trusts meanwhile is reached at the next try.
+        is_final = error.is_final or isinstance(error, HostKeyError)
+        note = f"{error.message}: {error.hint}" if is_final and error.hint else error.message
+        raise AwayError(note, may_have_arrived=False, again_sec=again_sec, is_final=is_final) from error
     except TransferError as error:
         raise AwayError(error.message, may_have_arrived=False) from error
 

@@ -162,7 +162,8 @@ class Submissions:
                 self.waiting.remove(batch)
             batch.was_sent = True
             batch.refusals += 1
-            wait = min(_BACK_OFF_SEC * 2 ** (batch.refusals - 1), _MOST_BACK_OFF_SEC, self._backend.poll_every * 10)
+            first, most = min(_BACK_OFF_SEC, self._backend.poll_every), self._backend.poll_every * 10
+            wait = min(first * 2 ** (batch.refusals - 1), _MOST_BACK_OFF_SEC, most)
             batch.not_before, batch.note = up_sec() + jittered(wait), came.text
             self.waiting.append(batch)
 

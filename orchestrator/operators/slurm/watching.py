@@ -43,7 +43,7 @@ def see(attempts: Iterable[Held], rows: Sequence[QueueRow], at_sec: float) -> It
         held.others = tuple(row.job_id for row in found if row.state.phase is not Phase.ENDED and row not in own)
         held.saw(own, at_sec)
         if own and held.ended_as is None:
-            yield from held.news(*held.standing(own[0], at_sec))
+            yield from held.news(*held.standing(own[0]))
 
 
 def cancel_unwanted(site: Site, attempts: Iterable[Held]) -> None:
