@@ -83,6 +83,7 @@ cd -- "$1" || exit 1
 set --
 echo "$$" > {own}/pid
 {setup}
+case $? in 0) ;; *) echo "slurm.setup of operators.yaml ended with $?" >&2; exit 1 ;; esac
 exec 1>&3 3>&-
 test ! -f {secrets} || . ./{secrets}
 {exports}exec {command}
