@@ -183,10 +183,13 @@ class Site:
         content = b"".join(archive({**files, **drafts, last: b""}, text_mode=0o600))
         takes = [f"head -c {len(content)} | tar -xof -", f"rm ./{last}"]
         takes += [f"mv -f ./.{name}.{mark} ./{name}" for name in new]
+        takes += [f"test -s ./{name}" for name in lasting or {}]
         leaves = shlex.join(["rm", "-f", *drafts, last])
         unpacked = f"{' && '.join(takes)} || {{ {leaves}; exit {_NOT_UNPACKED}; }}\n"
+        # What the site was thought to have may have been purged: it comes again with the next try.
+        self._has.difference_update(kept := {f"{root}/{name}" for name in lasting or {}})
         printed = self.ask(f"cd -- {shlex.quote(root)} && {unpacked}{script}", stdin=content, deadline_sec=deadline_sec)
-        self._has.update(f"{root}/{name}" for name in new)
+        self._has.update(kept)
         return printed
 
     def bring(self, root: str, names: Sequence[str], into: Path, *, deadline_sec: float) -> dict[str, str]:

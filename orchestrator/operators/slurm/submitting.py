@@ -15,7 +15,7 @@ from orchestrator.operators.slurm.leavings import forgetting
 from orchestrator.operators.slurm.names import JOB, of_turn
 from orchestrator.operators.slurm.parcels import Places, pack, secret_names
 from orchestrator.operators.slurm.refusals import Refusal, Verdict, judge_submission
-from orchestrator.operators.slurm.settling import Inquiry, Search, by_number
+from orchestrator.operators.slurm.settling import Inquiry, Search, by_number, grace_sec_of
 from orchestrator.operators.slurm.sites import AwayError, NoRoomError, Site
 from orchestrator.wiring.model import SlurmBackend
 
@@ -81,7 +81,7 @@ class Submissions:
         """
         if not self.unknown:
             return
-        told, grace_sec = self._told_by_folders(places), self._grace_sec()
+        told, grace_sec = self._told_by_folders(places), grace_sec_of(self._backend, self._site.facts().settings)
         for batch in list(self.unknown.values()):
             key, at = batch.job.key, up_sec()
             ids = {told[key]} if told.get(key) else set()
@@ -171,12 +171,6 @@ class Submissions:
         for batch in batches:
             del self.unknown[batch.job.key]
         self.waiting[:0] = batches
-
-    def _grace_sec(self) -> float:
-        """Give how far apart two searches must be: unless somebody says, by how long Slurm may take to answer."""
-        if "grace" in self._backend.model_fields_set:
-            return self._backend.grace
-        return max(self._backend.grace, 2 * (self._site.facts().settings.message_timeout_sec or 0.0))
 
     def _told_by_folders(self, places: Places) -> Mapping[str, str]:
         """Give the ids that the site has noted in the folders of jobs, by key; empty where it has noted none."""

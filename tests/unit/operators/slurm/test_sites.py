@@ -53,7 +53,7 @@ def test_S3_F30_nothing_is_submitted_of_which_not_all_arrived(tmp_path: Path) ->
 
 
 def test_what_lasts_comes_once_a_session(tmp_path: Path) -> None:
-    """Whole and in the place of what was there, which may be half of it."""
+    """Whole and in the place of what was there, which may be half of it; and again where it was purged meanwhile."""
     site = site_here(tmp_path, LocalTransport("here"))
     (tmp_path / "kit").write_bytes(b"half")
 
@@ -61,6 +61,11 @@ def test_what_lasts_comes_once_a_session(tmp_path: Path) -> None:
         site.deliver({}, str(tmp_path), "", lasting={"kit": content}, deadline_sec=10)
 
     assert (tmp_path / "kit").read_bytes() == b"whole"
+    (tmp_path / "kit").unlink()
+    with pytest.raises(NoRoomError):
+        site.deliver({}, str(tmp_path), "touch ran", lasting={"kit": b"whole"}, deadline_sec=10)
+    site.deliver({}, str(tmp_path), "", lasting={"kit": b"again"}, deadline_sec=10)
+    assert sorted((path.name, path.read_bytes()) for path in tmp_path.iterdir()) == [("kit", b"again")]
 
 
 def test_S21_what_many_attempts_left_is_told_in_parts(tmp_path: Path) -> None:  # noqa: N802  a statement of the design
