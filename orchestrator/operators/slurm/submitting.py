@@ -26,6 +26,7 @@ _ASK_SEC, _SUBMIT_SEC = 60.0, 20.0
 # A site that refuses more jobs for now, or has no room, is asked again after so long, and ever less often.
 _BACK_OFF_SEC, _MOST_BACK_OFF_SEC = 30.0, 600.0
 _MOST_SKEW = timedelta(days=1)
+_SILENT = "looks whether its job was submitted; that there is none is for the accounting to say, which does not answer"
 
 
 class Submissions:
@@ -72,12 +73,12 @@ class Submissions:
         for start in range(0, len(due), _AT_ONCE):
             yield from self._send(due[start : start + _AT_ONCE], places)
 
-    def settle(self, rows: Sequence[QueueRow] | None, places: Places) -> Iterator[tuple[Batch, str]]:
+    def settle(self, rows: Sequence[QueueRow], places: Places) -> Iterator[tuple[Batch, str]]:
         """Look for the jobs of which nobody knows; give each that was found, with its id.
 
-        ``rows`` is what the queue showed, None where it could not be asked. Jobs that are proved not to be there wait
-        to be sent again. Doubles are cancelled unless they have begun: one of them may carry an attempt out, and the
-        others end by themselves. Raises `AwayError`.
+        ``rows`` is what the queue showed. Jobs that are proved not to be there wait to be sent again; the obstacle of
+        one of which that cannot be proved says why. Doubles are cancelled unless they have begun: one of them may carry
+        an attempt out, and the others end by themselves. Raises `AwayError`.
         """
         if not self.unknown:
             return
@@ -85,12 +86,13 @@ class Submissions:
         for batch in list(self.unknown.values()):
             key, at = batch.job.key, up_sec()
             ids = {told[key]} if told.get(key) else set()
-            ids |= {row.array_id for row in rows or () if row.name == key}
-            is_whole = rows is not None and key in told
+            ids |= {row.array_id for row in rows if row.name == key}
+            is_whole = key in told
             if not ids and is_whole:
                 found = self._told_by_accounting(batch)
                 ids |= found or set()
                 is_whole = found is not None
+                batch.obstacle = "" if is_whole else _SILENT
             settled = batch.inquiry.take(Search(at_sec=at, ids=frozenset(ids), is_whole=is_whole), grace_sec=grace_sec)
             if settled is None:
                 continue
