@@ -54,6 +54,7 @@ from orchestrator.preflight import (
     check_breaks,
     check_budget,
     check_drivers,
+    check_imports,
     check_people,
     check_routing,
     refuse_network,
@@ -191,6 +192,7 @@ def _planned(request: RunRequest) -> _Beginning:
     check_people(plan, options.wiring)
     if options.stubs is None:
         check_drivers(plan, options.wiring)
+        check_imports(plan, options.wiring)
     request = dataclasses.replace(request, options=options)
     return _Beginning(
         plan=plan,
