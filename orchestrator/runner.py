@@ -235,7 +235,8 @@ def retry_run(run_root: Path, options: DriveOptions | None = None) -> Outcome:
         names = [row.task_id for row in read_tasks(database) if row.status in (TaskState.FAILED, TaskState.BLOCKED)]
         status = read_run(database).status
     if not (names or status is RunState.FAILED):  # it may have failed by its outputs, or by its rounds
-        hint = f"see: matterstack explain {run_root.name}"
+        way_on = "go on with: matterstack revive" if status is RunState.CANCELLED else "see: matterstack explain"
+        hint = f"{way_on} {run_root.name}"
         raise UsageError(f"nothing failed in run {run_root.name}, which is {status}", hint=hint)
     return _go_on(run_root, options, Again(task_ids=tuple(names), reason="retry"))
 
