@@ -64,6 +64,10 @@ ADVICE = {
         "Name more `approvers` in the [wiring](operators.md#operatorsyaml), or let the step ask for fewer "
         "`approvals`; with `separation_of_duty`, who starts the run is none of them."
     ),
+    "MS220": (
+        "Put what the step needs into its own file, or make it a step of type `shell` that names all its modules in "
+        "`files`; [the cluster](slurm.md#what-a-python-step-may-import) gets nothing else of the project."
+    ),
     "MS301": (
         "Look at the reason and the last lines of standard error; `matterstack attempts RUN TASK "
         "--stderr` has all of them."

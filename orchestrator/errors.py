@@ -69,6 +69,7 @@ CODES = {
     "MS217": "the steps ask for more than the budget",
     "MS218": "a step under a budget has no time limit",
     "MS219": "fewer people may answer than must approve",
+    "MS220": "a step imports what does not travel with it",
     "MS301": "step failed",
     "MS302": "success condition does not hold",
     "MS303": "answer is not one JSON line",

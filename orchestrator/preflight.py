@@ -15,6 +15,7 @@ from orchestrator.plan import Plan, demands, refuse_over_budget
 from orchestrator.session import DriveOptions
 from orchestrator.store.database import is_network_path
 from orchestrator.wiring.options import BUILT_IN_KEYS, WiringOptions
+from orchestrator.workers.calls import PythonCall
 
 
 def check_budget(plan: Plan) -> None:
@@ -65,6 +66,31 @@ def check_drivers(plan: Plan, wiring: Mapping[str, Any] | None) -> None:
                 for key, name in missing.items()
             ]
         )
+
+
+def check_imports(plan: Plan, wiring: Mapping[str, Any] | None) -> None:
+    """Refuse Python steps that import what the cluster they are routed to does not get."""
+    clusters = wiring["clusters"] if wiring else []
+    sent = [
+        (loaded, task, task.away) for loaded, task in plan.steps if task.away and task.away.operator_key in clusters
+    ]
+    if not sent:
+        return
+    from orchestrator.operators.slurm.imports import left_behind  # noqa: PLC0415  few runs need it
+
+    hint = "put what it needs into the file itself, or make it a step of type shell that names all files in 'files'"
+    problems = [
+        Problem(
+            "MS220",
+            f"{task.target.path.name} imports {', '.join(names)}, which does not travel to {away.operator_key!r}",
+            loaded.place(task.step, "module"),
+            hint,
+        )
+        for loaded, task, away in sent
+        if isinstance(task.target, PythonCall) and (names := left_behind(task.target.path, plan.project.root))
+    ]
+    if problems:
+        raise InvalidFileError(problems)
 
 
 def check_breaks(plan: Plan, options: DriveOptions) -> None:

@@ -54,6 +54,7 @@ from orchestrator.preflight import (
     check_breaks,
     check_budget,
     check_drivers,
+    check_imports,
     check_people,
     check_routing,
     refuse_network,
@@ -191,6 +192,7 @@ def _planned(request: RunRequest) -> _Beginning:
     check_people(plan, options.wiring)
     if options.stubs is None:
         check_drivers(plan, options.wiring)
+        check_imports(plan, options.wiring)
     request = dataclasses.replace(request, options=options)
     return _Beginning(
         plan=plan,
@@ -233,7 +235,8 @@ def retry_run(run_root: Path, options: DriveOptions | None = None) -> Outcome:
         names = [row.task_id for row in read_tasks(database) if row.status in (TaskState.FAILED, TaskState.BLOCKED)]
         status = read_run(database).status
     if not (names or status is RunState.FAILED):  # it may have failed by its outputs, or by its rounds
-        hint = f"see: matterstack explain {run_root.name}"
+        way_on = "go on with: matterstack revive" if status is RunState.CANCELLED else "see: matterstack explain"
+        hint = f"{way_on} {run_root.name}"
         raise UsageError(f"nothing failed in run {run_root.name}, which is {status}", hint=hint)
     return _go_on(run_root, options, Again(task_ids=tuple(names), reason="retry"))
 

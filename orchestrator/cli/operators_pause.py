@@ -6,7 +6,9 @@ from pathlib import Path
 
 import click
 
+from orchestrator.cli.operators_wiring import chosen, nowhere, wiring_of_run
 from orchestrator.cli.options import reason_option, workspaces_option
+from orchestrator.cli.output import harmless
 from orchestrator.clock import utc_now
 from orchestrator.operators.asking import current_user
 from orchestrator.operators.pausing import Hold, end_hold, put_hold
@@ -24,8 +26,13 @@ def pause(key: str, run: str | None, reason: str, workspaces_dir: Path | None) -
     """Let nothing new be submitted to KEY until somebody resumes it; what it has goes on."""
     named = canonical(key)
     folder = _folder(run, workspaces_dir)
+    if run:
+        chosen(wiring_of_run(folder), (named,))
     put_hold(folder, named, Hold(by=current_user(), at=utc_now(), reason=reason, run_id=folder.name if run else ""))
     click.echo(f"Operator paused: {named}")
+    # A run may have been given a file of its own, so this is no reason to refuse it.
+    if not run and (doubt := nowhere(named, folder)):
+        click.echo(f"note: {harmless(doubt)}", err=True)
 
 
 @click.command("resume")

@@ -14,6 +14,7 @@ from orchestrator.store.database import reading, update_legacy
 from orchestrator.store.finding import find_run
 from orchestrator.store.wirings import read_kept
 from orchestrator.wiring.model import SlurmBackend
+from orchestrator.wiring.options import WiringOptions
 from orchestrator.wiring.reading import Wired
 from orchestrator.wiring.resolution import Resolved, resolve_wiring, resolved_from
 
@@ -41,14 +42,30 @@ def chosen(found: Resolved, keys: tuple[str, ...]) -> list[Wired]:
     return [known[key] for key in keys] if keys else list(known.values())
 
 
+def wiring_of_run(run_root: Path) -> Resolved:
+    """Give the wiring that a run has kept, or of its workspace where it has kept none."""
+    return resolve_wiring(run_root.parent.parent, WiringOptions(), _kept(run_root))
+
+
+def nowhere(key: str, root: Path) -> str:
+    """Say for people that no workspace has an operator key; nothing where one has it."""
+    wirings, faults = _everywhere(root, WiringOptions())
+    known = {found for one in wirings for found in one.wiring.operators}
+    if key in known:
+        return ""
+    unread = f" ({len(faults)} cannot be read)" if faults else ""
+    return f"no operators.yaml of the workspaces names {key!r}{unread}; {did_you_mean(key, known)}"
+
+
 def cluster_of(name: str, workspace: str | None, run: str | None, options: Mapping[str, Any]) -> SlurmBackend:
     """Give the backend that is reached over SSH and that an operator key, or the name of its host, stands for.
 
     Where neither a workspace, a run nor a file is named, it is looked for in all workspaces. Raises `UsageError` where
     there is none, or several that differ, and what is wrong with a wiring where no other has it.
     """
+    root, asked = workspaces_root(options["workspaces_dir"]), read_wiring_options(options)
     is_named = workspace or run or options["operators_config"]
-    wirings, faults = ([wiring_in_force(workspace, run, options)], []) if is_named else _everywhere(options)
+    wirings, faults = ([wiring_in_force(workspace, run, options)], []) if is_named else _everywhere(root, asked)
     found = {
         wired.backend.ssh: wired.backend
         for one in wirings
@@ -66,14 +83,13 @@ def cluster_of(name: str, workspace: str | None, run: str | None, options: Mappi
     return next(iter(found.values()))
 
 
-def _everywhere(options: Mapping[str, Any]) -> tuple[list[Resolved], list[MatterStackError]]:
+def _everywhere(root: Path, asked: WiringOptions) -> tuple[list[Resolved], list[MatterStackError]]:
     """Give the wirings of all workspaces, and what is wrong with those that cannot be read."""
-    root = workspaces_root(options["workspaces_dir"])
     found: list[Resolved] = []
     faults: list[MatterStackError] = []
     for folder in (root, *workspaces_of(root)):
         try:
-            found.append(resolve_wiring(folder, read_wiring_options(options)))
+            found.append(resolve_wiring(folder, asked))
         except (InvalidFileError, InfrastructureError) as error:
             faults.append(error)
     return found, faults

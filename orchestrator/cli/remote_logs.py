@@ -10,11 +10,13 @@ from typing import Self
 
 import click
 
+from orchestrator.cli.clusters import jobs_of
 from orchestrator.cli.output import harmless
 from orchestrator.cli.prompts import terminal_ask
 from orchestrator.operators.registry import wiring_of
 from orchestrator.operators.slurm.following import Follower
 from orchestrator.operators.slurm.links import site_of
+from orchestrator.operators.slurm.notices import notices
 from orchestrator.operators.slurm.sites import AwayError
 from orchestrator.store.attempt_files import folder_of
 from orchestrator.store.database import reading
@@ -33,6 +35,7 @@ class RemoteLogs:
         self._followers: dict[str, Follower] = {}
         self._parts: dict[tuple[str, str], bytes] = {}
         self._trouble = ""
+        self._waiting: set[str] = set()
         with reading(run_root) as database:
             self._operators = wiring_of(database).operators
 
@@ -59,6 +62,8 @@ class RemoteLogs:
                 self._tell(str(error))
                 continue
             self._trouble = ""
+            if not (fresh.texts or fresh.has_ended):
+                self._tell_of_waiting(row)
             self._take(row, fresh.texts.items())
             self.goes_on |= not fresh.has_ended
             has_more |= fresh.has_more
@@ -103,6 +108,16 @@ class RemoteLogs:
         if trouble != self._trouble:
             self._trouble = trouble
             click.echo(f"note: {harmless(trouble)}", err=True)
+
+    def _tell_of_waiting(self, row: AttemptRow) -> None:
+        """Say once of an attempt that has not begun where its job stands, as soon as that is known."""
+        if row.attempt_id in self._waiting:
+            return
+        with reading(self._run_root) as database:
+            stand = jobs_of(database, notices(self._run_root)).get(row.task_id)
+        if stand:
+            self._waiting.add(row.attempt_id)
+            click.echo(f"note: {row.task_id} has not begun: {harmless(stand)}", err=True)
 
 
 def _text(line: bytes) -> str:

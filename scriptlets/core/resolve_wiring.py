@@ -16,7 +16,7 @@ from orchestrator.scriptlet import Outputs, Params, Schema
 from orchestrator.sources import Source
 from orchestrator.store.database import reading
 from orchestrator.store.wirings import read_kept
-from orchestrator.wiring.model import CommandBackend, HumanOperator
+from orchestrator.wiring.model import CommandBackend, HumanOperator, SlurmBackend
 from orchestrator.wiring.options import WiringOptions
 from orchestrator.wiring.reading import Wiring
 from orchestrator.wiring.resolution import Resolved, WiringSource, resolve_wiring, resolved_from, unused_variable
@@ -67,6 +67,7 @@ class ResolveWiring(CoreScriptlet):
                 "idle": _idle(found.wiring),
                 "people": _people(found.wiring),
                 "drivers": _drivers(found.wiring),
+                "clusters": _clusters(found.wiring),
                 "unused": unused_variable(workspace, found.wiring.sha256) if is_kept else None,
             }
         }
@@ -81,6 +82,11 @@ def _drivers(wiring: Wiring) -> dict[str, str]:
     """Give the programs that reach instruments, by the keys that are wired to them."""
     backends = {key: wired.backend for key, wired in wiring.operators.items()}
     return {key: backend.command[0] for key, backend in backends.items() if isinstance(backend, CommandBackend)}
+
+
+def _clusters(wiring: Wiring) -> list[str]:
+    """Give the keys whose steps travel to a cluster, also where none is submitted."""
+    return [key for key, wired in wiring.operators.items() if isinstance(wired.backend, SlurmBackend)]
 
 
 def _people(wiring: Wiring) -> dict[str, Any]:

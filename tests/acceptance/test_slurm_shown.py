@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+import time
 
 from tests.acceptance.program import finish
-from tests.acceptance.slurm_projects import SlurmProject, until
+from tests.acceptance.slurm_projects import FakeProject, SlurmProject, until
 
 OK = 'echo \'{"status": "ok", "outputs": []}\''
 
@@ -53,6 +54,25 @@ def test_logs_follow_a_job_on_the_cluster(demo: SlurmProject) -> None:
 
     assert (rest.status, "one" in rest.stdout, "two" in rest.stdout) == (0, False, False), rest.stderr
     assert '"status": "ok"' in rest.stdout
+
+
+def test_logs_of_a_job_that_has_not_begun_say_what_it_waits_for(fake_demo: FakeProject) -> None:
+    """Once, beside what it writes later."""
+    fake_demo.cluster.set(down=["node1", "node2", "node3", "node4"])
+    fake_demo.recipe({"name": "talk", "run": ["sh", "-c", f"echo hello >&2; {OK}"]})
+    runner = fake_demo.start("run", "demo")
+    until(lambda: re.search(r"job \d+ PENDING", fake_demo.call("status", "@last").stdout))
+    logs = fake_demo.start("logs", "@last", "talk", "-f")
+    assert logs.stderr is not None
+    said = logs.stderr.readline()
+    time.sleep(1.5)
+    fake_demo.cluster.set(down=[])
+    finish(runner)
+
+    rest = finish(logs)
+
+    assert re.fullmatch(r"note: talk has not begun: job \d+ PENDING \(.+\).*\n", said)
+    assert (rest.status, "hello\n" in rest.stdout, rest.stderr) == (0, True, "")
 
 
 def test_efficiency_sets_what_was_used_against_what_was_asked(demo: SlurmProject) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.errors import RunLockedError, StoreError, UsageError
-from orchestrator.runner import RunRequest, init_run, rerun_task
+from orchestrator.runner import RunRequest, init_run, rerun_task, retry_run
 from orchestrator.session import DriveOptions
 from orchestrator.states import RunState
 from orchestrator.steering import cancel_attempt, cancel_run, end_orphans, pause_run, reset_task, revive_run
@@ -94,6 +94,17 @@ def test_a_cancelled_run_is_revived(workshop: Workshop) -> None:
     workshop.resume(run_root)
 
     assert states(run_root) == ["COMPLETED", "COMPLETED", "COMPLETED"]
+
+
+def test_who_retries_a_cancelled_run_is_told_to_revive_it(workshop: Workshop) -> None:
+    """Nothing failed in it."""
+    run_root = init(workshop, TWO)
+    cancel_run(run_root)
+
+    with pytest.raises(UsageError, match=r"nothing failed in run .*, which is CANCELLED") as caught:
+        retry_run(run_root)
+
+    assert caught.value.hint == f"go on with: matterstack revive {run_root.name}"
 
 
 def test_a_cancelled_fan_out_is_revived_as_it_was(workshop: Workshop) -> None:
