@@ -13,7 +13,7 @@ from orchestrator.frames import Task
 from orchestrator.judging import environment_of
 from orchestrator.operators.assignments import Sighting
 from orchestrator.operators.instruments.waiting import waits_for
-from orchestrator.progress import TaskWaiting
+from orchestrator.progress import TaskSeen, TaskWaiting
 from orchestrator.states import AttemptState
 from orchestrator.store.queries import AttemptRow, read_open_attempts
 
@@ -54,6 +54,7 @@ class Routed:
                 continue
             task = self._run.running[sighting.attempt_id].task
             self._errands.record(task.task_id, sighting)
+            self._run.news.tell(TaskSeen(task_id=task.task_id, state=sighting.state, note=sighting.note))
             if sighting.state is AttemptState.WAITING_EXTERNAL:
                 self._tell_of_waiting(task, sighting)
 
