@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from tests.acceptance.slurm_projects import SlurmProject
+import pytest
+
+from tests.acceptance.slurm_projects import RealProject, SlurmProject
 
 OK = 'echo \'{"status": "ok", "outputs": []}\''
 
@@ -29,3 +31,20 @@ def test_S25_equal_tasks_are_one_array(demo: SlurmProject) -> None:
     found = sorted(path.read_text() for path in demo.project.folder.rglob("out.txt"))
     assert found == ["1\n", "2\n", "3\n"]
     assert list(demo.root.rglob("out.txt")) == []
+
+
+@pytest.mark.slurm
+def test_a_scriptlet_of_ten_kilobytes_costs_three_round_trips(real_demo: RealProject) -> None:
+    """Beyond its submission, looks at the queue, and what is asked once a session: the root and the settings."""
+    work = "class Relax(BaseScriptlet):\n    def work(self, ctx, params):\n        return {'relax.n_v1': 1}\n"
+    text = f"from orchestrator import BaseScriptlet\n\n\n{work}# {'x' * 10_000}\n"
+    real_demo.project.write("workspaces/demo/relax.py", text)
+    real_demo.recipe({"name": "relax", "type": "python", "module": "./relax.py"})
+    log = f"ssh-{real_demo.site}"
+    before = real_demo.centre.log(log).count("Starting session")
+
+    ended = real_demo.run()
+
+    assert ended.status == 0, ended.stderr
+    trips = real_demo.centre.log(log).count("Starting session") - before
+    assert trips - 2 - len(real_demo.calls("sbatch")) - len(real_demo.calls("squeue")) <= 3

@@ -224,6 +224,7 @@ def test_S5_nothing_is_proved_while_who_knows_is_silent(demo: SlurmProject) -> N
     demo.says("sacct", "echo 'sacct: error: slurm_persist_conn_open_without_init: failed' >&2; exit 1")
     runner = demo.start("run", "demo")
     until(lambda: demo.is_in("relax", "UNKNOWN"))
+    until(lambda: "for the accounting to say, which does not answer" in demo.call("status", "@last").stdout)
 
     time.sleep(3.0)
     assert len(demo.calls("sbatch")) == 1

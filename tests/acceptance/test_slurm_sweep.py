@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
+from threading import Lock
 
 import pytest
 
@@ -55,7 +56,14 @@ def test_F3_a_killed_submission_to_a_real_cluster_is_one_job(
 ) -> None:
     """As to the other one; all of its calls would take hours."""
     skip_unless_asked(request.config)
-    is_survived(partial(real_project, centre=centre), tmp_path, score, REAL_SAMPLE)
+    turn = Lock()
+
+    @contextmanager
+    def make(folder: Path) -> Iterator[SlurmProject]:
+        with turn, real_project(folder, centre) as demo:
+            yield demo
+
+    is_survived(make, tmp_path, score, REAL_SAMPLE)
 
 
 def is_survived(make: Make, folder: Path, score: Score, sample: int | None) -> None:

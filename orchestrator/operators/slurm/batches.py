@@ -29,7 +29,8 @@ _MOST_TASKS = 1000
 class Batch:
     """A job that was not submitted for sure: what it needs, when it may be tried, and the searches for it.
 
-    Where it ``was_sent``, something of it may lie on the cluster. The ``script`` is empty until it is needed.
+    The ``obstacle`` keeps these from proving anything. Where it ``was_sent``, something of it may lie on the cluster.
+    The ``script`` is empty until it is needed.
     """
 
     job: Job
@@ -39,6 +40,7 @@ class Batch:
     not_before: float = 0.0
     refusals: int = 0
     note: str = ""
+    obstacle: str = ""
     was_sent: bool = False
 
 

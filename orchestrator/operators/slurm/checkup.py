@@ -128,7 +128,7 @@ def _python(backend: SlurmBackend) -> str:
 
 
 def _setup(site: Site, setup: str) -> Finding:
-    """Run the wiring's setup as a job would: what fails in it, without ending it, lets the step run all the same."""
+    """Run the wiring's setup as a job would, whose step does not run where its last command fails."""
     what, todo = "setup", "mend slurm.setup: try it there in 'bash -l'"
     script = shlex.join(["bash", "-l", "-c", f"{setup}\n{_TELL_SETUP}"])
     try:
@@ -141,8 +141,8 @@ def _setup(site: Site, setup: str) -> Finding:
     if not last.startswith("setup "):
         found = f"it ends the shell, so that no step runs: {words} {last}".strip(" :")
         return Finding(what=what, verdict=Verdict.FAIL, found=found, todo=todo)
-    found = f"its last command ends with {last.removeprefix('setup ')}: {words}".strip(" :")
-    return Finding(what=what, verdict=Verdict.WARN, found=found, todo=f"{todo}; steps run all the same")
+    found = f"its last command ends with {last.removeprefix('setup ')}, so that no step runs: {words}".strip(" :")
+    return Finding(what=what, verdict=Verdict.FAIL, found=found, todo=todo)
 
 
 def _version(backend: SlurmBackend, said: str) -> Finding:

@@ -44,9 +44,8 @@ class Held:
 
     ``since`` is the second of the machine's uptime from which on looks at the queue must show the job; it ``is_shown``
     where the last one did as one that has not ended. ``earlier`` tells of the jobs that this one continues, from the
-    ``first_job`` on. ``others``
-    are the ids of jobs that wait or run under the same name. ``again`` is when it is sent again (UTC), which Slurm has
-    refused for the ``reason``. One that ``is_unwanted`` is to end; ``cancelled_at`` says
+    ``first_job`` on. ``others`` are the ids of jobs that wait or run under the same name. ``again`` is when it is sent
+    again (UTC), which Slurm has refused for the ``reason``. One that ``is_unwanted`` is to end; ``cancelled_at`` says
     when its job was cancelled last. ``given_up`` is its fault where it could not be continued.
     """
 

@@ -80,9 +80,13 @@ exit "$code"
 # Until the step itself begins, what is printed goes to stderr.
 _PAYLOAD = """\
 cd -- "$1" || exit 1
+matterstack_folder=$PWD
 set --
 echo "$$" > {own}/pid
 {setup}
+case $? in 0) ;; *) echo "slurm.setup of operators.yaml ended with $?" >&2; exit 1 ;; esac
+{{ set +xv; }} 2>/dev/null
+cd -- "$matterstack_folder" || exit 1
 exec 1>&3 3>&-
 test ! -f {secrets} || . ./{secrets}
 {exports}exec {command}

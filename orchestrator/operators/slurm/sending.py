@@ -78,6 +78,9 @@ class Sender:
             for held in self._of(batch):
                 held.take_id(job_id)
                 yield from held.news(AttemptState.SUBMITTED, batch.note)
+        for batch in self._submissions.unknown.values():
+            for held in self._of(batch) if batch.obstacle else ():
+                yield from held.news(AttemptState.UNKNOWN, batch.obstacle)
 
     def look_for(self, held: Held) -> Iterator[Sighting]:
         """Take an attempt whose job was recorded, and may have been submitted."""

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from orchestrator.operators.slurm.answers import Settings
+from orchestrator.wiring.model import SlurmBackend
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Search:
@@ -42,6 +45,13 @@ class Inquiry:
             return None
         is_over = search.at_sec - self._empty_since >= grace_sec
         return Settled(is_absent=True) if is_over else None
+
+
+def grace_sec_of(backend: SlurmBackend, settings: Settings) -> float:
+    """Give how far apart two searches must be: unless somebody says, by how long Slurm may take to answer."""
+    if "grace" in backend.model_fields_set:
+        return backend.grace
+    return max(backend.grace, 2 * (settings.message_timeout_sec or 0.0))
 
 
 def by_number(ids: Iterable[str]) -> list[str]:

@@ -159,33 +159,43 @@ class Site:
                 return read_accounting(told.stdout)
         return None
 
-    def deliver(self, files: Mapping[str, Path | bytes], root: str, script: str, *, deadline_sec: float) -> str:
+    def deliver(
+        self,
+        files: Mapping[str, Path | bytes],
+        root: str,
+        script: str,
+        *,
+        lasting: Mapping[str, bytes] | None = None,
+        deadline_sec: float,
+    ) -> str:
         """Put files into the root by their relative paths, then run a script, in one go; give what the script printed.
 
-        Nothing of the script is run where not all of them arrived. Raises `AwayError`; that is a `NoRoomError` where
-        the site did not take the files. Raises `InfrastructureError` for a file that cannot be read.
+        ``lasting`` are files of the root that have their digests in their names: they come once a session, each whole,
+        as others may be using them. Nothing of the script is run where not all has arrived. Raises `AwayError`; that is
+        a `NoRoomError` where the site did not take the files. Raises `InfrastructureError` for a file that cannot be
+        read.
         """
+        mark = secrets.token_hex(8)
+        new = {name: content for name, content in (lasting or {}).items() if f"{root}/{name}" not in self._has}
+        drafts = {f".{name}.{mark}": content for name, content in new.items()}
         # An archive that was cut between two files is none that is damaged, for tar.
-        last = f".arrived-{secrets.token_hex(8)}"
-        content = b"".join(archive({**files, last: b""}, text_mode=0o600))
-        unpacked = f"head -c {len(content)} | tar -xof - && rm -- ./{last} || exit {_NOT_UNPACKED}\n"
-        return self.ask(f"cd -- {shlex.quote(root)} && {unpacked}{script}", stdin=content, deadline_sec=deadline_sec)
+        last = f".arrived-{mark}"
+        content = b"".join(archive({**files, **drafts, last: b""}, text_mode=0o600))
+        takes = [f"head -c {len(content)} | tar -xof -", f"rm ./{last}"]
+        takes += [f"mv -f ./.{name}.{mark} ./{name}" for name in new]
+        takes += [f"test -s ./{name}" for name in lasting or {}]
+        leaves = shlex.join(["rm", "-f", *drafts, last])
+        unpacked = f"{' && '.join(takes)} || {{ {leaves}; exit {_NOT_UNPACKED}; }}\n"
+        # What the site was thought to have may have been purged: it comes again with the next try.
+        self._has.difference_update(kept := {f"{root}/{name}" for name in lasting or {}})
+        printed = self.ask(f"cd -- {shlex.quote(root)} && {unpacked}{script}", stdin=content, deadline_sec=deadline_sec)
+        self._has.update(kept)
+        return printed
 
     def bring(self, root: str, names: Sequence[str], into: Path, *, deadline_sec: float) -> dict[str, str]:
         """Fetch files below the root into a folder here; give the digests of those that came. Raises `AwayError`."""
         with _told_as_away():
             return dict(self._transport.get_tree(root, names, into, deadline_sec=deadline_sec).sha256)
-
-    def put_once(self, content: bytes, path: str) -> None:
-        """Let a file be there that has its digest in its name. Raises `AwayError`, or `NoRoomError`."""
-        if path not in self._has:
-            with _told_as_away():
-                if self._transport.stat(path) is None:
-                    try:
-                        self._transport.put(content, path)
-                    except TransferError as error:
-                        raise NoRoomError(error.message) from error
-            self._has.add(path)
 
     def leavings(self, places: Sequence[Place]) -> list[Left | None]:
         """Tell what attempts left, each in its place; None for one of which nothing whole is known.

@@ -15,7 +15,7 @@ from orchestrator.operators.slurm.leavings import forgetting
 from orchestrator.operators.slurm.names import JOB, of_turn
 from orchestrator.operators.slurm.parcels import Places, pack, secret_names
 from orchestrator.operators.slurm.refusals import Refusal, Verdict, judge_submission
-from orchestrator.operators.slurm.settling import Inquiry, Search, by_number
+from orchestrator.operators.slurm.settling import Inquiry, Search, by_number, grace_sec_of
 from orchestrator.operators.slurm.sites import AwayError, NoRoomError, Site
 from orchestrator.wiring.model import SlurmBackend
 
@@ -26,6 +26,7 @@ _ASK_SEC, _SUBMIT_SEC = 60.0, 20.0
 # A site that refuses more jobs for now, or has no room, is asked again after so long, and ever less often.
 _BACK_OFF_SEC, _MOST_BACK_OFF_SEC = 30.0, 600.0
 _MOST_SKEW = timedelta(days=1)
+_SILENT = "looks whether its job was submitted; that there is none is for the accounting to say, which does not answer"
 
 
 class Submissions:
@@ -72,25 +73,26 @@ class Submissions:
         for start in range(0, len(due), _AT_ONCE):
             yield from self._send(due[start : start + _AT_ONCE], places)
 
-    def settle(self, rows: Sequence[QueueRow] | None, places: Places) -> Iterator[tuple[Batch, str]]:
+    def settle(self, rows: Sequence[QueueRow], places: Places) -> Iterator[tuple[Batch, str]]:
         """Look for the jobs of which nobody knows; give each that was found, with its id.
 
-        ``rows`` is what the queue showed, None where it could not be asked. Jobs that are proved not to be there wait
-        to be sent again. Doubles are cancelled unless they have begun: one of them may carry an attempt out, and the
-        others end by themselves. Raises `AwayError`.
+        ``rows`` is what the queue showed. Jobs that are proved not to be there wait to be sent again; the obstacle of
+        one of which that cannot be proved says why. Doubles are cancelled unless they have begun: one of them may carry
+        an attempt out, and the others end by themselves. Raises `AwayError`.
         """
         if not self.unknown:
             return
-        told, grace_sec = self._told_by_folders(places), self._grace_sec()
+        told, grace_sec = self._told_by_folders(places), grace_sec_of(self._backend, self._site.facts().settings)
         for batch in list(self.unknown.values()):
             key, at = batch.job.key, up_sec()
             ids = {told[key]} if told.get(key) else set()
-            ids |= {row.array_id for row in rows or () if row.name == key}
-            is_whole = rows is not None and key in told
+            ids |= {row.array_id for row in rows if row.name == key}
+            is_whole = key in told
             if not ids and is_whole:
                 found = self._told_by_accounting(batch)
                 ids |= found or set()
                 is_whole = found is not None
+                batch.obstacle = "" if is_whole else _SILENT
             settled = batch.inquiry.take(Search(at_sec=at, ids=frozenset(ids), is_whole=is_whole), grace_sec=grace_sec)
             if settled is None:
                 continue
@@ -134,8 +136,7 @@ class Submissions:
             (submission_of(batch, places, self._backend), mark) for batch, mark in zip(due, marks, strict=True)
         )
         parcels = [parcel_of(batch, self._backend) for batch in due]
-        if any("class" in one.work for batch in due for one in batch.assignments):
-            self._site.put_once(kit().content, places.kit)
+        is_python = any("class" in one.work for batch in due for one in batch.assignments)
         # From here on, only an answer tells that a job is not there.
         for batch in due:
             self.waiting.remove(batch)
@@ -145,6 +146,7 @@ class Submissions:
                 pack(parcels, places, self._backend),
                 places.root,
                 script,
+                lasting={kit().name: kit().content} if is_python else None,
                 deadline_sec=_ASK_SEC + _SUBMIT_SEC * len(due),
             ), marks
         except AwayError as error:
@@ -171,12 +173,6 @@ class Submissions:
         for batch in batches:
             del self.unknown[batch.job.key]
         self.waiting[:0] = batches
-
-    def _grace_sec(self) -> float:
-        """Give how far apart two searches must be: unless somebody says, by how long Slurm may take to answer."""
-        if "grace" in self._backend.model_fields_set:
-            return self._backend.grace
-        return max(self._backend.grace, 2 * (self._site.facts().settings.message_timeout_sec or 0.0))
 
     def _told_by_folders(self, places: Places) -> Mapping[str, str]:
         """Give the ids that the site has noted in the folders of jobs, by key; empty where it has noted none."""

@@ -249,6 +249,30 @@ def test_a_setup_that_is_broken_fails_the_step_alone(shell: tuple[str, ...], tmp
 
 
 @pytest.mark.parametrize("shell", SHELLS)
+def test_a_setup_whose_last_command_fails_lets_no_step_run(shell: tuple[str, ...], tmp_path: Path) -> None:
+    """A step without its module would fail later, or give another result; what fails before is the setup's own."""
+    lay(tmp_path, ["touch", "ran"], setup="false; module_that_is_not_there 2>/dev/null")
+
+    assert run(shell, tmp_path) == 1
+    assert (tmp_path / "stderr.log").read_text() == "slurm.setup of operators.yaml ended with 127\n"
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_E6_a_setup_that_traces_or_goes_elsewhere_shows_no_secret(  # noqa: N802  a row of the faults
+    shell: tuple[str, ...], tmp_path: Path
+) -> None:
+    """The step runs in its directory, with its secrets, and neither they nor its variables are traced."""
+    lay(tmp_path, ["sh", "-c", 'echo "$TOKEN"; pwd'], {"PLAIN": "plain-value"}, setup="set -x\ncd /")
+    (tmp_path / ".ms" / "secrets.sh").write_text("export TOKEN=hunter2\n")
+
+    assert run(shell, tmp_path) == 0
+    assert (tmp_path / "stdout.log").read_text() == f"hunter2\n{tmp_path}\n"
+    assert "hunter2" not in (tmp_path / "stderr.log").read_text()
+    assert "plain-value" not in (tmp_path / "stderr.log").read_text()
+
+
+@pytest.mark.parametrize("shell", SHELLS)
 def test_a_program_that_is_not_there_fails_the_step(shell: tuple[str, ...], tmp_path: Path) -> None:
     """As everywhere, with 127."""
     assert run(shell, lay(tmp_path, ["/nowhere/relax"])) == 127

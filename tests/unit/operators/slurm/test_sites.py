@@ -42,14 +42,30 @@ def test_S3_F30_nothing_is_submitted_of_which_not_all_arrived(tmp_path: Path) ->
     site = site_here(tmp_path, way)
     files: dict[str, Path | bytes] = {f"run/{name}": b"x" * 600 for name in ("a", "b", "c")}
 
-    for way.most in range(0, 3 * 1536 + 1, 512):
+    for way.most in range(0, 4 * 1536 + 1, 512):
         with pytest.raises(NoRoomError):
-            site.deliver(files, str(tmp_path), "touch ran", deadline_sec=10)
-    assert not (tmp_path / "ran").exists()
+            site.deliver(files, str(tmp_path), "touch ran", lasting={"kit": b"k" * 600}, deadline_sec=10)
+        assert {path.name for path in tmp_path.iterdir()} <= {"run"}
 
     way.most = 1_000_000
-    site.deliver(files, str(tmp_path), "touch ran", deadline_sec=10)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["ran", "run"]
+    site.deliver(files, str(tmp_path), "touch ran", lasting={"kit": b"k" * 600}, deadline_sec=10)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["kit", "ran", "run"]
+
+
+def test_what_lasts_comes_once_a_session(tmp_path: Path) -> None:
+    """Whole and in the place of what was there, which may be half of it; and again where it was purged meanwhile."""
+    site = site_here(tmp_path, LocalTransport("here"))
+    (tmp_path / "kit").write_bytes(b"half")
+
+    for content in (b"whole", b"another"):
+        site.deliver({}, str(tmp_path), "", lasting={"kit": content}, deadline_sec=10)
+
+    assert (tmp_path / "kit").read_bytes() == b"whole"
+    (tmp_path / "kit").unlink()
+    with pytest.raises(NoRoomError):
+        site.deliver({}, str(tmp_path), "touch ran", lasting={"kit": b"whole"}, deadline_sec=10)
+    site.deliver({}, str(tmp_path), "", lasting={"kit": b"again"}, deadline_sec=10)
+    assert sorted((path.name, path.read_bytes()) for path in tmp_path.iterdir()) == [("kit", b"again")]
 
 
 def test_S21_what_many_attempts_left_is_told_in_parts(tmp_path: Path) -> None:  # noqa: N802  a statement of the design
