@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from orchestrator.errors import Problem
-from orchestrator.states import RunState, TaskState
+from orchestrator.states import AttemptState, RunState, TaskState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +55,15 @@ class TaskWaiting:
     position: int
     task_id: str
     todo: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskSeen:
+    """An operator has seen where an attempt stands; ``note`` is what people should know of it."""
+
+    task_id: str
+    state: AttemptState
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,6 +162,7 @@ Happening = (
     | TasksAdded
     | TaskStarted
     | TaskWaiting
+    | TaskSeen
     | TaskEnded
     | RunSettled
 )

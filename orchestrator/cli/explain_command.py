@@ -17,7 +17,8 @@ from orchestrator.keys import did_you_mean
 from orchestrator.store.database import Database
 from orchestrator.store.queries import read_run
 from orchestrator.store.wirings import read_kept, read_unused, tampering
-from orchestrator.wiring.options import VARIABLE
+from orchestrator.wiring.options import VARIABLE, told_of_change
+from orchestrator.wiring.resolution import changed_file
 from orchestrator.wiring.snapshot import FOLDER, TEXT_NAME
 
 _CODE = re.compile(r"MS[0-9]+", re.IGNORECASE)
@@ -66,5 +67,8 @@ def _wiring(database: Database) -> Iterator[str]:
         yield f"Operator wiring: source={kept.source} sha256={kept.sha256} snapshot={FOLDER}/{TEXT_NAME}"
         if (unused := read_unused(database)) and unused["sha256"] != kept.sha256:
             yield f"not used: {unused['path']}, which ${VARIABLE} has named meanwhile; the run keeps its snapshot"
+        if path := changed_file(database.run_root.parent.parent, kept):
+            text, command = told_of_change(str(path), database.run_root.name)
+            yield f"not used: {text}; to go on by the file: {command}"
         if found := tampering(database, kept):
             yield f"it does not go on: {found}; put {FOLDER} back as it was, or go on with --force-wiring-override"

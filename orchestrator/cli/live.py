@@ -20,10 +20,11 @@ from orchestrator.progress import (
     Silence,
     TaskEnded,
     TasksAdded,
+    TaskSeen,
     TaskStarted,
     TaskWaiting,
 )
-from orchestrator.states import TaskState
+from orchestrator.states import AttemptState, TaskState
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 _NAMES_SHOWN = 3
 _BAR_WIDTH = 24
+_NOTE_WIDTH = 24
 _LINES_OF_A_STEP = 50
 _REFRESHES_PER_SEC = 8
 
@@ -54,7 +56,7 @@ class LiveReporter(PlainReporter):
             self._start()
         elif isinstance(happening, PersonAsked):
             self._make_way(is_over=happening.is_over)
-        elif not isinstance(happening, Remark | TaskStarted | TaskWaiting | TaskEnded | TasksAdded):
+        elif not isinstance(happening, Remark | TaskStarted | TaskWaiting | TaskSeen | TaskEnded | TasksAdded):
             self._stop()
         self.progress.tell(happening)
         super().tell(happening)
@@ -117,6 +119,7 @@ class Progress:
         self._clock = clock
         self._began_at = clock()
         self._running: dict[str, float] = {}
+        self._standing: dict[str, str] = {}
         self._waiting: dict[str, float | None] = {}
         self._waiting_sec = 0.0
         self._unknown: Counter[str] = Counter()
@@ -134,6 +137,9 @@ class Progress:
             self._add(happening.task_ids)
         elif isinstance(happening, TaskStarted):
             self._running[happening.task_id] = self._clock()
+        elif isinstance(happening, TaskSeen):
+            self._running.setdefault(happening.task_id, self._clock())
+            self._standing[happening.task_id] = _standing(happening)
         elif isinstance(happening, TaskEnded):
             self._end(happening)
 
@@ -153,6 +159,7 @@ class Progress:
 
     def _end(self, ended: TaskEnded) -> None:
         self._running.pop(ended.task_id, None)
+        self._standing.pop(ended.task_id, None)
         self._own_work_sec += ended.duration_sec or 0.0
         if ended.status is TaskState.PENDING:
             return
@@ -195,10 +202,19 @@ class Progress:
         )
         head = Table.grid(padding=(0, 1))
         head.add_row("", bar, Text(times + about))
-        named = [f"{harmless(name)} {seconds(now - since)}" for name, since in self._running.items()]
+        stand = self._standing
+        named = [f"{harmless(name)}{stand.get(name, '')} {seconds(now - at)}" for name, at in self._running.items()]
         more = f", and {len(named) - _NAMES_SHOWN} more" if len(named) > _NAMES_SHOWN else ""
         running = ", ".join(named[:_NAMES_SHOWN]) + more
         return Group(head, Text(f" …     {running or 'saving'}", style="cyan", overflow="ellipsis", no_wrap=True))
+
+
+def _standing(seen: TaskSeen) -> str:
+    """Give the words for where an attempt stands, to follow its name; none where it simply runs."""
+    if seen.state is AttemptState.RUNNING and not seen.note:
+        return ""
+    note = harmless(seen.note) if len(seen.note) <= _NOTE_WIDTH else ""
+    return f" {seen.state} ({note})" if note else f" {seen.state}"
 
 
 def _roughly(left_sec: float) -> str:

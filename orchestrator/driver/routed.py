@@ -13,7 +13,7 @@ from orchestrator.frames import Task
 from orchestrator.judging import environment_of
 from orchestrator.operators.assignments import Sighting
 from orchestrator.operators.instruments.waiting import waits_for
-from orchestrator.progress import Remark, TaskWaiting
+from orchestrator.progress import TaskSeen, TaskWaiting
 from orchestrator.states import AttemptState
 from orchestrator.store.queries import AttemptRow, read_open_attempts
 
@@ -25,7 +25,6 @@ class Routed:
         self._run = run
         self._errands = errands
         self._attempts = attempts
-        self._told: set[str] = set()
 
     def adopt(self) -> None:
         """Take over the attempts that operators have, or were about to get, from an earlier runner."""
@@ -47,16 +46,17 @@ class Routed:
     def note_news(self) -> None:
         """Record where attempts stand of which operators have seen something."""
         for sighting in self._errands.take_news():
+            if sighting.remark:
+                self._run.news.tell(sighting.remark)
+                continue
             if sighting.state is AttemptState.FAILED_INIT:
                 self._attempts.not_begun(sighting)
                 continue
             task = self._run.running[sighting.attempt_id].task
             self._errands.record(task.task_id, sighting)
+            self._run.news.tell(TaskSeen(task_id=task.task_id, state=sighting.state, note=sighting.note))
             if sighting.state is AttemptState.WAITING_EXTERNAL:
                 self._tell_of_waiting(task, sighting)
-            elif sighting.is_final and sighting.note not in self._told:
-                self._told.add(sighting.note)
-                self._run.news.tell(Remark(text=sighting.note, todo=f"until then, {task.task_id} waits"))
 
     def cancel(self, fault: str, is_needless: Callable[[Task], bool]) -> None:
         """Ask operators to end attempts that nobody needs any more."""

@@ -11,6 +11,7 @@ from orchestrator.clock import seconds_since
 from orchestrator.envelope import Envelope, failure
 from orchestrator.errors import ScriptletError, UsageError
 from orchestrator.jsonsafe import JsonValue, dumps
+from orchestrator.progress import Remark
 from orchestrator.states import AttemptState
 from orchestrator.store.database import Database
 from orchestrator.store.queries import AttemptRow, read_attempts
@@ -66,9 +67,9 @@ class Assignment:
 class Sighting:
     """What an operator knows of an attempt: its state, and once it has ended also what came of it.
 
-    ``note`` tells people what stands in the way; ``operator_data`` is kept with the attempt. Where that
-    ``is_final``, it stays so until somebody does something; one that could not be begun would be refused again, unless
-    it asks for more of what the refusal is ``about``.
+    ``note`` tells people what stands in the way; ``operator_data`` is kept with the attempt. One that could not be
+    begun and ``is_final`` would be refused again, unless it asks for more of what the refusal is ``about``. A sighting
+    with a ``remark`` tells people of what the operator waits for, and nothing of the attempt.
     """
 
     attempt_id: str
@@ -79,6 +80,7 @@ class Sighting:
     done: Done | None = None
     is_final: bool = False
     about: frozenset[str] = frozenset()
+    remark: Remark | None = None
 
     def to_json(self) -> dict[str, JsonValue]:
         """Give it as params of the core scriptlet that records it."""

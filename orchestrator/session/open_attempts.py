@@ -92,6 +92,8 @@ class Endings:
             crew.cancel(left, reason)
             while left:
                 for sighting in crew.sightings():
+                    if sighting.remark:
+                        self._reporter.tell(sighting.remark)
                     if sighting.done is not None or sighting.state is AttemptState.FAILED_INIT:
                         left.discard(sighting.attempt_id)
                         yield sighting

@@ -9,7 +9,7 @@ from orchestrator.invoke import happen
 from orchestrator.nodes import Phase
 from orchestrator.older_runs import start_of
 from orchestrator.plan import Plan
-from orchestrator.progress import CampaignLeftOut
+from orchestrator.progress import CampaignLeftOut, Remark
 from orchestrator.reach import has_last, lists_of, reached_from
 from orchestrator.session.changes import take_over_changes
 from orchestrator.session.open_attempts import Ends, had_by_operators, lose, refuse_open
@@ -30,6 +30,7 @@ from orchestrator.store.queries import (
 from orchestrator.store.reopening import run_again, with_all_below
 from orchestrator.store.requests import Wish, open_requests
 from orchestrator.store.runs import reset_tasks, set_run_state
+from orchestrator.wiring.options import told_of_change
 from orchestrator.wiring.snapshot import FOLDER
 
 
@@ -62,6 +63,9 @@ def take_wiring(database: Database, options: DriveOptions) -> None:
     asked = options.asked
     params = {"wiring": options.wiring, "provenance": asked.provenance(), "force": asked.force_override}
     happen("run.taken", {"run_root": str(database.run_root), **params})
+    if path := (options.wiring or {}).get("changed"):
+        text, command = told_of_change(path, database.run_root.name)
+        options.reporter.tell(Remark(text=text, todo=f"to go on by the file:  {command}"))
 
 
 def _check_willing(database: Database, run: RunRow, options: DriveOptions, again: Again | None) -> None:

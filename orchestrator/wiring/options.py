@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,12 @@ from typing import Any
 FILE_NAME = "operators.yaml"
 VARIABLE = "MATTERSTACK_OPERATORS_CONFIG"
 BUILT_IN_KEYS = ("local.default", "human.default", "experiment.default")
+
+
+def told_of_change(path: str, run_id: str) -> tuple[str, str]:
+    """Say that a run goes by what it has kept though the file has changed, and the command that lets it go by that."""
+    command = f"matterstack resume {run_id} --operators-config {shlex.quote(path)} --force-wiring-override"
+    return f"{path} has changed since run {run_id} kept it; the run goes on with what it kept", command
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

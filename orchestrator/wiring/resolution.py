@@ -83,6 +83,23 @@ def unused_variable(workspace: Path, sha256: str) -> dict[str, str] | None:
     return None if found == sha256 else {"path": str(path), "sha256": found}
 
 
+def changed_file(workspace: Path, kept: KeptWiring) -> Path | None:
+    """Give the operators.yaml that a run's wiring came from, where that is still there and says something else."""
+    places = {
+        WiringSource.WORKSPACE_DEFAULT.name: workspace / FILE_NAME,
+        WiringSource.ENV_VAR.name: Path(kept.resolved_path),
+        WiringSource.CLI_OVERRIDE.name: Path(kept.resolved_path),
+    }
+    path = places.get(kept.source)
+    if path is None or not path.is_file():
+        return None
+    try:
+        found = _read(WiringSource[kept.source], path, workspace).wiring.sha256
+    except MatterStackError:
+        found = ""
+    return None if found == kept.sha256 else path.absolute()
+
+
 def _candidates(workspace: Path, options: WiringOptions, persisted: Resolved | None) -> Iterator[Resolved]:
     """Give the wirings that there are, strongest source first, each read when it is asked for."""
     if options.operators_config is not None:

@@ -16,10 +16,11 @@ from orchestrator.scriptlet import Outputs, Params, Schema
 from orchestrator.sources import Source
 from orchestrator.store.database import reading
 from orchestrator.store.wirings import read_kept
+from orchestrator.wiring.kept import KeptWiring
 from orchestrator.wiring.model import CommandBackend, HumanOperator, SlurmBackend
 from orchestrator.wiring.options import WiringOptions
 from orchestrator.wiring.reading import Wiring
-from orchestrator.wiring.resolution import Resolved, WiringSource, resolve_wiring, resolved_from, unused_variable
+from orchestrator.wiring.resolution import WiringSource, changed_file, resolve_wiring, resolved_from, unused_variable
 
 
 class ResolveWiring(CoreScriptlet):
@@ -46,7 +47,8 @@ class ResolveWiring(CoreScriptlet):
     def work(self, ctx: Context, params: Params) -> Outputs:
         """Give the source, the file, the digest and the text of the wiring in force.
 
-        Where a run goes by what it has kept, ``unused`` is what the variable names instead.
+        Where a run goes by what it has kept, ``unused`` is what the variable names instead, and ``changed`` the file
+        that it came from, if that says something else by now.
         """
         options = WiringOptions(
             operators_config=_path(params.get("operators_config")),
@@ -55,7 +57,9 @@ class ResolveWiring(CoreScriptlet):
             hpc_config=_path(params.get("hpc_config")),
         )
         workspace = Path(params["workspace"])
-        found = resolve_wiring(workspace, options, _persisted(params.get("run_root")))
+        kept = _kept(params.get("run_root"))
+        persisted = resolved_from(kept, Path(params["run_root"])) if kept else None
+        found = resolve_wiring(workspace, options, persisted)
         is_kept = found.source is WiringSource.RUN_PERSISTED
         return {
             "_wiring.resolved_v1": {
@@ -69,6 +73,7 @@ class ResolveWiring(CoreScriptlet):
                 "drivers": _drivers(found.wiring),
                 "clusters": _clusters(found.wiring),
                 "unused": unused_variable(workspace, found.wiring.sha256) if is_kept else None,
+                "changed": str(changed_file(workspace, kept) or "") if kept and is_kept else "",
             }
         }
 
@@ -108,13 +113,11 @@ def _path(name: str | None) -> Path | None:
     return Path(name) if name else None
 
 
-def _persisted(run_root: str | None) -> Resolved | None:
-    """Give the wiring that a run has kept."""
+def _kept(run_root: str | None) -> KeptWiring | None:
     if run_root is None:
         return None
     with reading(Path(run_root)) as database:
-        kept = read_kept(database)
-    return resolved_from(kept, Path(run_root)) if kept else None
+        return read_kept(database)
 
 
 if __name__ == "__main__":

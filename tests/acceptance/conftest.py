@@ -32,7 +32,7 @@ def _score(record_property: Callable[[str, object], None]) -> Score:
 
 
 # What of the real half runs with the other tests.
-SAMPLE = "test_slurm.py"
+SAMPLE = {"test_slurm.py", "test_slurm_secrets.py", "test_slurm_submission.py"}
 
 
 @pytest.fixture(name="demo", params=["fake", pytest.param("real", marks=pytest.mark.slurm)])
@@ -55,7 +55,7 @@ def _real_demo(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[RealP
 
     Beside a sample, it is for those who ask for the mark.
     """
-    if request.path.name != SAMPLE:
+    if request.path.name not in SAMPLE:
         skip_unless_asked(request.config)
     with real_project(tmp_path, request.getfixturevalue("centre")) as made:
         yield made

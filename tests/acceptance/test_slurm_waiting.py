@@ -285,6 +285,33 @@ def test_S28_a_site_that_is_down_delays_nobody_else(demo: SlurmProject) -> None:
     assert finish(runner).status == 0
 
 
+def test_S28_a_runner_without_a_terminal_tells_of_a_site_that_is_away(demo: SlurmProject) -> None:
+    """Once, and once more when it is reached again; whoever looks at what it printed sees why nothing went on."""
+    demo.controller("down")
+    demo.recipe(step("sleep 1"))
+    runner = demo.start("run", "demo")
+    until(lambda: "Unable to contact slurm controller" in status(demo)[0]["reason"])
+
+    demo.controller("up")
+    ended = finish(runner)
+
+    notes = [line for line in ended.stderr.splitlines() if line.startswith("note:")]
+    assert ["Unable to contact" in notes[0], "is reached again" in notes[1], len(notes)] == [True, True, 2]
+    assert "  = relax waits; it is tried again by itself" in ended.stderr
+
+
+def test_S28_a_runner_that_goes_on_tells_of_a_site_that_is_away(demo: SlurmProject) -> None:
+    """Of the job there is nothing new, and so there was nothing to be recorded."""
+    _killed_with_a_last_step(demo)
+    demo.controller("down")
+
+    runner = demo.start("resume", "@last")
+    until(lambda: "Unable to contact slurm controller" in demo.call("status", "@last").stderr)
+    runner.send_signal(signal.SIGINT)
+
+    assert "note: hpc.default: " in finish(runner).stderr
+
+
 @pytest.mark.slurm
 def test_S28_a_login_that_is_away_delays_no_other_site(real_demo: RealProject, real_beta: RealProject) -> None:
     """A step of the other site is done; ``status`` says when the first one is tried again."""

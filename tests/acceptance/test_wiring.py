@@ -105,6 +105,7 @@ def test_a_run_goes_on_when_its_file_is_gone(lab: Project) -> None:
     ended = retry(lab)
 
     assert ended.status == 0
+    assert "note:" not in ended.stderr
     assert metadata(lab)["effective"]["source"] == "CLI_OVERRIDE"
     assert metadata(lab)["provenance"]["cli"] == {"operators_config": "other.yaml", "force_wiring_override": False}
     assert history(lab) == ["WIRING_PERSISTED"]
@@ -152,6 +153,48 @@ def test_other_bytes_are_taken_by_force(lab: Project) -> None:
     assert history(lab) == recorded(lab) == ["WIRING_PERSISTED", "WIRING_OVERRIDE_FORCED"]
     last = (snapshot(lab) / "history.jsonl").read_text(encoding="utf-8").splitlines()[-1]
     assert json.loads(last)["details"] == {"prior_sha256": digest}
+
+
+def changed(project: Project, path: Path) -> list[str]:
+    """Give the lines by which a run says that a file has changed meanwhile."""
+    run_id = run_root(project).name
+    command = f"matterstack resume {run_id} --operators-config {path} --force-wiring-override"
+    return [f"{path} has changed since run {run_id} kept it; the run goes on with what it kept", command]
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [("workspaces/lab/operators.yaml", ()), ("mine.yaml", ("--operators-config", "mine.yaml"))],
+    ids=["found", "named"],
+)
+def test_a_file_that_changes_meanwhile_is_told_of(lab: Project, name: str, options: tuple[str, ...]) -> None:
+    """Once, with the command that makes the run go by it, which works."""
+    lab.write("mine.yaml", FIRST)
+    assert "note:" not in lab.call("run", "recipe.yaml", *options).stderr
+    lab.write(name, FIRST + "# More\n")
+    text, command = changed(lab, lab.folder / name)
+
+    again, explained = retry(lab), lab.call("explain", "@last").stdout
+
+    assert again.stderr.count("note:") == 1
+    assert f"note: {text}\n  = to go on by the file:  {command}\n" in again.stderr
+    assert f"not used: {text}; to go on by the file: {command}" in explained
+    forced = retry(lab, *command.split()[3:])
+    assert "note:" not in forced.stderr
+    assert history(lab) == ["WIRING_PERSISTED", "WIRING_OVERRIDE_FORCED"]
+    assert "not used" not in lab.call("explain", "@last").stdout
+
+
+def test_a_file_that_can_be_read_no_more_has_changed(lab: Project) -> None:
+    """The run needs it no more, and goes on."""
+    lab.call("run", "recipe.yaml")
+    lab.write("workspaces/lab/operators.yaml", "operators: [")
+    lab.write("ok", "")
+
+    ended = retry(lab)
+
+    assert ended.status == 0
+    assert f"note: {lab.folder}/workspaces/lab/operators.yaml has changed" in ended.stderr
 
 
 def test_H4_a_variable_that_changes_meanwhile_has_no_effect(lab: Project) -> None:

@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from orchestrator.operators.local import command_line
-from orchestrator.progress import RunSettled
+from orchestrator.progress import RunSettled, TaskSeen
+from orchestrator.states import AttemptState
 from orchestrator.store.database import reading
 from orchestrator.store.queries import read_open_attempts
 from tests.unit.workshop import Notes, PowerCut, Ran, Workshop, python, recipe, shell
@@ -65,6 +66,16 @@ def test_what_it_left_is_kept_with_its_digest(site: Workshop) -> None:
     (attempt,) = ran.attempts("a")
     digest = "6b86b273ff34fce19d6b804eff5a3f5747ada4eaa22f1d49c01e52ddb7875b4b"
     assert attempt.operator_data["artifacts"] == [{"path": "d/left.txt", "sha256": digest, "size": 1}]
+
+
+def test_people_are_told_where_it_stands(site: Workshop) -> None:
+    """As soon as its operator has seen that."""
+    notes = Notes()
+
+    site.run(recipe(shell("a", "sleep 0.5", ROUTED)), reporter=notes)
+
+    seen = [one.state for one in notes.told if isinstance(one, TaskSeen) and one.task_id == "a"]
+    assert seen[-1] is AttemptState.RUNNING
 
 
 def test_files_are_put_beside_it(site: Workshop) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
@@ -18,12 +17,14 @@ from orchestrator.operators.slurm.fetching import Fetcher
 from orchestrator.operators.slurm.holding import Held, Stage
 from orchestrator.operators.slurm.ledger import Job, Ledger
 from orchestrator.operators.slurm.notices import Notice, leave
+from orchestrator.operators.slurm.outages import Outage
 from orchestrator.operators.slurm.pace import Pace
 from orchestrator.operators.slurm.parcels import Places, payload_of
 from orchestrator.operators.slurm.sending import Sender
 from orchestrator.operators.slurm.sites import AwayError, Site
 from orchestrator.operators.slurm.watching import cancel_unwanted, see, shown_by
 from orchestrator.operators.staging import stage
+from orchestrator.progress import Remark
 from orchestrator.states import AttemptState
 from orchestrator.wiring.model import SlurmBackend
 
@@ -55,7 +56,7 @@ class SlurmOperator:
             hurry=self._pace.hurry,
         )
         self._collector = Collector(site, backend, fetcher, self._sender.go_on)
-        self._trouble = ""
+        self._trouble, self._is_final, self._outage = "", False, Outage()
         self._noticed: tuple[float, str, float, tuple[str, ...]] | None = None
 
     @property
@@ -88,11 +89,11 @@ class SlurmOperator:
 
     def look(self) -> Iterator[Sighting]:
         """Send what waits, look at the queue when it is time, and bring home what ended."""
-        if self._pace.is_away:
-            return
-        yield from self._reached(self._sender.send)
+        if not self._pace.is_away:
+            yield from self._reached(self._sender.send)
         if self._pace.is_due:
             yield from self._reached(self._watch)
+        yield from self._heard()
         self._leave_notice()
 
     def cancel(self, attempts: Collection[str]) -> None:
@@ -159,14 +160,14 @@ class SlurmOperator:
                 if sighting.done is not None or sighting.state is AttemptState.FAILED_INIT:
                     del self._held[sighting.attempt_id]
                 yield sighting
-            self._trouble = ""
+            self._trouble, self._is_final = "", False
         except AwayError as error:
             wait_sec = min(_TRY_AGAIN_SEC, self._backend.poll_every) if error.again_sec is None else error.again_sec
             self._trouble = f"{error}; {self._try_login}" if math.isinf(wait_sec) else str(error)
+            self._is_final = error.is_final
             self._sender.miss_answers()
             self._pace.stay_away(wait_sec)
-            for news in self._told_of_trouble():
-                yield dataclasses.replace(news, is_final=error.is_final)
+            yield from self._told_of_trouble()
 
     @property
     def _try_login(self) -> str:
@@ -182,6 +183,25 @@ class SlurmOperator:
                 yield from held.news(AttemptState.UNKNOWN, self._trouble)
             elif held.told is not None:
                 yield from held.news(held.told[0], self._trouble)
+
+    def _heard(self) -> Iterator[Sighting]:
+        """Let people hear of a site that is away, or is reached again, by way of one of the attempts that wait."""
+        held = next(iter(self._held.values()), None)
+        if held is None:
+            self._outage = Outage()
+        elif remark := self._remark(held.assignment):
+            state = held.told[0] if held.told else AttemptState.UNKNOWN
+            yield Sighting(attempt_id=held.assignment.attempt_id, state=state, remark=remark)
+
+    def _remark(self, first: Assignment) -> Remark | None:
+        key, looked_at, more = first.operator_key, self._pace.looked_at, len(self._held) - 1
+        if not self._trouble:
+            again = Remark(text=f"{key}: {self._site.name} is reached again", todo="what waited for it goes on")
+            return again if self._outage.is_over(looked_at) else None
+        waits = f"{first.task_id} and {more} more wait" if more else f"{first.task_id} waits"
+        until = f"until then, {waits}" if self._is_final else f"{waits}; it is tried again by itself"
+        is_news = self._outage.is_news(up_sec(), looked_at=looked_at, is_final=self._is_final)
+        return Remark(text=f"{key}: {self._trouble}", todo=until) if is_news else None
 
     def _leave_notice(self) -> None:
         """Let those who look at the run see what was seen of the site, where that is new."""

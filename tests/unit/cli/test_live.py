@@ -12,8 +12,8 @@ from rich.console import Console
 
 from orchestrator.cli.live import LiveReporter, Progress
 from orchestrator.pace import Pace, earlier_pace
-from orchestrator.progress import Happening, RunBegun, TaskEnded, TasksAdded, TaskStarted
-from orchestrator.states import TaskState
+from orchestrator.progress import Happening, RunBegun, TaskEnded, TasksAdded, TaskSeen, TaskStarted
+from orchestrator.states import AttemptState, TaskState
 from orchestrator.store.database import FILE_NAME, open_database
 from tests.unit.cli.program import Terminal
 from tests.unit.workshop import Workshop, recipe, shell
@@ -152,6 +152,34 @@ def say_that_it_took(run_root: Path, task_id: str, sec: float, start: str, end: 
 def test_a_guess_is_not_given_too_precisely(sec: float, shown: str) -> None:
     """Seconds below a minute, then minutes."""
     assert lines(followed(earlier({"a": sec}), (0, begun("a"))))[0] == f"0/1  0.00s, about {shown} left"
+
+
+@pytest.mark.parametrize(
+    ("state", "note", "shown"),
+    [
+        (AttemptState.QUEUED, "Priority", "a QUEUED (Priority) 9.00s"),
+        (AttemptState.QUEUED, "", "a QUEUED 9.00s"),
+        (AttemptState.UNKNOWN, "alpha cannot be reached: connection refused", "a UNKNOWN 9.00s"),
+        (AttemptState.RUNNING, "", "a 9.00s"),
+        (AttemptState.RUNNING, "suspended", "a RUNNING (suspended) 9.00s"),
+    ],
+)
+def test_it_is_shown_where_an_attempt_of_an_operator_stands(state: AttemptState, note: str, shown: str) -> None:
+    """With a note that is short; that it runs is understood."""
+    seen = TaskSeen(task_id="a", state=state, note=note)
+
+    assert lines(followed(Pace(), (0, begun("a")), (0, start("a")), (4, seen), (9, start("b"))))[1].startswith(
+        f"…     {shown}, b"
+    )
+
+
+def test_an_attempt_that_was_taken_over_is_shown() -> None:
+    """It began before the runner, which sees where it stands; once it has ended it is shown no more."""
+    seen = TaskSeen(task_id="a", state=AttemptState.QUEUED, note="Priority")
+    happenings: list[tuple[float, Happening]] = [(0.0, begun("a", "b")), (1.0, seen), (3.0, start("b"))]
+
+    assert lines(followed(Pace(), *happenings))[1] == "…     a QUEUED (Priority) 2.00s, b 0.00s"
+    assert lines(followed(Pace(), *happenings, (4.0, end("a")), (5.0, start("a"))))[1] == "…     b 2.00s, a 0.00s"
 
 
 def test_the_pace_is_that_of_the_newest_run_that_completed(workshop: Workshop) -> None:

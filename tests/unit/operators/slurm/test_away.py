@@ -19,6 +19,7 @@ from orchestrator.operators.slurm.cluster import SlurmOperator
 from orchestrator.operators.slurm.ledger import Job, enter
 from orchestrator.operators.slurm.notices import notices
 from orchestrator.operators.slurm.sites import Site
+from orchestrator.progress import Remark
 from orchestrator.remote.ssh import SshTransport
 from orchestrator.remote.ssh_config import Login
 from orchestrator.remote.transport import Transport
@@ -67,8 +68,11 @@ def test_S28_tries_of_a_site_that_is_away_are_told_once(way: SshTransport, tmp_p
         tries.add(notices(tmp_path)["hpc.default"].next_at)
     operator.close()
 
-    assert [sighting.note for sighting in told] == ["", notices(tmp_path)["hpc.default"].trouble]
-    assert "alpha cannot be reached" in told[1].note
+    trouble = notices(tmp_path)["hpc.default"].trouble
+    assert [sighting.note for sighting in told if not sighting.remark] == ["", trouble]
+    assert "alpha cannot be reached" in trouble
+    remarks = [sighting.remark for sighting in told if sighting.remark]
+    assert remarks == [Remark(text=f"hpc.default: {trouble}", todo="a1 waits; it is tried again by itself")]
     assert len(tries) == 3
 
 
@@ -105,7 +109,8 @@ def test_a_site_that_lets_nobody_in_any_more_is_not_looked_at_again(tmp_path: Pa
     told = list(operator.look())
 
     assert operator.looks_every_sec is None
-    assert told == []
     notice = notices(tmp_path)["hpc.default"]
+    remark = Remark(text=f"hpc.default: {notice.trouble}", todo="until then, a1 waits")
+    assert [sighting.remark for sighting in told] == [remark]
     assert notice.next_at == ""
     assert notice.trouble.startswith("alpha refused the key: see that it is right; try it with: matterstack operators")
