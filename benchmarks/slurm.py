@@ -38,6 +38,8 @@ POLL_SEC = 10.0
 WATCHED_SEC = 60.0
 PATIENCE_SEC = 900.0
 EARLY = (0.0, 1.0, 3.0)
+# The jobs and what they leave need half a minute or so.
+PAUSE = (0.5, 4.5)
 ROUNDS = 5
 
 _FREE = {"type": "shell", "stdout": "free"}
@@ -121,12 +123,15 @@ def _kill_on_the_way(runner: Runner, project: RealProject) -> None:
     """Kill a runner and the next ones at moments without a pattern, and let the last one come to the end."""
     chance = random.Random(0)  # noqa: S311  the same moments each time
     for _ in range(KILLS - len(EARLY)):
-        time.sleep(chance.uniform(1.0, 2.0 * POLL_SEC))
+        time.sleep(chance.uniform(*PAUSE))
+        if runner.process.poll() is not None:
+            sys.exit(f"the run had ended before its runner was killed {KILLS} times")
         runner.kill()
         runner = Runner(project, "resume", "@last")
     status = runner.process.wait(PATIENCE_SEC)
     if status:
-        sys.exit(f"the last runner ended with {status}:\n{project.project.folder.joinpath('stderr.log').read_text()}")
+        told = project.project.folder.joinpath("stderr.log").read_text(encoding="utf-8")
+        sys.exit(f"the last runner ended with {status}:\n{told[-2000:]}")
 
 
 def _fetched(project: RealProject) -> set[str]:
