@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
+from functools import partial
 from importlib.metadata import entry_points
 from importlib.util import find_spec
 
@@ -25,6 +28,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         parser.addini("matterstack_files", "recipes to collect; without the plugin nothing collects them", "args")
     if find_spec("pytest_timeout") is None:
         parser.addini("timeout", "seconds that one test may take; without pytest-timeout nothing enforces it")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let the workers of a session share no instrument and no look at a queue: a test would wait for another's."""
+    folder = tempfile.mkdtemp(prefix="matterstack-tests-")
+    config.add_cleanup(partial(shutil.rmtree, folder, ignore_errors=True))
+    os.environ["XDG_RUNTIME_DIR"] = folder
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -181,7 +181,8 @@ def _text(seen: bytes) -> str:
 
 def _environment(folder: Path) -> dict[str, str]:
     programs = f"{folder / '.venv' / 'bin'}{os.pathsep}{os.environ['PATH']}"
-    return {"PATH": programs, "LANG": "C.UTF-8", "TERM": "dumb", "NO_COLOR": "1", "PYTHONPATH": str(folder)}
+    own = {"PATH": programs, "PYTHONPATH": str(folder), "XDG_RUNTIME_DIR": os.environ["XDG_RUNTIME_DIR"]}
+    return {**own, "LANG": "C.UTF-8", "TERM": "dumb", "NO_COLOR": "1"}
 
 
 def _pattern(shown: str) -> str:
