@@ -36,10 +36,14 @@ _GET = f"""\
 [ -f "$1" ] || fail "there is no such file"
 size=$(wc -c <"$1") && sum=$(digest "$1") && echo "$size $sum" && cat <"$1"
 """
+# Names come twice, each ended by a zero byte, since there may be more than a command can have.
 _GET_TREE = """\
+sums=sha256sum
+command -v "$sums" >/dev/null 2>&1 || sums='shasum -a 256'
 cd -- "$1" || exit 1
-shift
-exec tar -cf - "$@"
+head -c "$2" | xargs -0 sh -c 'sums=$0; find "$@" -type f -exec $sums {} + 2>/dev/null' "$sums"
+echo
+exec tar --null -cf - -T -
 """
 # The listing is the one way in which every system tells the size of a file that cannot be read.
 _STAT = """\
@@ -71,9 +75,10 @@ def get_script(remote: str) -> str:
     return _with(_GET, [remote_name(remote)])
 
 
-def get_tree_script(remote: str, names: Iterable[str]) -> str:
-    """Give what writes an archive of files and folders of a directory."""
-    return _with(_GET_TREE, [remote_name(remote), *(f"./{name}" for name in names)])
+def get_tree_script(remote: str, names: Iterable[str]) -> tuple[str, bytes]:
+    """Give what writes digests, an empty line, and an archive of files and folders of a directory; and its input."""
+    given = b"".join(os.fsencode(f"./{name}\0") for name in names)
+    return _with(_GET_TREE, [remote_name(remote), str(len(given))]), given * 2
 
 
 def stat_script(remote: str) -> str:

@@ -13,7 +13,7 @@ from typing import Literal, Self, cast
 from orchestrator.errors import SiteAwayError, TransferError
 from orchestrator.files import replace_file_by
 from orchestrator.remote import scripts
-from orchestrator.remote.contents import content_of, verified
+from orchestrator.remote.contents import CHANGED, apart, content_of, read_digests, verified
 from orchestrator.remote.framing import Ended, new_mark, script_line, unframed
 from orchestrator.remote.known_hosts import HostKey
 from orchestrator.remote.ssh_config import Hop
@@ -115,13 +115,14 @@ class Transport(ABC):
         """Close it."""
         self.close()
 
-    def run(self, command: str, stdin: bytes = b"", *, deadline_sec: float) -> Ran:
+    def run(self, command: str, stdin: bytes | Iterable[bytes] = b"", *, deadline_sec: float) -> Ran:
         """Run text for a POSIX shell, whatever the login shell is; an exit code other than 0 is no error.
 
         Its environment is that of the login; set ``LC_ALL=C`` in it for programs whose words are read. What it leaves
         running must not keep its outputs, or the command does not end.
         """
-        with self._asking(command, [stdin] if stdin else [], deadline_sec) as answer:
+        given = [stdin] if isinstance(stdin, bytes) else stdin
+        with self._asking(command, given, deadline_sec) as answer:
             stdout = bytearray()
             is_whole = True
             for piece in answer:
@@ -158,22 +159,30 @@ class Transport(ABC):
     ) -> Fetched:
         """Bring files, and all files of folders, below a directory of the site into a folder here, in one round trip.
 
-        Each file appears whole. Links and what is no file are left out and named; paths that lead elsewhere, or more
-        than was allowed, raise `TransferError`, as does what is missing.
+        Each file appears whole, and is compared with the digest that the site made of it. Links and what is no file are
+        left out and named; paths that lead elsewhere, or more than was allowed, raise `TransferError`, as does what is
+        missing or another than was said.
         """
         wanted = list(names)
         if not wanted:
             return Fetched(sha256={}, left_out=())
-        with self._asking(scripts.get_tree_script(remote, wanted), [], deadline_sec) as answer:
+        script, given = scripts.get_tree_script(remote, wanted)
+        with self._asking(script, [given], deadline_sec) as answer:
+            head, pieces = apart(answer)
             try:
-                fetched = unpack(answer, folder, most_bytes=most_bytes, most_files=most_files)
+                fetched = unpack(pieces, folder, most_bytes=most_bytes, most_files=most_files)
             except TransferError as error:
                 # Where the other side says why its archive is none, that is the better reason.
                 if not error.is_hostile:
                     self._check(answer.ended, "fetch from", remote)
                 raise TransferError(f"{self.site}: cannot fetch from {remote}: {error}", hint=error.hint) from error
             self._check(answer.ended, "fetch from", remote)
-            return fetched
+        said = read_digests(head)
+        for name, sha256 in fetched.sha256.items():
+            if said.get(name) != sha256:
+                message = f"{self.site}: cannot fetch from {remote}: another sha256 arrived than was said of {name}"
+                raise TransferError(message, hint=CHANGED)
+        return fetched
 
     def stat(self, remote: str) -> Stat | None:
         """Say what a path is; None where there is nothing. Raises `TransferError` where one may not even look."""

@@ -15,6 +15,7 @@ from orchestrator.remote.contents import PIECE, pieces_of
 
 MOST_BYTES = 100 * 1024**3
 MOST_FILES = 100_000
+_END = bytes(2 * tarfile.BLOCKSIZE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,13 +34,14 @@ def archive(files: Mapping[str, Path | bytes], *, text_mode: int = 0o644) -> Ite
     """
     for name in files:
         _safe(name)
-    for name, source in files.items():
-        entry = tarfile.TarInfo(name)
-        entry.size, entry.mode, entry.mtime = _measure(source, text_mode)
-        yield entry.tobuf(tarfile.GNU_FORMAT, "utf-8", "surrogateescape")
-        yield from pieces_of(source)
-        yield bytes(-entry.size % tarfile.BLOCKSIZE)
-    yield bytes(2 * tarfile.BLOCKSIZE)
+    return _together(_parts(files, text_mode))
+
+
+def archive_size(files: Mapping[str, Path | bytes]) -> int:
+    """Give the bytes of the archive of files; raises `InfrastructureError` for a file that cannot be read."""
+    entries = [_entry(name, source, 0) for name, source in files.items()]
+    contents = sum(entry.size + -entry.size % tarfile.BLOCKSIZE for entry in entries)
+    return sum(len(_header(entry)) for entry in entries) + contents + len(_END)
 
 
 def unpack(pieces: Iterable[bytes], folder: Path, *, most_bytes: int, most_files: int) -> Fetched:
@@ -66,15 +68,41 @@ def unpack(pieces: Iterable[bytes], folder: Path, *, most_bytes: int, most_files
     return Fetched(sha256=digests, left_out=tuple(left_out))
 
 
-def _measure(source: Path | bytes, text_mode: int) -> tuple[int, int, int]:
-    """Give size, mode and time of change."""
+def _parts(files: Mapping[str, Path | bytes], text_mode: int) -> Iterator[bytes]:
+    for name, source in files.items():
+        entry = _entry(name, source, text_mode)
+        yield _header(entry)
+        yield from pieces_of(source)
+        yield bytes(-entry.size % tarfile.BLOCKSIZE)
+    yield _END
+
+
+def _together(parts: Iterable[bytes]) -> Iterator[bytes]:
+    """Give small parts together, so that they are not sent one by one."""
+    kept = bytearray()
+    for part in parts:
+        kept += part
+        if len(kept) >= PIECE:
+            yield bytes(kept)
+            kept.clear()
+    yield bytes(kept)
+
+
+def _entry(name: str, source: Path | bytes, text_mode: int) -> tarfile.TarInfo:
+    entry = tarfile.TarInfo(name)
     if isinstance(source, bytes):
-        return len(source), text_mode, 0
+        entry.size, entry.mode = len(source), text_mode
+        return entry
     try:
         found = source.stat()
     except OSError as error:
         raise refused(error, f"read {source}") from error
-    return found.st_size, found.st_mode & 0o777, int(found.st_mtime)
+    entry.size, entry.mode, entry.mtime = found.st_size, found.st_mode & 0o777, int(found.st_mtime)
+    return entry
+
+
+def _header(entry: tarfile.TarInfo) -> bytes:
+    return entry.tobuf(tarfile.GNU_FORMAT, "utf-8", "surrogateescape")
 
 
 def _write(archive: tarfile.TarFile, member: tarfile.TarInfo, folder: Path, name: str) -> str:

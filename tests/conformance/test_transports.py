@@ -238,6 +238,25 @@ def test_s23_an_archive_may_be_as_long_as_some_reads(way: Transport, far: str, t
     assert sorted(fetched.sha256) == ["a"]
 
 
+def test_s23_more_names_come_than_a_command_can_have(way: Transport, far: str, tmp_path: Path) -> None:
+    """The site is not asked in words that its system limits."""
+    name = "y" * 230
+    many = [f"{number:05}-{name}" for number in range(9500)]
+    way.run(f"cd {far}; seq -f %05.0f-{name} 0 9499 | xargs touch", deadline_sec=SECONDS)
+
+    fetched = way.get_tree(far, many, tmp_path / "back")
+
+    assert sorted(fetched.sha256) == many
+
+
+@pytest.mark.parametrize("name", ["a\nb", "a\\nb", "\\a", "a\rb", " a  b", "-a", "ä"])
+def test_s22_a_digest_is_found_under_any_name(way: Transport, far: str, tmp_path: Path, name: str) -> None:
+    """Each file is compared with the digest that the site made of it."""
+    _plant(way, far, {name: b"1"})
+
+    assert way.get_tree(far, [name], tmp_path / "back").sha256 == {name: hashlib.sha256(b"1").hexdigest()}
+
+
 def test_c4_links_are_left_out(way: Transport, far: str, tmp_path: Path) -> None:
     """They and pipes are named; a second name of a file is a link too."""
     way.run(f"cd {far}; echo 1 > a; ln a b; ln -s /etc/passwd c; mkfifo d", deadline_sec=SECONDS)

@@ -18,7 +18,7 @@ from orchestrator.operators.slurm.holding import Held
 from orchestrator.operators.slurm.leavings import KEPT, NOTHING, Left, keeping, read_told, removal, sweeping
 from orchestrator.operators.slurm.ledger import FOLDER, Job
 from orchestrator.operators.slurm.parcels import Places
-from orchestrator.operators.slurm.sites import Site
+from orchestrator.operators.slurm.sites import LEAST_BYTES_PER_SEC, Site
 from orchestrator.operators.staging import CHANGES
 from orchestrator.wiring.model import Keep
 
@@ -28,7 +28,7 @@ _LANDING = ".landing"
 _REMOVE_SEC = 300.0
 # A shipment travels at once, so that the time limit for it is known.
 _MOST_BYTES_AT_ONCE = 256 * 1024 * 1024
-_LEAST_BYTES_PER_SEC = 64 * 1024
+_MOST_FILES_AT_ONCE = 20_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +94,7 @@ class Fetcher:
         shutil.rmtree(landing, ignore_errors=True)
         make_directory(landing)
         names = [f"{_below(one, places)}/{name}" for one in load for name in one.sizes]
-        deadline_sec = 60.0 + sum(one.size for one in load) / _LEAST_BYTES_PER_SEC
+        deadline_sec = 60.0 + sum(one.size for one in load) / LEAST_BYTES_PER_SEC
         came = self._site.bring(places.root, names, landing, deadline_sec=deadline_sec) if names else {}
         for shipment in load:
             if all(f"{_below(shipment, places)}/{name}" in came for name in shipment.sizes):
@@ -150,10 +150,12 @@ def _is_wanted(name: str, choice: Choice) -> bool:
 def _loads(shipments: Iterable[Shipment]) -> Iterator[list[Shipment]]:
     """Give shipments in loads that travel at once; all of one load belong to one run."""
     load: list[Shipment] = []
+    size = count = 0
     for shipment in shipments:
-        if load and sum(one.size for one in load) + shipment.size > _MOST_BYTES_AT_ONCE:
+        size, count = size + shipment.size, count + len(shipment.sizes)
+        if load and (size > _MOST_BYTES_AT_ONCE or count > _MOST_FILES_AT_ONCE):
             yield load
-            load = []
+            load, size, count = [], shipment.size, len(shipment.sizes)
         load.append(shipment)
     if load:
         yield load

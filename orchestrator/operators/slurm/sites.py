@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import secrets
 import shlex
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,10 +16,13 @@ from orchestrator.operators.slurm.answers import AccountRow, Settings, read_acco
 from orchestrator.operators.slurm.asking import CONFIGURATION, Answer, answer, question
 from orchestrator.operators.slurm.leavings import Left, Place, listing, read_listing
 from orchestrator.operators.slurm.parcels import Places
+from orchestrator.remote.contents import content_of, digest_lines
 from orchestrator.remote.transport import Transport
-from orchestrator.remote.trees import archive
+from orchestrator.remote.trees import archive, archive_size
 
 ASK_SEC = 60.0
+# The slowest line over which files are still sent and fetched.
+LEAST_BYTES_PER_SEC = 64 * 1024
 # What a script ends with that could not unpack what it was given.
 _NOT_UNPACKED = 74
 _LIST_SEC = 300.0
@@ -31,6 +34,9 @@ _ARRIVE = """\
 mkdir -p -- {root} && cd -- {root} || exit 1
 printf 'root %s\\n' "$(pwd -P)"
 """
+_COMPARE = """\
+{{ test ! -s ./{digests} || if command -v sha256sum >/dev/null 2>&1
+then sha256sum --quiet -c ./{digests} >&2; else shasum -a 256 --quiet -c ./{digests} >&2; fi; }}"""
 _FIRST_LINES = """\
 for file in {files}; do
   line=
@@ -133,7 +139,7 @@ class Site:
             self._facts = Facts(root=words["root"], settings=read_settings(settings.stdout))
         return self._facts
 
-    def ask(self, script: str, *, stdin: bytes = b"", deadline_sec: float = ASK_SEC) -> str:
+    def ask(self, script: str, *, stdin: bytes | Iterable[bytes] = b"", deadline_sec: float = ASK_SEC) -> str:
         """Run a script for a POSIX shell and give what it printed; raises `AwayError`, also where it failed."""
         with _told_as_away():
             ran = self._transport.run(script, stdin, deadline_sec=deadline_sec)
@@ -173,22 +179,28 @@ class Site:
         ``lasting`` are files of the root that have their digests in their names: they come once a session, each whole,
         as others may be using them. Nothing of the script is run where not all has arrived. Raises `AwayError`; that is
         a `NoRoomError` where the site did not take the files. Raises `InfrastructureError` for a file that cannot be
-        read.
+        read. The time for the files comes to that of ``deadline_sec``, which is for the script.
         """
         mark = secrets.token_hex(8)
         new = {name: content for name, content in (lasting or {}).items() if f"{root}/{name}" not in self._has}
         drafts = {f".{name}.{mark}": content for name, content in new.items()}
         # An archive that was cut between two files is none that is damaged, for tar.
         last = f".arrived-{mark}"
-        content = b"".join(archive({**files, **drafts, last: b""}, text_mode=0o600))
-        takes = [f"head -c {len(content)} | tar -xof -", f"rm ./{last}"]
+        sent = {**files, **drafts}
+        sent[last] = digest_lines({name: content_of(source).sha256 for name, source in sent.items()})
+        size = archive_size(sent)
+        takes = [f"head -c {size} | tar -xof -", _COMPARE.format(digests=last), f"rm ./{last}"]
         takes += [f"mv -f ./.{name}.{mark} ./{name}" for name in new]
         takes += [f"test -s ./{name}" for name in lasting or {}]
         leaves = shlex.join(["rm", "-f", *drafts, last])
         unpacked = f"{' && '.join(takes)} || {{ {leaves}; exit {_NOT_UNPACKED}; }}\n"
         # What the site was thought to have may have been purged: it comes again with the next try.
         self._has.difference_update(kept := {f"{root}/{name}" for name in lasting or {}})
-        printed = self.ask(f"cd -- {shlex.quote(root)} && {unpacked}{script}", stdin=content, deadline_sec=deadline_sec)
+        printed = self.ask(
+            f"cd -- {shlex.quote(root)} && {unpacked}{script}",
+            stdin=archive(sent, text_mode=0o600),
+            deadline_sec=deadline_sec + size / LEAST_BYTES_PER_SEC,
+        )
         self._has.update(kept)
         return printed
 
