@@ -154,7 +154,7 @@ def connected(hops: Sequence[Hop], site: str, person: Person, pace: Pace) -> Con
 
     Raises `SiteAwayError` or one of its kinds.
     """
-    with _connecting(hops, site, pace) as (watched, limit):
+    with person.during_login(), _connecting(hops, site, pace) as (watched, limit):
         transports: list[Transport] = []
         try:
             for hop in hops:
@@ -174,7 +174,7 @@ def first_unknown(hops: Sequence[Hop], site: str, person: Person, pace: Pace) ->
 
     Nobody logs in to it. Raises `SiteAwayError` or one of its kinds, among them `HostKeyError` for a changed key.
     """
-    with _connecting(hops, site, pace) as (watched, limit):
+    with person.during_login(), _connecting(hops, site, pace) as (watched, limit):
         transports: list[Transport] = []
         try:
             for hop in hops:

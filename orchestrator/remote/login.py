@@ -33,20 +33,30 @@ Ask = Callable[[Sequence[Prompt]], Sequence[str] | None]
 
 
 class Person:
-    """Asks a person, at most once in a session: a code that was typed is of no use a second time."""
+    """Asks a person during one login in a session, which each host on the way may need: a code is of no use twice."""
 
     def __init__(self, ask: Ask | None) -> None:
         self._ask = ask
+        self._was_asked = False
 
     @property
     def can_be_asked(self) -> bool:
-        """Tell whether there is somebody who was not asked before."""
+        """Tell whether there is somebody who was not asked for an earlier login."""
         return self._ask is not None
 
+    @contextlib.contextmanager
+    def during_login(self) -> Iterator[None]:
+        """Hold one login; who was asked for it is asked no more afterwards, whatever became of it."""
+        try:
+            yield
+        finally:
+            if self._was_asked:
+                self._ask = None
+
     def asked(self) -> Ask:
-        """Give the way to ask, for one login."""
-        ask, self._ask = self._ask, None
-        return ask or (lambda _: None)
+        """Give the way to ask, for one host."""
+        self._was_asked = True
+        return self._ask or (lambda _: None)
 
 
 def log_in(transport: Transport, hop: Hop, site: str, person: Person, extend: Callable[[float], None]) -> None:

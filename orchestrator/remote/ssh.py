@@ -32,10 +32,10 @@ _AFTER_SEC = 0.5
 class SshTransport(Transport):
     """Reaches a site over SSH, as the user's SSH configuration and ``login`` say.
 
-    Host keys must be known. ``ask`` is called at most once, for what a host wants somebody to type; where there is
-    nobody to ask, such a site needs login. A connection that failed is opened anew by the next who needs it, not
-    before some seconds have passed; a refused login, or a changed host key, is final for this object. Where the SSH
-    configuration cannot be followed, whoever asks for something gets `UsageError`.
+    Host keys must be known. ``ask`` is called during one login alone, for what each host on the way wants somebody to
+    type; where there is nobody to ask, such a site needs login. A connection that failed is opened anew by the next who
+    needs it, not before some seconds have passed; a refused login, or a changed host key, is final for this object.
+    Where the SSH configuration cannot be followed, whoever asks for something gets `UsageError`.
     """
 
     def __init__(

@@ -202,6 +202,20 @@ def test_s19_a_code_is_asked_for_once(centre: Centre, tmp_path: Path, caplog: py
     assert code not in f"{way!r} {vars(way)!r} {caught.value!r} {caught.value.explained()}"
 
 
+def test_s19_each_host_on_the_way_asks_once(centre: Centre, tmp_path: Path) -> None:
+    """A gate may want a code as well as the login node behind it."""
+    codes = iter(centre["OTP_CODES"].split()[10:12])
+    config = centre.config(tmp_path)
+    with config.open("a", encoding="utf-8") as file:
+        file.write(f"Host behind\n    Port {centre.port('otp')}\n    User {centre.user()}\n    ProxyJump otp\n")
+    way = SshTransport("hpc.a", Login(host="behind", config_path=str(config)), ask=lambda _: [next(codes)])
+
+    assert way.run("echo in", deadline_sec=20.0).text == "in\n"
+    way.close()
+    with pytest.raises(LoginNeededError):
+        way.open()
+
+
 def test_s19_a_site_needs_login_where_nobody_can_be_asked(centre: Centre, tmp_path: Path) -> None:
     """It says so at once, each time, and goes to the site once."""
     with transport(centre, tmp_path, "otp") as way:
