@@ -24,6 +24,7 @@ _OWN_DIRECTIVES = frozenset(
         *("array", "chdir", "comment", "error", "export", "job-name", "open-mode", "output", "wrap"),
         *("begin", "dependency", "hold", "no-requeue", "requeue", "signal"),
         *("input", "parsable", "test-only", "wait"),
+        *("clusters", "help", "usage", "version"),
     }
 )
 _Positive = Annotated[int, Field(ge=1, le=1_000_000)]
@@ -101,7 +102,8 @@ class Slurm(_Part):
                 raise fault(
                     "MS106", f"expected a long option of sbatch, got {text!r}", "as in: --exclusive, --nice=100"
                 )
-            if found[1] in _OWN_DIRECTIVES:
+            # Slurm takes the begin of an option for the whole.
+            if any(name.startswith(found[1]) for name in _OWN_DIRECTIVES):
                 hint = "say it by a field of 'slurm', or by the step's 'resources'; the rest is the operator's own"
                 raise fault("MS106", f"--{found[1]} is not for 'extra'", hint)
         return extra
