@@ -29,8 +29,7 @@ def take_over_changes(database: Database, plan: Plan, end: Ends, *, accept_chang
             hint=how_to_accept(database.run_root),
             code="MS307",
         )
-    stale = _stale(database, changed)
-    if attempts := had_by_operators(database, stale):
+    if changed and (attempts := had_by_operators(database, _stale(database, changed))):
         end(attempts, "definition changed")
     if (accept_changes and read_inputs(database).get("recipe_sha256") != plan.source.sha256) or changed:
         with database.transaction():
@@ -63,8 +62,6 @@ def _redefine(database: Database, plan: Plan, changed: Mapping[str, PlannedTask]
 
 def _stale(database: Database, changed: Mapping[str, PlannedTask]) -> set[str]:
     """Name changed steps and all that they were expanded into; refuse those that the run cannot go on with."""
-    if not changed:
-        return set()
     rows = read_tasks(database)
     below = _below(rows, changed)
     _refuse_other_parts(rows, below, changed)

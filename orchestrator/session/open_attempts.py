@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
+from pathlib import Path
 
 from orchestrator.errands import is_begun
 from orchestrator.errors import UsageError
@@ -39,14 +40,14 @@ def had_by_operators(database: Database, names: AbstractSet[str]) -> list[Attemp
     return [row for row in read_open_attempts(database) if row.is_external and row.task_id in names]
 
 
-def refuse_open(database: Database, names: AbstractSet[str], again: Again) -> None:
-    """Refuse to let tasks run again of which operators have attempts, unless that is forced."""
-    for attempt in had_by_operators(database, names):
-        if not again.force:
-            is_question = attempt.status is AttemptState.WAITING_EXTERNAL
-            what, first = ("waits for an answer", "answer it") if is_question else ("is under way", "let it end")
-            hint = f"{first}, or end it with --force; see: matterstack explain {database.run_root.name}"
-            raise UsageError(f"{attempt.task_id} {what}", hint=hint)
+def refuse_unless_forced(attempt: AttemptRow, again: Again, run_root: Path) -> None:
+    """Refuse to let a task run again of which an operator has an attempt, unless that is forced."""
+    if again.force:
+        return
+    is_question = attempt.status is AttemptState.WAITING_EXTERNAL
+    what, first = ("waits for an answer", "answer it") if is_question else ("is under way", "let it end")
+    hint = f"{first}, or end it with --force; see: matterstack explain {run_root.name}"
+    raise UsageError(f"{attempt.task_id} {what}", hint=hint)
 
 
 class Endings:

@@ -12,7 +12,7 @@ from orchestrator.plan import Plan
 from orchestrator.progress import CampaignLeftOut, Remark
 from orchestrator.reach import has_last, lists_of, reached_from
 from orchestrator.session.changes import take_over_changes
-from orchestrator.session.open_attempts import Ends, had_by_operators, lose, refuse_open
+from orchestrator.session.open_attempts import Ends, had_by_operators, lose, refuse_unless_forced
 from orchestrator.session.options import Again, DriveOptions
 from orchestrator.states import ENDED_RUNS, ENDED_TASKS, RunState
 from orchestrator.store.audit import history_fault
@@ -94,10 +94,12 @@ def check_history(database: Database) -> None:
 
 def _end_what_runs_again(database: Database, plan: Plan, parts: Parts, again: Again, end: Ends) -> None:
     """End what operators have of tasks that are to run again; unless that is forced, such a task is refused."""
+    if not any(row.is_external for row in read_open_attempts(database)):
+        return
     rows = read_tasks(database)
     names = {rows[position].task_id for position in _chosen(rows, plan, parts, again)}
-    refuse_open(database, names, again)
     if attempts := had_by_operators(database, names):
+        refuse_unless_forced(attempts[0], again, database.run_root)
         end(attempts, again.reason)
 
 

@@ -27,6 +27,11 @@ class Refusal:
     hint: str = ""
 
     @property
+    def explained(self) -> str:
+        """Give Slurm's words, and below them what to do where that is known."""
+        return f"{self.text}\n{self.hint}".strip()
+
+    @property
     def is_of_many(self) -> bool:
         """Tell whether fewer jobs at once might be taken."""
         return self.verdict is Verdict.NOT_NOW and bool(_OF_MANY.search(self.text))

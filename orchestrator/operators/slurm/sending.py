@@ -134,10 +134,9 @@ class Sender:
                 held.take_id(came.job_id)
                 yield from held.news(AttemptState.SUBMITTED)
             elif came.verdict is Verdict.REJECTED and held.turn:
-                why = f"{came.text}\n{came.hint}".strip()
-                held.give_up(f"timeout: its time was over, and it could not be continued: {why}")
+                held.give_up(f"timeout: its time was over, and it could not be continued: {came.explained}")
             elif came.verdict is Verdict.REJECTED:
-                refused = not_begun(held.assignment, f"{came.text}\n{came.hint}".strip())
+                refused = not_begun(held.assignment, came.explained)
                 self._unbegun.append((held, dataclasses.replace(refused, is_final=True, about=came.about)))
             elif came.verdict is Verdict.NOT_NOW:
                 held.refused(came.text, utc_after(max(0.0, batch.not_before - up_sec())))

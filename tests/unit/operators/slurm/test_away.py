@@ -13,7 +13,6 @@ import pytest
 
 from orchestrator.clock import utc_now
 from orchestrator.errors import LoginRefusedError
-from orchestrator.operators.assignments import Assignment
 from orchestrator.operators.slurm.accounts import Accounts
 from orchestrator.operators.slurm.cluster import SlurmOperator
 from orchestrator.operators.slurm.ledger import Job, enter
@@ -24,6 +23,7 @@ from orchestrator.remote.ssh import SshTransport
 from orchestrator.remote.ssh_config import Login
 from orchestrator.remote.transport import Transport
 from orchestrator.wiring.model import SlurmBackend
+from tests.unit.operators.slurm.attempts import attempt
 
 
 @pytest.fixture(name="way")
@@ -34,21 +34,6 @@ def _way(tmp_path: Path) -> SshTransport:
     config = tmp_path / "config"
     config.write_text(f"Host alpha\n  HostName 127.0.0.1\n  Port {port}\n")
     return SshTransport("alpha", Login(host="alpha", config_path=str(config)), reopen_sec=0.05)
-
-
-def attempt(run_root: Path, name: str) -> Assignment:
-    """Give an attempt of a step that does nothing."""
-    return Assignment(
-        run_root=run_root,
-        task_id=name,
-        attempt_id=name,
-        attempt_index=1,
-        operator_key="hpc.default",
-        relative_path=name,
-        params={},
-        work={"step": "s", "needs": {}, "argv": ["true"]},
-        asked_at=utc_now(),
-    )
 
 
 def operator_of(way: Transport) -> SlurmOperator:

@@ -3,30 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from orchestrator.clock import utc_now
-from orchestrator.operators.assignments import Assignment
 from orchestrator.operators.slurm.batches import batches_of, submission_of
 from orchestrator.operators.slurm.parcels import Places
 from orchestrator.wiring.model import SlurmBackend
+from tests.unit.operators.slurm.attempts import attempt
 
-
-def attempt(name: str, **work: Any) -> Assignment:  # noqa: ANN401  any value of JSON
-    """Give an attempt of a step that does nothing."""
-    return Assignment(
-        run_root=Path("/runs/20261120_120000_abcdef01"),
-        task_id=name,
-        attempt_id=name,
-        attempt_index=1,
-        operator_key="hpc.default",
-        relative_path=name,
-        params={},
-        work={"step": "s", "needs": {}, "argv": ["true"], **work},
-        asked_at=utc_now(),
-    )
+RUN = Path("/runs/20261120_120000_abcdef01")
 
 
 @pytest.mark.parametrize(
@@ -45,7 +30,7 @@ def test_nodes_on_which_it_was_lost_are_avoided_beside_those_of_the_wiring(
     backend = SlurmBackend.model_validate(
         {"type": "slurm", "workspace_root": "/w", "slurm": {"extra": list(extra)}}, strict=False
     )
-    (batch,) = batches_of([attempt("a", **({"exclude": lost} if lost else {}))], backend, None)
+    (batch,) = batches_of([attempt(RUN, "a", **({"exclude": lost} if lost else {}))], backend, None)
 
     assert submission_of(batch, Places(root="/w"), backend).avoid == avoided
 
@@ -53,7 +38,7 @@ def test_nodes_on_which_it_was_lost_are_avoided_beside_those_of_the_wiring(
 def test_attempts_that_avoid_other_nodes_are_no_array() -> None:
     """An array has one list."""
     backend = SlurmBackend.model_validate({"type": "slurm", "workspace_root": "/w"})
-    attempts = [attempt("a"), attempt("b", exclude=["n1"]), attempt("c", exclude=["n1"])]
+    attempts = [attempt(RUN, "a"), attempt(RUN, "b", exclude=["n1"]), attempt(RUN, "c", exclude=["n1"])]
 
     batches = list(batches_of(attempts, backend, None))
 
