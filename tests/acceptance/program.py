@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 import select
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -103,6 +105,12 @@ class Project:
         """Give the run directories of all workspaces, oldest first."""
         found = (path.parent for path in self.folder.glob("workspaces/**/runs/[0-9]*/state.sqlite"))
         return sorted(found, key=_began)
+
+    def events(self) -> list[tuple[str, Any]]:
+        """Give the kinds and contents of what the last run recorded, in order."""
+        with closing(sqlite3.connect(self.run_folders()[-1] / "state.sqlite")) as database:
+            rows = database.execute("SELECT kind, payload_json FROM events ORDER BY seq").fetchall()
+        return [(kind, json.loads(payload)) for kind, payload in rows]
 
     def _environment(self, changes: Mapping[str, str] | None) -> dict[str, str]:
         return environment({_MARK: str(self.folder), **(changes or {})})

@@ -69,7 +69,7 @@ def test_S14_a_cancellation_that_waits_for_the_cluster_can_be_broken_off(demo: S
     _killed_with_a_last_step(demo)
     demo.controller("down")
     cancelling = demo.start("cancel", "@last")
-    until(lambda: demo.call("status", "@last", "--json").answer["driven"])
+    until(lambda: "run.resumed" in [kind for kind, _ in demo.project.events()])
 
     cancelling.send_signal(signal.SIGINT)
 

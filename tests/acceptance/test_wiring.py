@@ -56,9 +56,8 @@ def history(project: Project) -> list[str]:
 
 def recorded(project: Project) -> list[str]:
     """Give the events of the wiring, as the state file has them."""
-    with closing(sqlite3.connect(run_root(project) / "state.sqlite")) as connection:
-        rows = connection.execute("SELECT kind FROM events WHERE kind LIKE 'wiring.%' ORDER BY seq").fetchall()
-    return [f"WIRING_{kind.removeprefix('wiring.').upper()}" for (kind,) in rows]
+    kinds = (kind for kind, _ in project.events() if kind.startswith("wiring."))
+    return [f"WIRING_{kind.removeprefix('wiring.').upper()}" for kind in kinds]
 
 
 def metadata(project: Project) -> dict[str, Any]:
@@ -219,9 +218,7 @@ def test_H4_a_variable_that_changes_meanwhile_is_noted_once(lab: Project) -> Non
     for name in ("copy.yaml", "other.yaml", "other.yaml", "gone.yaml", "gone.yaml"):
         lab.call("retry", "@last", env={"MATTERSTACK_OPERATORS_CONFIG": name})
 
-    with closing(sqlite3.connect(run_root(lab) / "state.sqlite")) as connection:
-        rows = connection.execute("SELECT payload_json FROM events WHERE kind = 'variable.ignored'").fetchall()
-    noted = [json.loads(payload) for (payload,) in rows]
+    noted = [payload for kind, payload in lab.events() if kind == "variable.ignored"]
     assert [Path(one["path"]).name for one in noted] == ["other.yaml", "gone.yaml"]
     assert [one["sha256"] for one in noted] == [hashlib.sha256(OTHER.encode()).hexdigest(), ""]
     assert history(lab) == ["WIRING_PERSISTED"]
