@@ -133,21 +133,26 @@ class Sender:
             if isinstance(came, Submitted):
                 held.take_id(came.job_id)
                 yield from held.news(AttemptState.SUBMITTED)
-            elif came.verdict is Verdict.REJECTED and held.turn:
-                held.give_up(f"timeout: its time was over, and it could not be continued: {came.explained}")
-            elif came.verdict is Verdict.REJECTED:
-                refused = not_begun(held.assignment, came.explained)
-                self._unbegun.append((held, dataclasses.replace(refused, is_final=True, about=came.about)))
-            elif came.verdict is Verdict.NOT_NOW:
-                held.refused(came.text, utc_after(max(0.0, batch.not_before - up_sec())))
-                yield from held.news(AttemptState.SUBMITTING, f"{came.text}: tried again, less and less often")
             else:
-                held.stage, held.again = Stage.UNKNOWN, ""
-                yield from held.news(AttemptState.UNKNOWN, f"{came.text}: there may be a job, which is looked for")
+                yield from self._refused(held, came, batch.not_before)
         if isinstance(came, Submitted) or came.verdict is not Verdict.NOT_NOW:
             self._hurry()
         elif came.is_of_many:
             self._split(batch)
+
+    def _refused(self, held: Held, came: Refusal, not_before: float) -> Iterator[Sighting]:
+        """Let an attempt wait for its next try, for what is found of its job, or end where it will never have one."""
+        if came.verdict is Verdict.REJECTED and held.turn:
+            held.give_up(f"timeout: its time was over, and it could not be continued: {came.explained}")
+        elif came.verdict is Verdict.REJECTED:
+            refused = not_begun(held.assignment, came.explained)
+            self._unbegun.append((held, dataclasses.replace(refused, is_final=True, about=came.about)))
+        elif came.verdict is Verdict.NOT_NOW:
+            held.refused(came.text, utc_after(max(0.0, not_before - up_sec())))
+            yield from held.news(AttemptState.SUBMITTING, f"{came.text}: tried again, less and less often")
+        else:
+            held.stage, held.again = Stage.UNKNOWN, ""
+            yield from held.news(AttemptState.UNKNOWN, f"{came.text}: there may be a job, which is looked for")
 
     def _end_unsent(self) -> Iterator[Sighting]:
         """End the attempts that nobody wants any more and that were never sent."""
