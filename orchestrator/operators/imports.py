@@ -35,46 +35,52 @@ def imports_of(path: Path, module: str, root: Path) -> Imports:
 
     One in a function, an ``if`` or a ``try`` is followed as well, and is the file's own matter where it leads nowhere.
     """
-    files: dict[str, Path] = {}
-    missing: dict[str, None] = {}
-    waiting = [(path, module.rpartition(".")[0], True)]
-    seen = set(waiting)
+    package = module.rpartition(".")[0]
+    loaded = {path: package, **_packages(_reached(path, package, root, only_loaded=True))}
+    missing: list[str] = []
+    for file, within in loaded.items():
+        names = dict.fromkeys(_imported(file, within, file.stat().st_mtime_ns, only_loaded=True))
+        lost = [name for name in names if _stays(name, file.parent, root)]
+        whole = [name for name in lost if name.rpartition(".")[0] not in lost]
+        missing += whole if file == path else [f"{name} (in {file.name})" for name in whole]
+    return Imports(files=_reached(path, package, root, only_loaded=False), missing=missing)
+
+
+def _reached(path: Path, package: str, root: Path, *, only_loaded: bool) -> dict[str, Path]:
+    """Give the files of the project that a file imports, and these in turn, by their paths."""
+    found: dict[str, Path] = {}
+    waiting = {path: package}
     while waiting:
-        file, package, is_loaded = waiting.pop()
-        for name, is_certain in _imported(file, package, file.stat().st_mtime_ns):
-            is_needed = is_loaded and is_certain
-            if is_needed and _stays(name, file.parent, root):
-                missing[name if file == path else f"{name} (in {file.name})"] = None
-            for place, found in _files(name, root):
-                files[place] = found
-                following = (found, _package_of(place), is_needed)
-                if following not in seen:
-                    seen.add(following)
-                    waiting.append(following)
-    return Imports(files=files, missing=tuple(missing))
+        file, within = waiting.popitem()
+        names = _imported(file, within, file.stat().st_mtime_ns, only_loaded=only_loaded)
+        new = {place: one for name in names for place, one in _files(name, root) if place not in found}
+        found |= new
+        waiting |= _packages(new)
+    return found
+
+
+def _packages(files: Mapping[str, Path]) -> dict[Path, str]:
+    """Give for each file the package in which its own imports begin."""
+    return {file: place.rpartition("/")[0].replace("/", ".") for place, file in files.items()}
 
 
 @lru_cache(maxsize=1024)
-def _imported(path: Path, package: str, _mtime_ns: int) -> tuple[tuple[str, bool], ...]:
-    """Give the names of what may be modules, each with whether it always is imported as the file is loaded."""
+def _imported(path: Path, package: str, _mtime_ns: int, *, only_loaded: bool) -> tuple[str, ...]:
+    """Give the names that a file imports, or only those of modules that it always imports as it is loaded."""
     try:
         module = ast.parse(path.read_bytes(), filename=str(path))
     except (OSError, SyntaxError, ValueError):  # told where it is packed, or by the job with the line
         return ()
-    always = set(module.body)
-    return tuple(
-        (name, is_certain and node in always) for node in ast.walk(module) for name, is_certain in _names(node, package)
-    )
+    return tuple(name for node in (module.body if only_loaded else ast.walk(module)) for name in _names(node, package))
 
 
-def _names(node: ast.AST, package: str) -> Iterator[tuple[str, bool]]:
-    """Give what a statement imports, each with whether it is a module for certain."""
+def _names(node: ast.AST, package: str) -> Iterator[str]:
+    """Give the modules that a statement imports; what it takes from one may be a module too."""
     if isinstance(node, ast.Import):
-        yield from ((alias.name, True) for alias in node.names)
+        yield from (alias.name for alias in node.names)
     elif isinstance(node, ast.ImportFrom):
         base = _absolute(node, package)
-        yield base, True
-        yield from ((f"{base}.{alias.name}", base == _PROGRAM) for alias in node.names)
+        yield from (base, *(f"{base}.{alias.name}" for alias in node.names))
 
 
 def _absolute(node: ast.ImportFrom, package: str) -> str:
@@ -96,11 +102,6 @@ def _files(name: str, root: Path) -> Iterator[tuple[str, Path]]:
         stem = "/".join(parts[:count])
         places = ((place, folder / place) for folder in folders for place in (f"{stem}/{_PACKAGE}", f"{stem}.py"))
         yield from islice(((place, path) for place, path in places if path.is_file()), 1)
-
-
-def _package_of(place: str) -> str:
-    """Give the package in which a file's own imports begin."""
-    return ".".join(place.split("/")[:-1])
 
 
 def _stays(name: str, folder: Path, root: Path) -> bool:

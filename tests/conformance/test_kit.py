@@ -71,7 +71,7 @@ def lay_out(step: str, folder: Path) -> Path:
     """Copy the file of a shipped step and the modules that travel with it, and give its place."""
     path = ROOT / "scriptlets" / "steps" / f"{step}.py"
     imports = imports_of(path, f"scriptlets.steps.{step}", ROOT)
-    assert imports.missing == ()
+    assert imports.missing == []
     for place, source in {**imports.files, f"scriptlets/steps/{step}.py": path}.items():
         (folder / place).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(source, folder / place)

@@ -49,7 +49,7 @@ def test_modules_of_the_project_travel(tmp_path: Path, lines: str, places: list[
     imports = imports_of(file_in_a_project(tmp_path, lines), "scriptlets.mine.step", tmp_path)
 
     assert sorted(imports.files) == places
-    assert imports.missing == ()
+    assert imports.missing == []
 
 
 def test_what_is_not_always_loaded_may_need_what_cannot_travel(tmp_path: Path) -> None:
@@ -60,8 +60,8 @@ def test_what_is_not_always_loaded_may_need_what_cannot_travel(tmp_path: Path) -
     path = file_in_a_project(tmp_path, f"{maybe}\nimport eager")
     always = imports_of(path, "scriptlets.mine.step", tmp_path)
 
-    assert seldom.missing == ()
-    assert always.missing == ("orchestrator.store (in needy.py)",)
+    assert seldom.missing == []
+    assert always.missing == ["orchestrator.store (in needy.py)"]
 
 
 @pytest.mark.parametrize(
@@ -71,20 +71,21 @@ def test_what_is_not_always_loaded_may_need_what_cannot_travel(tmp_path: Path) -
         ("from orchestrator import plan", "orchestrator.plan"),
         ("import orchestrator.store.database", "orchestrator.store.database"),
         ("import needy", "orchestrator.store (in needy.py)"),
+        ("from shared import needed", "orchestrator.store (in needed.py)"),
         ("import beside", "beside"),
         ("from .... import beside", "...."),
     ],
 )
 def test_some_cannot_travel(tmp_path: Path, lines: str, missing: str) -> None:
     """What of the program is not in the kit, and what is not found from the root."""
-    assert imports_of(file_in_a_project(tmp_path, lines), "scriptlets.mine.step", tmp_path).missing == (missing,)
+    assert imports_of(file_in_a_project(tmp_path, lines), "scriptlets.mine.step", tmp_path).missing == [missing]
 
 
 def test_a_file_without_a_package_has_no_relative_imports(tmp_path: Path) -> None:
     """As where the runner is."""
     imports = imports_of(file_in_a_project(tmp_path, "from . import beside"), "matterstack_step_1", tmp_path)
 
-    assert (dict(imports.files), imports.missing) == ({}, (".",))
+    assert (dict(imports.files), imports.missing) == ({}, ["."])
 
 
 @pytest.mark.parametrize(
@@ -103,7 +104,7 @@ def test_what_may_be_there_is_left_to_the_job(tmp_path: Path, lines: str) -> Non
     """What Python or the cluster has, and what the file itself does not always import as it is loaded."""
     imports = imports_of(file_in_a_project(tmp_path, lines), "scriptlets.mine.step", tmp_path)
 
-    assert (dict(imports.files), imports.missing) == ({}, ())
+    assert (dict(imports.files), imports.missing) == ({}, [])
 
 
 def file_in_a_project(root: Path, lines: str) -> Path:
@@ -115,6 +116,7 @@ def file_in_a_project(root: Path, lines: str) -> Path:
         "needy.py": "import orchestrator.store",
         "eager.py": "import needy",
         "shared/__init__.py": "",
+        "shared/needed.py": "import orchestrator.store",
         "shared/units.py": "",
         "shared/ring.py": "import chain, shared.ring",
         "deep/down/metre.py": "",
