@@ -10,6 +10,7 @@ from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 
+from orchestrator.catalog import syntax_of
 from orchestrator.operators.slurm.kit import MODULES
 from orchestrator.paths import package_root
 
@@ -68,8 +69,8 @@ def _packages(files: Mapping[str, Path]) -> dict[Path, str]:
 def _imported(path: Path, package: str, _mtime_ns: int, *, only_loaded: bool) -> tuple[str, ...]:
     """Give the names that a file imports, or only those of modules that it always imports as it is loaded."""
     try:
-        module = ast.parse(path.read_bytes(), filename=str(path))
-    except (OSError, SyntaxError, ValueError):  # told where it is packed, or by the job with the line
+        module = syntax_of(path)
+    except (OSError, SyntaxError):  # told where it is packed, or by the job with the line
         return ()
     return tuple(name for node in (module.body if only_loaded else ast.walk(module)) for name in _names(node, package))
 

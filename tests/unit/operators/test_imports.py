@@ -38,6 +38,7 @@ class Write(BaseScriptlet):
         ("try:\n    import helpers\nexcept ImportError:\n    pass", ["helpers.py"]),
         ("import chain", ["chain.py", "helpers.py", "shared/__init__.py", "shared/ring.py"]),
         ("import broken", ["broken.py"]),
+        ("import endless", ["endless.py"]),
         (
             "from scriptlets.steps.load_numbers import read_numbers",
             ["scriptlets/__init__.py", "scriptlets/steps/__init__.py", "scriptlets/steps/load_numbers.py"],
@@ -113,6 +114,7 @@ def file_in_a_project(root: Path, lines: str) -> Path:
         "helpers.py": "",
         "chain.py": "import helpers\nfrom shared import ring",
         "broken.py": "import helpers, (",
+        "endless.py": f"import helpers\nX = {'1 + ' * 100_000}1",
         "needy.py": "import orchestrator.store",
         "eager.py": "import needy",
         "shared/__init__.py": "",
