@@ -17,6 +17,7 @@ from orchestrator.paths import package_root
 _PROGRAM = "orchestrator"
 _SHIPPED = "scriptlets"
 _PACKAGE = "__init__.py"
+_ASSIGNMENTS = ast.Assign | ast.AnnAssign | ast.AugAssign
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +73,19 @@ def _imported(path: Path, package: str, _mtime_ns: int, *, only_loaded: bool) ->
         module = syntax_of(path)
     except (OSError, SyntaxError):  # told where it is packed, or by the job with the line
         return ()
-    return tuple(name for node in (module.body if only_loaded else ast.walk(module)) for name in _names(node, package))
+    if only_loaded:
+        return tuple(name for node in module.body for name in _names(node, package))
+    offered = _offered(module, package) if path.name == _PACKAGE else ()
+    return (*(name for node in ast.walk(module) for name in _names(node, package)), *offered)
+
+
+def _offered(module: ast.Module, package: str) -> Iterator[str]:
+    """Give what ``from package import *`` takes from a package, which loads those that are modules."""
+    for statement in module.body:
+        inside = list(ast.walk(statement)) if isinstance(statement, _ASSIGNMENTS) else []
+        if any(isinstance(node, ast.Name) and node.id == "__all__" for node in inside):
+            texts = (node.value for node in inside if isinstance(node, ast.Constant))
+            yield from (f"{package}.{text}" for text in texts if isinstance(text, str) and text.isidentifier())
 
 
 def _names(node: ast.AST, package: str) -> Iterator[str]:

@@ -39,6 +39,7 @@ class Write(BaseScriptlet):
         ("import chain", ["chain.py", "helpers.py", "shared/__init__.py", "shared/ring.py"]),
         ("import broken", ["broken.py"]),
         ("import endless", ["endless.py"]),
+        ("from starry import *", ["helpers.py", "starry/__init__.py", "starry/one.py", "starry/two.py"]),
         (
             "from scriptlets.steps.load_numbers import read_numbers",
             ["scriptlets/__init__.py", "scriptlets/steps/__init__.py", "scriptlets/steps/load_numbers.py"],
@@ -115,6 +116,10 @@ def file_in_a_project(root: Path, lines: str) -> Path:
         "chain.py": "import helpers\nfrom shared import ring",
         "broken.py": "import helpers, (",
         "endless.py": f"import helpers\nX = {'1 + ' * 100_000}1",
+        "starry/__init__.py": "__all__ = ['one', 'nothing', '../chain']\n__all__ += ['two']\nX = 'other'",
+        "starry/one.py": "import helpers\n__all__ = ['other']",
+        "starry/other.py": "",
+        "starry/two.py": "",
         "needy.py": "import orchestrator.store",
         "eager.py": "import needy",
         "shared/__init__.py": "",
