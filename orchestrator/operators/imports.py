@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib.machinery import PathFinder
 from itertools import islice
 from pathlib import Path
 
@@ -42,7 +43,7 @@ def imports_of(path: Path, module: str, root: Path) -> Imports:
     missing: list[str] = []
     for file, within in loaded.items():
         names = dict.fromkeys(_imported(file, within, file.stat().st_mtime_ns, only_loaded=True))
-        lost = [name for name in names if _stays(name, file.parent, root)]
+        lost = [name for name in names if _stays(name, file, root)]
         whole = [name for name in lost if name.rpartition(".")[0] not in lost]
         missing += whole if file == path else [f"{name} (in {file.name})" for name in whole]
     return Imports(files=_reached(path, package, root, only_loaded=False), missing=missing)
@@ -118,15 +119,18 @@ def _files(name: str, root: Path) -> Iterator[tuple[str, Path]]:
         yield from islice(((place, path) for place, path in places if path.is_file()), 1)
 
 
-def _stays(name: str, folder: Path, root: Path) -> bool:
-    """Tell whether a module is one of this program that the kit has not, or of a folder that no module is found in."""
+def _stays(name: str, file: Path, root: Path) -> bool:
+    """Tell whether a module is one of this program that the kit has not, or lies beside a file where none is found.
+
+    One that is installed here is meant where it has the same name, and no file means itself.
+    """
     top, _, below = name.partition(".")
     if top == _PROGRAM:
         module = below.partition(".")[0]
         return module not in ("", *MODULES) and _has(package_root() / _PROGRAM, module)
     if top in ("", _SHIPPED) or top in sys.stdlib_module_names:
         return not top
-    return _has(folder, top) and not _has(root, top)
+    return top != file.stem and _has(file.parent, top) and not _has(root, top) and PathFinder.find_spec(top) is None
 
 
 def _has(folder: Path, module: str) -> bool:

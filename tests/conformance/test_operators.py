@@ -100,9 +100,9 @@ def _opened(kind: str, root: Path) -> Iterator[Site]:
 def test_a_batch_is_begun_and_what_cannot_be_begun_fails_alone(any_site: Site) -> None:
     """A file of one of them is another one than when its attempt was opened, and one of another is gone."""
     (any_site.root / "x.txt").write_text("new")
-    changed, gone = ({name: {"source": name, "sha256": "0" * 64}} for name in ("x.txt", "y.txt"))
-    files: list[dict[str, object]] = [{}, changed, gone, {}]
-    batch = [any_site.assignment(f"a{number}", files=given) for number, given in enumerate(files)]
+    source = {"sha256": "0" * 64}
+    changed, gone = {"x.txt": {"source": "x.txt", **source}}, {"y.txt": {"source": "y.txt", **source}}
+    batch = [any_site.assignment(f"a{number}", files=one) for number, one in enumerate([{}, changed, gone, {}])]
 
     told = {one.attempt_id: one for one in any_site.operator.submit(batch)}
 

@@ -97,6 +97,8 @@ def test_a_file_without_a_package_has_no_relative_imports(tmp_path: Path) -> Non
         "from notes import x",
         "import orchestrator\nfrom orchestrator import BaseScriptlet, context\nfrom orchestrator.log import get_logger",
         "import calendar",
+        "import yaml",
+        "import step",
         "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from orchestrator import plan",
         "try:\n    import beside\nexcept ImportError:\n    beside = None",
         "def work():\n    from orchestrator import plan",
@@ -129,6 +131,7 @@ def file_in_a_project(root: Path, lines: str) -> Path:
         "deep/down/metre.py": "",
         "scriptlets/mine/beside.py": "",
         "scriptlets/mine/calendar.py": "",
+        "scriptlets/mine/yaml.py": "",
         "notes/notes.txt": "",
         "scriptlets/mine/step.py": lines,
     }
