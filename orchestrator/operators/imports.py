@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import ast
+import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from importlib.machinery import PathFinder
 from itertools import islice
 from pathlib import Path
@@ -18,6 +19,8 @@ from orchestrator.paths import package_root
 _PROGRAM = "orchestrator"
 _SHIPPED = "scriptlets"
 _PACKAGE = "__init__.py"
+# Gives the files of a module by its name.
+_Finder = Callable[[str], Mapping[str, Path]]
 _ASSIGNMENTS = ast.Assign | ast.AnnAssign | ast.AugAssign
 
 
@@ -38,25 +41,25 @@ def imports_of(path: Path, module: str, root: Path) -> Imports:
 
     One in a function, an ``if`` or a ``try`` is followed as well, and is the file's own matter where it leads nowhere.
     """
-    package = module.rpartition(".")[0]
-    loaded = {path: package, **_packages(_reached(path, package, root, only_loaded=True))}
+    package, files_of = module.rpartition(".")[0], _finder(root)
+    loaded = {path: package, **_packages(_reached(path, package, files_of, only_loaded=True))}
     missing: list[str] = []
     for file, within in loaded.items():
         names = dict.fromkeys(_imported(file, within, file.stat().st_mtime_ns, only_loaded=True))
         lost = [name for name in names if _stays(name, file, root)]
         whole = [name for name in lost if name.rpartition(".")[0] not in lost]
         missing += whole if file == path else [f"{name} (in {file.name})" for name in whole]
-    return Imports(files=_reached(path, package, root, only_loaded=False), missing=missing)
+    return Imports(files=_reached(path, package, files_of, only_loaded=False), missing=missing)
 
 
-def _reached(path: Path, package: str, root: Path, *, only_loaded: bool) -> dict[str, Path]:
+def _reached(path: Path, package: str, files_of: _Finder, *, only_loaded: bool) -> dict[str, Path]:
     """Give the files of the project that a file imports, and these in turn, by their paths."""
     found: dict[str, Path] = {}
     waiting = {path: package}
     while waiting:
         file, within = waiting.popitem()
         names = _imported(file, within, file.stat().st_mtime_ns, only_loaded=only_loaded)
-        new = {place: one for name in names for place, one in _files(name, root) if place not in found}
+        new = {place: one for name in names for place, one in files_of(name).items() if place not in found}
         found |= new
         waiting |= _packages(new)
     return found
@@ -107,16 +110,30 @@ def _absolute(node: ast.ImportFrom, package: str) -> str:
     return ".".join([*above, *([node.module] if node.module else [])])
 
 
-def _files(name: str, root: Path) -> Iterator[tuple[str, Path]]:
-    """Give the files that Python loads for a module of the project, by their paths; those of packages around it too."""
-    parts = name.split(".")
-    if not parts[0] or parts[0] == _PROGRAM or parts[0] in sys.stdlib_module_names:
-        return
-    folders = (package_root(), root) if parts[0] == _SHIPPED else (root,)
-    for count in range(1, len(parts) + 1):
-        stem = "/".join(parts[:count])
-        places = ((place, folder / place) for folder in folders for place in (f"{stem}/{_PACKAGE}", f"{stem}.py"))
-        yield from islice(((place, path) for place, path in places if path.is_file()), 1)
+def _finder(root: Path) -> _Finder:
+    """Give what finds the files that Python loads for a module of the project: its own, and of the packages around it.
+
+    They are given by their paths below a folder of modules, and each is looked for once.
+    """
+
+    @cache
+    def files_of(name: str) -> Mapping[str, Path]:
+        top, above = name.partition(".")[0], name.rpartition(".")[0]
+        if top in ("", _PROGRAM) or top in sys.stdlib_module_names:
+            return {}
+        stem = name.replace(".", "/")
+        folders = (package_root(), root) if top == _SHIPPED else (root,)
+        places = ((folder, place) for folder in folders for place in (f"{stem}/{_PACKAGE}", f"{stem}.py"))
+        own = {place: folder / place for folder, place in islice(filter(_is_file, places), 1)}
+        return {**(files_of(above) if above else {}), **own}
+
+    return files_of
+
+
+def _is_file(place: tuple[Path, str]) -> bool:
+    """Tell whether a folder has a file; as for Python, what may not be looked at is not there."""
+    folder, name = place
+    return os.path.isfile(f"{folder}/{name}")  # noqa: PTH113  a Path raises there, and costs more
 
 
 def _stays(name: str, file: Path, root: Path) -> bool:
@@ -134,4 +151,5 @@ def _stays(name: str, file: Path, root: Path) -> bool:
 
 
 def _has(folder: Path, module: str) -> bool:
-    return (folder / f"{module}.py").is_file() or any((folder / module).rglob("*.py"))
+    below = f"{folder}/{module}"
+    return _is_file((folder, f"{module}.py")) or (os.path.isdir(below) and any(Path(below).rglob("*.py")))  # noqa: PTH112

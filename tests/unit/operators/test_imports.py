@@ -99,6 +99,7 @@ def test_a_file_without_a_package_has_no_relative_imports(tmp_path: Path) -> Non
         "import calendar",
         "import yaml",
         "import step",
+        f"import helpers_{'x' * 300}",
         "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from orchestrator import plan",
         "try:\n    import beside\nexcept ImportError:\n    beside = None",
         "def work():\n    from orchestrator import plan",
