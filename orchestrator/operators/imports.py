@@ -45,7 +45,7 @@ def imports_of(path: Path, module: str, root: Path) -> Imports:
     loaded = {path: package, **_packages(_reached(path, package, files_of, only_loaded=True))}
     missing: list[str] = []
     for file, within in loaded.items():
-        names = dict.fromkeys(_imported(file, within, file.stat().st_mtime_ns, only_loaded=True))
+        names = dict.fromkeys(_imported(file, within, only_loaded=True))
         lost = [name for name in names if _stays(name, file, root)]
         whole = [name for name in lost if name.rpartition(".")[0] not in lost]
         missing += whole if file == path else [f"{name} (in {file.name})" for name in whole]
@@ -58,7 +58,7 @@ def _reached(path: Path, package: str, files_of: _Finder, *, only_loaded: bool) 
     waiting = {path: package}
     while waiting:
         file, within = waiting.popitem()
-        names = _imported(file, within, file.stat().st_mtime_ns, only_loaded=only_loaded)
+        names = _imported(file, within, only_loaded=only_loaded)
         new = {place: one for name in names for place, one in files_of(name).items() if place not in found}
         found |= new
         waiting |= _packages(new)
@@ -70,12 +70,19 @@ def _packages(files: Mapping[str, Path]) -> dict[Path, str]:
     return {file: place.rpartition("/")[0].replace("/", ".") for place, file in files.items()}
 
 
-@lru_cache(maxsize=1024)
-def _imported(path: Path, package: str, _mtime_ns: int, *, only_loaded: bool) -> tuple[str, ...]:
+def _imported(path: Path, package: str, *, only_loaded: bool) -> tuple[str, ...]:
     """Give the names that a file imports, or only those of modules that it always imports as it is loaded."""
     try:
+        return _read(path, package, path.stat().st_mtime_ns, only_loaded=only_loaded)
+    except OSError:  # told where it is packed
+        return ()
+
+
+@lru_cache(maxsize=1024)
+def _read(path: Path, package: str, _mtime_ns: int, *, only_loaded: bool) -> tuple[str, ...]:
+    try:
         module = syntax_of(path)
-    except (OSError, SyntaxError):  # told where it is packed, or by the job with the line
+    except SyntaxError:  # told by the job, with the line
         return ()
     if only_loaded:
         return tuple(name for node in module.body for name in _names(node, package))

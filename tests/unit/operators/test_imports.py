@@ -90,6 +90,13 @@ def test_a_file_without_a_package_has_no_relative_imports(tmp_path: Path) -> Non
     assert (dict(imports.files), imports.missing) == ({}, ["."])
 
 
+def test_a_file_that_is_gone_imports_nothing(tmp_path: Path) -> None:
+    """Whoever takes it along tells of it."""
+    imports = imports_of(tmp_path / "step.py", "scriptlets.mine.step", tmp_path)
+
+    assert (dict(imports.files), imports.missing) == ({}, [])
+
+
 @pytest.mark.parametrize(
     "lines",
     [
