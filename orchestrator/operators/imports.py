@@ -21,6 +21,7 @@ _SHIPPED = "scriptlets"
 _PACKAGE = "__init__.py"
 # Gives the files of a module by its name.
 _Finder = Callable[[str], Mapping[str, Path]]
+_BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")
 _ASSIGNMENTS = ast.Assign | ast.AnnAssign | ast.AugAssign
 
 
@@ -73,21 +74,31 @@ def _packages(files: Mapping[str, Path]) -> dict[Path, str]:
 def _imported(path: Path, package: str, *, only_loaded: bool) -> tuple[str, ...]:
     """Give the names that a file imports, or only those of modules that it always imports as it is loaded."""
     try:
-        return _read(path, package, path.stat().st_mtime_ns, only_loaded=only_loaded)
+        loaded, others = _read(path, package, path.stat().st_mtime_ns)
     except OSError:  # told where it is packed
         return ()
+    return loaded if only_loaded else loaded + others
 
 
 @lru_cache(maxsize=1024)
-def _read(path: Path, package: str, _mtime_ns: int, *, only_loaded: bool) -> tuple[str, ...]:
+def _read(path: Path, package: str, _mtime_ns: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Give the names of modules that a file always imports as it is loaded, and others that it may."""
     try:
         module = syntax_of(path)
     except SyntaxError:  # told by the job, with the line
-        return ()
-    if only_loaded:
-        return tuple(name for node in module.body for name in _names(node, package))
-    offered = _offered(module, package) if path.name == _PACKAGE else ()
-    return (*(name for node in ast.walk(module) for name in _names(node, package)), *offered)
+        return (), ()
+    loaded = tuple(name for node in module.body for name in _names(node, package))
+    inner = (name for node in _inner(module) for name in _names(node, package))
+    return loaded, (*inner, *(_offered(module, package) if path.name == _PACKAGE else ()))
+
+
+def _inner(module: ast.Module) -> Iterator[ast.AST]:
+    """Give the statements in the blocks of a module's statements; a table of data has far more expressions."""
+    waiting: list[ast.AST] = [*module.body]
+    while waiting:
+        below = [node for block in _BLOCKS for node in getattr(waiting[-1], block, ())]
+        waiting[-1:] = below
+        yield from below
 
 
 def _offered(module: ast.Module, package: str) -> Iterator[str]:

@@ -36,6 +36,14 @@ class Write(BaseScriptlet):
         ("from ..mine import beside", ["scriptlets/__init__.py", "scriptlets/mine/beside.py"]),
         ("def work():\n    import helpers", ["helpers.py"]),
         ("try:\n    import helpers\nexcept ImportError:\n    pass", ["helpers.py"]),
+        (
+            "try:\n    pass\nexcept OSError:\n    import helpers\nfinally:\n    import shared",
+            ["helpers.py", "shared/__init__.py"],
+        ),
+        (
+            "class A:\n  for x in y:\n    pass\n  else:\n    match x:\n      case 1:\n        import helpers",
+            ["helpers.py"],
+        ),
         ("import chain", ["chain.py", "helpers.py", "shared/__init__.py", "shared/ring.py"]),
         ("import broken", ["broken.py"]),
         ("import endless", ["endless.py"]),
