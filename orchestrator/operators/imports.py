@@ -165,7 +165,13 @@ def _stays(name: str, file: Path, root: Path) -> bool:
         return module not in ("", *MODULES) and _has(package_root() / _PROGRAM, module)
     if top in ("", _SHIPPED) or top in sys.stdlib_module_names:
         return not top
-    return top != file.stem and _has(file.parent, top) and not _has(root, top) and PathFinder.find_spec(top) is None
+    return top != file.stem and _has(file.parent, top) and not _has(root, top) and not _is_installed(top, file.parent)
+
+
+def _is_installed(module: str, beside: Path) -> bool:
+    """Tell whether Python finds a module here; it may have been started in the folder that the file lies in."""
+    folders = [entry for entry in sys.path if Path(entry or ".").resolve() != beside.resolve()]
+    return PathFinder.find_spec(module, folders) is not None
 
 
 def _has(folder: Path, module: str) -> bool:

@@ -44,6 +44,7 @@ class Write(BaseScriptlet):
             "class A:\n  for x in y:\n    pass\n  else:\n    match x:\n      case 1:\n        import helpers",
             ["helpers.py"],
         ),
+        ("from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import helpers", ["helpers.py"]),
         ("import chain", ["chain.py", "helpers.py", "shared/__init__.py", "shared/ring.py"]),
         ("import broken", ["broken.py"]),
         ("import endless", ["endless.py"]),
@@ -89,6 +90,15 @@ def test_what_is_not_always_loaded_may_need_what_cannot_travel(tmp_path: Path) -
 def test_some_cannot_travel(tmp_path: Path, lines: str, missing: str) -> None:
     """What of the program is not in the kit, and what is not found from the root."""
     assert imports_of(file_in_a_project(tmp_path, lines), "scriptlets.mine.step", tmp_path).missing == [missing]
+
+
+def test_what_lies_beside_a_file_is_not_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though the program was started in that folder, from which Python imports then."""
+    path = file_in_a_project(tmp_path, "import beside")
+    monkeypatch.chdir(path.parent)
+    monkeypatch.syspath_prepend("")
+
+    assert imports_of(path, "scriptlets.mine.step", tmp_path).missing == ["beside"]
 
 
 def test_a_file_without_a_package_has_no_relative_imports(tmp_path: Path) -> None:
