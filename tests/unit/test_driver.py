@@ -409,7 +409,7 @@ def test_a_signal_interrupts_a_step_of_this_process(
 
 def test_a_signal_ends_a_program_that_runs(workshop: Workshop) -> None:
     """The runner asks it to end, and nothing more is started."""
-    ran = workshop.run(recipe(shell("a", f"kill -TERM {os.getpid()}; exec sleep 9"), python("b")))
+    ran = workshop.run(recipe(shell("a", f"kill -TERM {os.getpid()}; exec sleep 60"), python("b")))
 
     assert ran.outcome.exit_status == 143
     assert [attempt.status for attempt in ran.attempts("a")] == ["CANCELLED"]
