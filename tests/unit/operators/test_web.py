@@ -44,32 +44,40 @@ def test_no_proxy_of_the_environment_has_a_say(monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.parametrize(
-    ("pieces", "pause_sec", "timeout_sec", "expected"),
+    ("pieces", "pause_sec", "limits_sec", "expected"),
     [
-        ([b"H"] * 4000, 0.1, 0.5, "there was no whole answer within 0.5 seconds"),
-        ([OK], 600.0, 60.0, ""),
+        ([b"H"] * 4000, 0.1, (0.5, 5.0, 50.0), "there was no whole answer within"),
+        ([OK], 600.0, (60.0,), ""),
         (
             [b"HTTP/1.1 200 OK\r\nContent-Length: 9000\r\n\r\n", *[b"x"] * 4000],
             0.1,
-            0.5,
-            "there was no whole answer within 0.5 s",
+            (0.5, 5.0, 50.0),
+            "there was no whole answer within",
         ),
-        ([b""], 600.0, 0.5, "there was no "),
+        ([b""], 600.0, (0.5,), "there was no "),
     ],
     ids=["head", "whole", "body", "silence"],
 )
 def test_D9_a_drip_is_cut_off(  # noqa: N802  row of the fault matrix
-    pieces: list[bytes], pause_sec: float, timeout_sec: float, expected: str
+    pieces: list[bytes], pause_sec: float, limits_sec: tuple[float, ...], expected: str
 ) -> None:
     """The time holds for all of the answer."""
     with answering_with(*pieces, pause_sec=pause_sec) as server:
-        try:
-            send("GET", server.url, timeout_sec=timeout_sec, cap=10_000)
-            found = ""
-        except UnreachableError as error:
-            found = str(error)
+        for timeout_sec in limits_sec:
+            found = said(server.url, timeout_sec)
+            if found != "there was no answer in time":  # as where this machine itself was too slow for a piece
+                break
 
     assert found.startswith(expected)
+
+
+def said(url: str, timeout_sec: float) -> str:
+    """Give why a request came to nothing; nothing where it was answered."""
+    try:
+        send("GET", url, timeout_sec=timeout_sec, cap=10_000)
+    except UnreachableError as error:
+        return str(error)
+    return ""
 
 
 @pytest.mark.parametrize(
