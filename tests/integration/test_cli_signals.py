@@ -12,7 +12,7 @@ import pytest
 from tests.acceptance.program import Ended, Project, finish, read_pipe
 
 STEP = """\
-import os, signal, sys
+import os, signal, sys, time
 from pathlib import Path
 
 from orchestrator import BaseScriptlet
@@ -32,7 +32,7 @@ class Step(BaseScriptlet):
             signal.signal(signal.SIGTERM, refuse)
         say("ready")
         while True:
-            signal.pause()
+            time.sleep(0.1)
 """
 
 RECIPE = """\
