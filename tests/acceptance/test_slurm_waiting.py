@@ -140,11 +140,10 @@ def test_S14_that_scancel_fails_says_nothing(demo: SlurmProject) -> None:
 
 def test_S14_one_of_an_array_is_cancelled_alone(demo: SlurmProject) -> None:
     """The others go on."""
-    one = "echo begun > begun; test $N = 1 || exit 0; sleep 60"
+    one = "test $N = 1 || exit 0; echo begun > ../begun; sleep 60"
     demo.recipe(step(one, foreach=[1, 2], env={"N": "${{ item }}"}))
     runner = demo.start("run", "demo")
-    until(lambda: demo.is_in("relax[1]", "RUNNING"))
-    until(lambda: list(demo.root.rglob("begun")))
+    until(lambda: demo.is_in("relax[1]", "RUNNING") and list(demo.root.glob("*/begun")))
     attempt = demo.attempts("relax[1]")[0]["attempt_id"]
 
     asking = demo.start("cancel-attempt", "@last", attempt)

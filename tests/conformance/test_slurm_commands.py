@@ -53,9 +53,9 @@ def site(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Site]:
         yield found
 
 
-def asks(*, limit_sec: float, **slurm: str) -> Demand:
+def asks(*, limit_sec: float, partition: str | None = None) -> Demand:
     """Give what a job asks for: a core for so many seconds."""
-    return Demand(slurm=Slurm(**slurm), resources={"cores": 1}, limit_sec=limit_sec)
+    return Demand(slurm=Slurm(partition=partition), resources={"cores": 1}, limit_sec=limit_sec)
 
 
 def lay(site: Site, name: str, *argv: str, demand: Demand | None = None) -> Path:
