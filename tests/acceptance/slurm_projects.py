@@ -35,7 +35,7 @@ printf '%s\\n' "$*" >> {calls}
 """
 _PASSES = 'exec "$real" "$@"'
 # Nobody waits for ever.
-_WAITS = 'for _ in $(seq 1000); do test -e "$0.go" && break; sleep 0.05; done'
+_WAITS = 'for _ in $(seq 2000); do test -e "$0.go" && break; sleep 0.05; done'
 _LATE = f'told=$("$real" "$@"); code=$?; {_WAITS}; test -z "$told" || printf "%s\\n" "$told"; exit "$code"'
 # What a node tells the controller that could not be set up for a job; none of Slurm's own programs says it.
 _BOOT_FAILED = """\
