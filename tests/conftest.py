@@ -31,7 +31,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Let the workers of a session share no instrument and no look at a queue: a test would wait for another's."""
+    """Let the workers of a session share no instrument and no look at a queue: a test would wait for another's.
+
+    Nothing fails because an example took long.
+    """
+    if find_spec("hypothesis") is not None:
+        from hypothesis import HealthCheck, settings  # noqa: PLC0415  it may be missing
+
+        slow = [HealthCheck.too_slow]
+        settings.register_profile("patient", settings(), deadline=None, suppress_health_check=slow)
+        settings.load_profile("patient")
     folder = tempfile.mkdtemp(prefix="matterstack-tests-")
     config.add_cleanup(partial(shutil.rmtree, folder, ignore_errors=True))
     os.environ["XDG_RUNTIME_DIR"] = folder

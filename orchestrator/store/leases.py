@@ -8,11 +8,10 @@ import os
 import threading
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestrator.clock import utc_now
+from orchestrator.clock import seconds_between, utc_now
 from orchestrator.errors import InfrastructureError, RunLockedError, StoreBusyError
 from orchestrator.files import note_in_lock, open_lock
 
@@ -185,5 +184,4 @@ def _locked(database: Database, state: str, way_out: str = "") -> RunLockedError
 
 
 def _age_sec(heartbeat_at: str) -> float:
-    beat = datetime.strptime(heartbeat_at, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)
-    return abs((datetime.now(UTC) - beat).total_seconds())
+    return abs(seconds_between(heartbeat_at, utc_now()))

@@ -26,7 +26,6 @@ from orchestrator.workers.tree import end_descendants
 GRACE_SEC = 5.0
 UNWATCHED_SEC = 0.05
 
-_EXIT_SEC = 1.0
 _EXIT_LOOK_SEC = 0.001
 _CHUNK = 1 << 16
 _CHUNKS_AT_ONCE = 64
@@ -136,9 +135,9 @@ class _Worker:
         """Tell whether the process has not ended."""
         return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is None
 
-    def ends(self) -> bool:
-        """Tell whether the process is at its end, or comes to it in a moment."""
-        until = monotonic() + _EXIT_SEC
+    def ends(self, grace_sec: float) -> bool:
+        """Tell whether the process is at its end, or comes to it in so many seconds."""
+        until = monotonic() + grace_sec
         while self.lives() and monotonic() < until:
             time.sleep(_EXIT_LOOK_SEC)
         return not self.lives()
@@ -165,7 +164,8 @@ class WorkerPool:
     """Run calls in up to ``size`` child processes, which are started when needed and kept warm.
 
     A step that crashes, hangs, leaves programs behind or exits ends its own process only; the next call gets a new one.
-    A step that is asked to end and does not is killed ``grace_sec`` later. Variables ``withheld`` are not handed on.
+    A step that is asked to end, or cuts its pipe, and does not end is killed ``grace_sec`` later. Variables
+    ``withheld`` are not handed on.
     """
 
     def __init__(
@@ -308,7 +308,7 @@ class WorkerPool:
         if call is None:
             self._forget(worker)
             return None
-        if not worker.ends():
+        if not worker.ends(self._grace_sec):
             worker.fault = worker.fault or "the step closed the pipe to its runner"
             worker.signal(signal.SIGKILL)
         code = _exit_code(worker.pid)

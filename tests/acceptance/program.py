@@ -19,7 +19,6 @@ ROOT = Path(__file__).resolve().parents[2]
 COMMAND = (sys.executable, "-P", "-m", "orchestrator")
 
 _PATIENCE_SEC = 60.0
-_GRACE_SEC = 5.0
 
 # What is started in a project, and all that it starts, is known by this variable.
 _MARK = "STARTED_IN_PROJECT"
@@ -97,9 +96,9 @@ class Project:
         )
 
     def survivors(self) -> list[int]:
-        """Give the processes that were started here and have not ended after some seconds."""
+        """Give the processes that were started here and do not end in time."""
         mark = f"{_MARK}={self.folder}\0"
-        return [pid for pid in processes_with(mark) if not _ends_within(pid, _GRACE_SEC)]
+        return [pid for pid in processes_with(mark) if not _ends_within(pid, _PATIENCE_SEC)]
 
     def run_folders(self) -> list[Path]:
         """Give the run directories of all workspaces, oldest first."""
@@ -134,6 +133,17 @@ def finish(process: subprocess.Popen[str]) -> Ended:
     began = time.monotonic()
     stdout, stderr = process.communicate(timeout=_PATIENCE_SEC)
     return Ended(status=process.returncode, stdout=stdout, stderr=stderr, seconds=time.monotonic() - began)
+
+
+def reads(process: subprocess.Popen[str], text: str) -> str:
+    """Read the standard error of a process until a line of it holds a text, and give that line.
+
+    What follows it at once is lost to `finish`.
+    """
+    assert process.stderr is not None
+    found = next((line for line in process.stderr if text in line), None)
+    assert found is not None, f"it never said {text!r}"
+    return found
 
 
 def environment(changes: Mapping[str, str] | None = None) -> dict[str, str]:

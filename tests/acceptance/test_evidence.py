@@ -19,7 +19,8 @@ from orchestrator.states import AttemptState, RunState, TaskState
 from orchestrator.store.attempts import AttemptResult, close_attempt, open_attempt
 from orchestrator.store.database import close_opened, opened
 from orchestrator.store.runs import set_run_state
-from tests.acceptance.program import COMMAND, ROOT, Project, environment
+from tests.acceptance.program import COMMAND, ROOT, Project, environment, finish
+from tests.acceptance.slurm_projects import until
 
 RECIPE = """\
 schema: matterstack/recipe/v1
@@ -207,16 +208,15 @@ def test_E7_a_secret_that_is_known_since_is_found_and_masked(lab: Project) -> No
 
 def test_an_export_while_the_run_is_driven_says_that_there_will_be_more(project: Project) -> None:
     """And hinders nobody."""
-    project.write("recipe.yaml", 'steps: [{ name: a, type: shell, stdout: free, run: "touch ready; sleep 5" }]\n')
+    waits = "touch ready; for _ in $(seq 1200); do test -e go && break; sleep 0.05; done"
+    project.write("recipe.yaml", f'steps: [{{ name: a, type: shell, stdout: free, run: "{waits}" }}]\n')
     runner = project.start("run", "recipe.yaml")
     try:
-        for _ in range(600):
-            if (project.folder / "ready").exists():
-                break
-            subprocess.run(["sleep", "0.05"], check=True)
+        until((project.folder / "ready").exists)
         ended = project.call("export-evidence", "@last", "--json")
     finally:
-        runner.communicate(timeout=60)
+        (project.folder / "go").touch()
+        finish(runner)
 
     assert (ended.status, ended.answer["is_complete"], runner.returncode) == (0, False, 0)
     assert "this is what there is so far" in ended.stderr

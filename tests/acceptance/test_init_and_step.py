@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.acceptance.program import Ended, Project, finish, make_project
+from tests.acceptance.slurm_projects import until
 
 SLUG = "operator_wiring_autodiscovery_validation"
 RECIPE = """\
@@ -74,15 +74,6 @@ def answer_by_file(project: Project, run_id: str) -> None:
     response.write_text(json.dumps({"status": "COMPLETED", "data": {"approved": True}}))
 
 
-def wait_for(folder: Path, pattern: str) -> None:
-    """Wait until a file is there."""
-    for _ in range(600):
-        if list(folder.glob(pattern)):
-            return
-        time.sleep(0.05)
-    pytest.fail(f"there is no {pattern}")
-
-
 def step_to_the_end(project: Project, run_id: str) -> Ended:
     """Drive a run by steps, without any flag, and answer its gate in between."""
     first = project.call("step", run_id)
@@ -126,7 +117,7 @@ def test_the_default_of_a_workspace_is_found_without_any_flag(lab: Project) -> N
     run_id = init(lab)
     (lab.folder / "workspaces" / SLUG / "operators.yaml").unlink()
     loop = lab.start("loop", run_id)
-    wait_for(run_root(lab, run_id), "tasks/gate/attempts/*/manifest.json")
+    until(lambda: list(run_root(lab, run_id).glob("tasks/gate/attempts/[!.]*/manifest.json")))
 
     answer_by_file(lab, run_id)
 

@@ -69,7 +69,7 @@ def init(project: Project, *words: str) -> str:
 def step_on(project: Project, run_id: str, until: str = "", **words: str) -> Ended:
     """Step until the run has ended, or a task of this name is asked for; the first step has further words."""
     more = [part for name, value in words.items() for part in (f"--{name.replace('_', '-')}", value)]
-    for _ in range(40):
+    for _ in range(200):
         ended = project.call("step", run_id, *more)
         if ended.status != WAITING or (until and until in ended.answer["reason"]):
             return ended

@@ -33,7 +33,10 @@ os.execv("/bin/sh", ["sh", "-c", sys.argv[1]])
 """
 # How a document kills a program after a while; here that is done once a step is under way, however long that takes.
 _KILLING = re.compile(r"sleep [0-9]+; (?=kill -9 \$!)")
-_PATIENCE_SEC = 60.0
+_PATIENCE_SEC = 120.0
+_ABOUT_TO_STOP = "about-to-stop"
+# What takes the place of a sleep, so that it is under way when a program is killed or Ctrl-C is pressed, and no longer.
+LASTS = f"for _ in $(seq 2400); do test -e {_ABOUT_TO_STOP} || break; sleep 0.05; done"
 _VARYING = {
     r"\b[0-9]{8}_[0-9]{6}_[0-9a-f]{8}\b": "<run>",
     r"\b[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+Z": "<time>",
@@ -96,12 +99,15 @@ def type_in(folder: Path, exchange: Exchange, env: Mapping[str, str] | None = No
     """Run a command in a terminal of its own and give all that appears; ``^C`` is typed where the document shows it.
 
     A program that the document kills is killed when it has shown all that the document does and a step is under way.
+    Until the command is stopped so, a step that is to be under way then lasts, by `LASTS`.
     """
     ours, theirs = os.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 200, 0, 0))
     command, kills = _KILLING.subn("read _; ", exchange.command)
     if kills:
         _hide_what_is_typed(theirs)
+    if kills or INTERRUPT in exchange.shown:
+        (folder / _ABOUT_TO_STOP).touch()
     launch = [sys.executable, "-I", "-S", "-c", _LAUNCH, command]
     with subprocess.Popen(
         launch,
@@ -116,6 +122,7 @@ def type_in(folder: Path, exchange: Exchange, env: Mapping[str, str] | None = No
         try:
             return _read_until_killed(ours, exchange.shown, folder) if kills else _read(ours, exchange.shown)
         finally:
+            (folder / _ABOUT_TO_STOP).unlink(missing_ok=True)
             os.close(ours)
             process.kill()
 

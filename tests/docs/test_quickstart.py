@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from tests.docs.documents import DOCS, ROOT, blocks
-from tests.docs.terminal import Exchange, follow, type_in
+from tests.docs.terminal import LASTS, Exchange, follow, type_in
 
 
 def test_readme_does_what_it_says(checkout: Path) -> None:
     """Every file and command of the README, in order, gives what is shown."""
-    follow(checkout, ROOT / "README.md")
+    follow(checkout, ROOT / "README.md", changes={"sleep 3": f'"{LASTS}"'})
 
 
 def test_readme_shows_files_that_ship() -> None:
@@ -26,7 +26,7 @@ def test_readme_shows_files_that_ship() -> None:
 
 def test_quickstart_does_what_it_says(checkout: Path) -> None:
     """Every file and command of the quickstart, in order, gives what is shown."""
-    follow(checkout, DOCS / "quickstart.md")
+    follow(checkout, DOCS / "quickstart.md", changes={"sleep 1\n": f"{LASTS}\n"})
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")

@@ -21,7 +21,7 @@ VALUES = st.recursive(SCALARS, lambda below: st.lists(below) | st.dictionaries(N
 
 
 @given(st.dictionaries(NAMES, VALUES))
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_events_are_written_as_rfc_8785_says(payload: dict[str, Any]) -> None:
     """The standard library gives the bytes that the package for canonical JSON gives."""
     assert canonical(payload).encode() == rfc8785.dumps(payload)

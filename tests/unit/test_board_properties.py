@@ -100,21 +100,21 @@ def lost(states: tuple[TaskState, ...]) -> tuple[TaskState, ...]:
     return tuple(PENDING if state is RUNNING else state for state in states)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(campaigns())
 def test_every_campaign_settles(campaign: Campaign) -> None:
     """Each task ends, none starts before what it waits for, and never are there two at once in one place."""
     assert set(drive(campaign)) <= ENDED_TASKS
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(campaigns(), st.frozensets(st.integers(1, 12), min_size=1))
 def test_interruptions_change_nothing(campaign: Campaign, interruptions: frozenset[int]) -> None:
     """However often its runner dies, a campaign comes to the same end."""
     assert drive(campaign, interruptions) == drive(campaign)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(campaigns(), st.data(), st.integers(1, 3))
 def test_no_more_start_than_there_are_places(campaign: Campaign, data: st.DataObject, slots: int) -> None:
     """Side by side as alone, in whichever order they end."""

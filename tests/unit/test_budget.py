@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.core_hours import told
 from orchestrator.errors import InvalidFileError
 from orchestrator.plan import Selection
 from orchestrator.reports.page import page_of
@@ -54,7 +55,7 @@ def retried(root: Path) -> Ran:
 
 def test_steps_within_the_budget_run(site: Workshop) -> None:
     """One after the other they may ask for more than is left of it together: what counts is what they used."""
-    steps = [shell(name, "sleep 0.1", f"{ROUTED}, when: 'true'") for name in "abc"]
+    steps = [shell(name, "sleep 0.2", f"{ROUTED}, when: 'true'") for name in "abc"]
 
     ran = site.run(recipe(*steps, head=budget(1.5)))
 
@@ -82,9 +83,9 @@ def test_what_waits_for_the_budget_says_so(site: Workshop) -> None:
 
     with reading(ran.root) as database:
         waits = [event for event in iterate_events(database) if event.kind == "tasks.pending"]
-    told = [json.loads(event.payload_json) for event in waits]
-    assert [one["task_ids"] for one in told] == [["s[2]"], ["s[3]"]]
-    assert told[0]["reason"].startswith("waits for the budget: it asks for 1 core-hours, and 1 of the 1.5")
+    said = [json.loads(event.payload_json) for event in waits]
+    assert [one["task_ids"] for one in said] == [["s[2]"], ["s[3]"]]
+    assert said[0]["reason"].startswith("waits for the budget: it asks for 1 core-hours, and 1 of the 1.5")
     assert {task.status_reason for task in ran.tasks.values()} == {""}
 
 
@@ -95,7 +96,7 @@ def test_an_attempt_that_waited_is_refused_where_too_little_is_left(site: Worksh
     ran = site.run(recipe(ITEMS, shell("s", "sleep 1.5", keys), head=budget(1.0005)), fail_fast=False)
 
     assert [ran.tasks[name].status for name in ("s[1]", "s[2]", "s[3]")] == ["COMPLETED", "FAILED", "FAILED"]
-    assert "it asks for 1 core-hours, and 0.000" in ran.tasks["s[2]"].status_reason
+    assert f"it asks for 1 core-hours, and {told(spending(ran.root).spent)} of" in ran.tasks["s[2]"].status_reason
 
 
 def test_a_step_that_waits_is_given_up_with_the_others(site: Workshop) -> None:
@@ -156,7 +157,7 @@ def test_what_was_spent_is_known_after_a_crash(site: Workshop) -> None:
     """An attempt that goes on is held against the budget with what it asked for, and then with what it used."""
     later = shell("b", "true", f"{ROUTED}, parallel: true, depends_on: [c], when: 'true'")
     text = recipe(
-        shell("a", "sleep 2", f"{ROUTED}, parallel: true"),
+        shell("a", "sleep 2.1", f"{ROUTED}, parallel: true"),
         shell("c", "sleep 0.5", "stdout: free, parallel: true"),
         later,
         head=budget(1.5),
@@ -176,7 +177,7 @@ def test_what_was_spent_is_known_after_a_crash(site: Workshop) -> None:
 
 def test_a_killed_program_costs_what_it_ran(site: Workshop) -> None:
     """It left no exit code that tells when it ended."""
-    ran = site.run(recipe(shell("a", "sleep 1; kill -9 -- -$(ps -o pgid= $$ | tr -d ' ')", ROUTED), head=budget(1)))
+    ran = site.run(recipe(shell("a", "sleep 1.1; kill -9 -- -$(ps -o pgid= $$ | tr -d ' ')", ROUTED), head=budget(1)))
 
     assert ran.states == ["FAILED"]
     assert 2 <= spending(ran.root).spent < 60

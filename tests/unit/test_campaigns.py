@@ -215,6 +215,4 @@ class Campaign(RuleBasedStateMachine):
 
 
 TestCampaign = Campaign.TestCase
-TestCampaign.settings = settings(
-    max_examples=25, stateful_step_count=8, deadline=None, suppress_health_check=list(HealthCheck)
-)
+TestCampaign.settings = settings(max_examples=25, stateful_step_count=8, suppress_health_check=list(HealthCheck))

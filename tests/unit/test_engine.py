@@ -388,7 +388,7 @@ def graphs(draw: st.DrawFn) -> list[Node]:
     ]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(graphs(), st.data(), st.booleans(), st.integers(1, 3))
 def test_every_run_settles(nodes: list[Node], data: st.DataObject, fail_fast: bool, slots: int) -> None:
     """Whatever fails, in the end every task has ended and none began before what it needs."""

@@ -13,7 +13,7 @@ from orchestrator.errors import UsageError
 from orchestrator.states import RunState
 from orchestrator.store.database import reading
 from orchestrator.store.events import iterate_events
-from tests.unit.workshop import Notes, PowerCut, Ran, Workshop, python, recipe, shell
+from tests.unit.workshop import Notes, PowerCut, Ran, Workshop, python, recipe, run_out_of_time, shell
 
 OK = 'echo \'{"status": "ok", "outputs": []}\''
 
@@ -70,7 +70,7 @@ def test_steps_that_do_not_say_so_take_turns(workshop: Workshop) -> None:
 
 def test_steps_that_say_so_run_at_once(workshop: Workshop) -> None:
     """Each waits until the other is there."""
-    meet = "touch {0}; for i in $(seq 200); do test -f {1} && break; sleep 0.02; done; test -f {1} && "
+    meet = "touch {0}; for i in $(seq 3000); do test -f {1} && break; sleep 0.02; done; test -f {1} && "
     steps = [shell(own, meet.format(own, other) + OK, "parallel: true") for own, other in ("ab", "ba")]
 
     assert workshop.run(recipe(*steps), inline=False, jobs=2).states == ["COMPLETED"] * 2
@@ -289,13 +289,15 @@ def test_an_interrupted_run_cleans_up_and_does_so_again_at_its_end(workshop: Wor
 
 def test_a_run_out_of_time_ends_its_steps(workshop: Workshop) -> None:
     """They are told to end, what follows a failure runs, and the exit status says why."""
-    text = recipe(shell("a", "sleep 60", "retry: {max: 3}"), python("b"), head=f"timeout: 1\n{ENDS}")
+    steps = [shell("a", "sleep 60", "retry: {max: 3}"), python("b")]
 
-    ran = workshop.run(text, inline=False)
+    limit, ran = run_out_of_time(
+        lambda limit: workshop.run(recipe(*steps, head=f"timeout: {limit}\n{ENDS}"), inline=False), "a"
+    )
 
     assert ran.states == ["FAILED", "BLOCKED", "COMPLETED", "FAILED", "COMPLETED"]
     assert ran.outcome.exit_status == 124
-    assert ran.outcome.reason == "the run took more than 1 seconds"
+    assert ran.outcome.reason == f"the run took more than {limit} seconds"
     assert [attempt.status for attempt in ran.attempts("a")] == ["TIMEOUT"]
 
 

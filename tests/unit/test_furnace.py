@@ -97,8 +97,8 @@ def test_the_instrument_over_http_is_a_program(word: str, status: int) -> None:
         try:
             assert process.stdout is not None
             url = process.stdout.readline().strip()
-            told = send("PUT", f"{url}/measurements/a1", REQUEST, timeout_sec=20, cap=10_000)
-            counts = send("GET", f"{url}/counts", timeout_sec=20, cap=10_000)
+            told = send("PUT", f"{url}/measurements/a1", REQUEST, timeout_sec=60, cap=10_000)
+            counts = send("GET", f"{url}/counts", timeout_sec=60, cap=10_000)
         finally:
             process.kill()
 

@@ -19,7 +19,7 @@ from orchestrator.operators.asking import COMPLETED, FAILED, Answer, Question, R
 from orchestrator.operators.assignments import Assignment
 from orchestrator.operators.human import answer, ask, read_responses, respond
 from orchestrator.progress import Happening, TaskWaiting
-from tests.unit.workshop import Notes, PowerCut, Ran, Workshop, recipe, shell
+from tests.unit.workshop import Notes, PowerCut, Ran, Workshop, recipe, run_out_of_time, shell
 
 OK = 'echo \'{"status": "ok"}\''
 APPROVE: dict[str, object] = {"status": "COMPLETED", "data": {"approved": True}}
@@ -36,8 +36,8 @@ def answered(workshop: Workshop, document: object, name: str = "response.json", 
     """Answer the questions of a task in the background, as soon as they are there."""
 
     def write() -> None:
-        for _ in range(400):
-            folders = list(workshop.folder.glob(f"workspaces/*/runs/*/tasks/{when}/attempts/*/manifest.json"))
+        for _ in range(3000):
+            folders = list(workshop.folder.glob(f"workspaces/*/runs/*/tasks/{when}/attempts/[!.]*/manifest.json"))
             for manifest in folders:
                 (manifest.parent / name).write_text(json.dumps(document))
             if folders:
@@ -108,7 +108,7 @@ def test_other_steps_go_on_meanwhile(workshop: Workshop) -> None:
     done = workshop.folder / "done"
 
     def write() -> None:
-        for _ in range(400):
+        for _ in range(3000):
             if done.exists():
                 answered(workshop, APPROVE).join()
                 return
@@ -178,7 +178,9 @@ def test_a_run_that_keeps_going_keeps_its_questions(workshop: Workshop) -> None:
 
 def test_a_run_that_takes_too_long_withdraws_its_questions(workshop: Workshop) -> None:
     """It is the run's time that is up."""
-    ran = workshop.run(recipe(human("review"), head="timeout: 0.3\n"), inline=False)
+    _, ran = run_out_of_time(
+        lambda limit: workshop.run(recipe(human("review"), head=f"timeout: {limit}\n"), inline=False), "review"
+    )
 
     assert (ran.outcome.exit_status, [attempt.status for attempt in ran.attempts("review")]) == (124, ["TIMEOUT"])
 
@@ -452,16 +454,16 @@ def test_all_items_are_asked_at_once(workshop: Workshop) -> None:
 
 def test_a_run_that_is_told_to_end_waits_for_nobody(workshop: Workshop) -> None:
     """Not even for the question with which its recipe ends."""
-    workshop.write("r.yaml", recipe(shell("s", "touch here; sleep 20"), head=f"finally:\n- {human('bye')}\n"))
+    workshop.write("r.yaml", recipe(shell("s", "touch here; sleep 100"), head=f"finally:\n- {human('bye')}\n"))
     command = [sys.executable, "-m", "orchestrator", "run", "r.yaml", "-q"]
     process = subprocess.Popen(command, cwd=workshop.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    for _ in range(400):
+    for _ in range(1200):
         if (workshop.folder / "here").exists():
             break
         time.sleep(0.05)
     process.terminate()
 
-    process.communicate(timeout=20)
+    process.communicate(timeout=60)
 
     assert process.returncode == 143
 

@@ -31,7 +31,7 @@ class Celsius(float):
     """A number that is more than a number."""
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(SAFE)
 def test_safe_values_come_back_unchanged(value: object) -> None:
     """What is written can be read, and is equal and of the same type."""

@@ -37,8 +37,8 @@ def answer_by_file(workshop: Workshop, document: object) -> None:
     """Give the result of every measurement that is asked for, by hand."""
 
     def write() -> None:
-        for _ in range(400):
-            found = list(workshop.folder.glob("workspaces/*/runs/*/tasks/*/attempts/*/experiment_request.json"))
+        for _ in range(3000):
+            found = list(workshop.folder.glob("workspaces/*/runs/*/tasks/*/attempts/[!.]*/experiment_request.json"))
             for path in found:
                 path.with_name("experiment_result.json").write_text(json.dumps(document))
             if found:

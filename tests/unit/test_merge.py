@@ -116,7 +116,7 @@ def graphs(draw: st.DrawFn) -> list[tuple[int, ...]]:
 
 
 @given(graphs(), st.data())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_no_order_of_ends_changes_what_a_task_sees(graph: list[tuple[int, ...]], data: st.DataObject) -> None:
     """Two runs of one graph whose tasks end in different orders show every task the same, and end the same."""
     keys = [data.draw(st.sampled_from(["a.x", "b.x", "c.x"])) for _ in graph]

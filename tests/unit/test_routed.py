@@ -9,13 +9,14 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from orchestrator.operators.local import command_line
-from orchestrator.progress import RunSettled, TaskSeen
+from orchestrator.progress import Happening, RunSettled, TaskSeen
 from orchestrator.states import AttemptState
 from orchestrator.store.database import reading
 from orchestrator.store.queries import read_open_attempts
@@ -23,6 +24,7 @@ from tests.unit.workshop import Notes, PowerCut, Ran, Workshop, python, recipe, 
 
 PATIENCE_SEC = 60.0
 ROUTED = "operator_key: hpc.default, stdout: free"
+UNTIL_GO = "for _ in $(seq 1200); do test -e $D/go && break; sleep 0.05; done"  # nobody waits for ever
 LOCAL = """\
 operators:
   human.default: { kind: human }
@@ -70,12 +72,11 @@ def test_what_it_left_is_kept_with_its_digest(site: Workshop) -> None:
 
 def test_people_are_told_where_it_stands(site: Workshop) -> None:
     """As soon as its operator has seen that."""
-    notes = Notes()
+    notes = LettingEnd(site)
 
-    site.run(recipe(shell("a", "sleep 0.5", ROUTED)), reporter=notes)
+    site.run(held(site), reporter=notes)
 
-    seen = [one.state for one in notes.told if isinstance(one, TaskSeen) and one.task_id == "a"]
-    assert seen[-1] is AttemptState.RUNNING
+    assert notes.seen[-1] is AttemptState.RUNNING
 
 
 def test_files_are_put_beside_it(site: Workshop) -> None:
@@ -194,7 +195,7 @@ def test_it_is_ended_after_its_time(site: Workshop, keys: str) -> None:
 
     (attempt,) = ran.attempts("a")
     assert (attempt.status, attempt.outcome) == ("TIMEOUT", "timeout after 1s")
-    assert processes_of(attempt.attempt_id) == []
+    until(lambda: not processes_of(attempt.attempt_id))
 
 
 def test_its_memory_is_limited(site: Workshop) -> None:
@@ -229,7 +230,7 @@ def test_what_it_leaves_running_is_ended(site: Workshop) -> None:
     ran = site.run(recipe(shell("a", "sleep 60 & echo $! > pid", ROUTED)))
 
     left = Path(f"/proc/{(folder(ran, 'a') / 'pid').read_text().strip()}/cmdline")
-    assert not left.exists() or not left.read_bytes()
+    until(lambda: not has_bytes(left))
 
 
 @pytest.mark.parametrize("command", ['rm -rf "$PWD"', 'd="$PWD"; cd ..; mv "$d" "$d.x"; ln -s /etc "$d"'])
@@ -312,11 +313,15 @@ def test_no_more_run_at_once_than_the_site_allows(workshop: Workshop, monkeypatc
     wire(
         workshop, monkeypatch, "operators: { hpc.default: { kind: hpc, max_concurrent: 2, backend: { type: local } } }"
     )
-    command = "touch $D/$$; ls $D | wc -l; sleep 0.2; rm $D/$$"
+    # The first waits for a second; a third would come while both nap.
+    meet = (
+        "for _ in $(seq 1200); do test -e met && break; test $(ls running | wc -l) -ge 2 && touch met; sleep 0.05; done"
+    )
+    command = f"cd $D; touch running/$$; {meet}; ls running | wc -l; sleep 0.2; rm running/$$"
     (workshop.folder / "running").mkdir()
 
     ran = workshop.run(
-        recipe(shell("a", command, f"{ROUTED}, foreach: [1, 2, 3, 4, 5], env: {{D: '{workshop.folder}/running'}}"))
+        recipe(shell("a", command, f"{ROUTED}, foreach: [1, 2, 3, 4, 5], env: {{D: '{workshop.folder}'}}"))
     )
 
     counts = [int((folder(ran, f"a[{n}]") / "stdout.log").read_text()) for n in range(1, 6)]
@@ -354,7 +359,7 @@ def killed_run(site: Workshop, text: str, begun: Path, number: signal.Signals = 
     site.write("r.yaml", text)
     command = [sys.executable, "-m", "orchestrator", "run", "r.yaml", "--workspaces-dir", "workspaces"]
     process = subprocess.Popen(command, cwd=site.folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    wait_for(begun)
+    until(begun.exists)
     process.send_signal(number)
     process.communicate(timeout=PATIENCE_SEC)
     return process.returncode
@@ -362,27 +367,43 @@ def killed_run(site: Workshop, text: str, begun: Path, number: signal.Signals = 
 
 def held(site: Workshop) -> str:
     """Write a recipe with one step, which notes that it has begun and ends when `let_end` says so."""
-    wait = "for _ in $(seq 600); do test -e $D/go && break; sleep 0.05; done"  # nobody waits for ever
     return recipe(
-        shell("a", f"echo once >> $D/times; {wait}; echo done > left", f"{ROUTED}, env: {{D: {site.folder}}}")
+        shell("a", f"echo once >> $D/times; {UNTIL_GO}; echo done > left", f"{ROUTED}, env: {{D: {site.folder}}}")
     )
 
 
 def let_end(site: Workshop) -> None:
-    """Let that step end, and wait until it has."""
+    """Let that step end, and wait until it has, with its process."""
     (site.folder / "go").touch()
     (attempt,) = site.folder.glob("workspaces/*/runs/*/tasks/a/attempts/[!.]*")
-    wait_for(attempt / "exit_code")
+    until(lambda: not processes_of(attempt.name))
+    assert (attempt / "exit_code").exists()
+
+
+class LettingEnd(Notes):
+    """A reporter with which that step ends as soon as it is seen to run."""
+
+    def __init__(self, site: Workshop) -> None:
+        super().__init__()
+        self._site = site
+
+    @property
+    def seen(self) -> list[AttemptState]:
+        """Give the states in which the step was seen."""
+        return [one.state for one in self.told if isinstance(one, TaskSeen) and one.task_id == "a"]
+
+    def tell(self, happening: Happening) -> None:
+        """Keep it."""
+        super().tell(happening)
+        if AttemptState.RUNNING in self.seen:
+            (self._site.folder / "go").touch()
 
 
 def test_it_outlives_its_runner(site: Workshop) -> None:
     """The next one takes over what still runs, and nothing is run twice."""
-    text = recipe(
-        shell("a", "echo once >> $D/times; sleep 1; echo done > left", f"{ROUTED}, env: {{D: {site.folder}}}")
-    )
-    killed_run(site, text, site.folder / "times")
+    killed_run(site, held(site), site.folder / "times")
 
-    ran = site.resume(*site.runs())
+    ran = site.resume(*site.runs(), reporter=LettingEnd(site))
 
     assert (ran.states, len(ran.attempts("a")), (site.folder / "times").read_text()) == (["COMPLETED"], 1, "once\n")
 
@@ -403,13 +424,15 @@ def test_what_is_done_last_waits_for_attempts_that_go_on(site: Workshop, *, in_p
     """A furnace is not switched off under a measurement because the runner was interrupted."""
     log = site.folder / "log"
     last = f"finally: [{shell('off', f'echo off >> {log}', 'stdout: free')}]\n"
-    text = recipe(shell("a", f"echo on >> {log}; sleep 1.5; echo measured >> {log}", ROUTED), head=last)
+    keys = f"{ROUTED}, env: {{D: {site.folder}}}"
+    text = recipe(shell("a", f"echo on >> {log}; {UNTIL_GO}; echo measured >> {log}", keys), head=last)
     if in_part:
         site.write("part.yaml", text)
         text = recipe("{name: used, type: recipe, uses: ./part.yaml}")
 
     killed_run(site, text, log, signal.SIGINT)
     assert log.read_text() == "on\n"
+    (site.folder / "go").touch()
     ran = site.resume(*site.runs())
 
     assert (ran.outcome.status, log.read_text()) == ("COMPLETED", "on\nmeasured\noff\n")
@@ -490,9 +513,10 @@ def test_step_exits_while_it_runs_and_collects_later(site: Workshop) -> None:
 def test_what_goes_on_without_the_runner_is_told(site: Workshop) -> None:
     """Apart from what people are to answer."""
     notes = Notes()
-    steps = [shell("a", "sleep 1", ROUTED), "{name: q, type: human, instructions: '?', depends_on: []}"]
+    question = "- {name: q, type: human, instructions: '?', depends_on: []}\n"
 
-    site.run(recipe(*steps), once=True, reporter=notes)
+    site.run(held(site) + question, once=True, reporter=notes)
+    let_end(site)
 
     settled = notes.told[-1]
     assert isinstance(settled, RunSettled)
@@ -527,22 +551,30 @@ def test_an_inline_step_reads_what_one_elsewhere_wrote(site: Workshop) -> None:
 @pytest.mark.skipif(shutil.which("ps") is None, reason="there is no ps here")
 def test_processes_are_told_apart_without_proc() -> None:
     """As where the system has no such folder."""
-    process = subprocess.Popen(["sh", "-c", "sleep 5; true", "some-attempt"])
+    process = subprocess.Popen(["sh", "-c", "read word", "some-attempt"], stdin=subprocess.PIPE)
 
     try:
         assert b"some-attempt" in command_line(process.pid).split()
     finally:
         process.kill()
-        process.wait()
+        process.communicate()
     assert command_line(process.pid) == b""
 
 
-def wait_for(path: Path) -> None:
-    """Wait until a file is there."""
+def until(holds: Callable[[], bool]) -> None:
+    """Wait until something holds."""
     patience = time.monotonic() + PATIENCE_SEC
-    while not path.exists():
-        assert time.monotonic() < patience, f"{path} did not appear"
+    while not holds():
+        assert time.monotonic() < patience, "it never came to that"
         time.sleep(0.02)
+
+
+def has_bytes(path: Path) -> bool:
+    """Tell whether there is a file with anything in it."""
+    try:
+        return bool(path.read_bytes())
+    except OSError:
+        return False
 
 
 def processes_of(attempt_id: str) -> list[int]:

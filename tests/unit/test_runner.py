@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
-import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import apsw
 import pytest
 
+from orchestrator import runner
 from orchestrator.errors import (
     InfrastructureError,
     RunLockedError,
@@ -24,7 +25,7 @@ from orchestrator.progress import RunBegun
 from orchestrator.runner import RunRequest, continue_run, run, run_recipe
 from orchestrator.session import DriveOptions
 from orchestrator.states import RunState
-from orchestrator.store.database import FILE_NAME, open_database, reading
+from orchestrator.store.database import FILE_NAME, Database, open_database, reading
 from orchestrator.store.finding import find_run
 from orchestrator.store.leases import take
 from orchestrator.store.queries import read_inputs
@@ -561,16 +562,21 @@ def test_nothing_is_left_behind(workshop: Workshop) -> None:
     assert [path.name for path in ran.root.parent.iterdir()] == [ran.root.name]
 
 
-def test_an_end_that_its_runner_is_telling_is_told_by_no_other(workshop: Workshop) -> None:
+def test_an_end_that_its_runner_is_telling_is_told_by_no_other(
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Though the first lets go while the second looks."""
     ran = workshop.run(recipe(python("a")))
     database = open_database(ran.root / FILE_NAME)
     lease = take(database)
-    telling = threading.Timer(0.05, lease.release)
-    telling.start()
+
+    def let_go_and_read(run_root: Path) -> AbstractContextManager[Database]:
+        lease.release()
+        return reading(run_root)
+
+    monkeypatch.setattr(runner, "reading", let_go_and_read)
 
     with pytest.raises(RunLockedError, match="has ended"):
         continue_run(ran.root)
 
-    telling.join()
     database.close()

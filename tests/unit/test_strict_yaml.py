@@ -299,14 +299,14 @@ def test_a_scan_says_when_it_had_to_stop() -> None:
     assert (reading.value, reading.whole) == (None, False)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(JSON_VALUES)
 def test_json_is_read_as_json(value: JsonValue) -> None:
     """Every JSON document is a YAML document with the same meaning."""
     assert value_of(json.dumps(value, ensure_ascii=False)) == value
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.text(st.sampled_from("ab1.:-?&*!|>'\"%@`{}[],#<\\ \t\n\0\x7fé\u200b"), max_size=40))
 def test_any_text_gives_a_json_value_or_problems(text: str) -> None:
     """No file makes the reader fail in another way."""

@@ -90,6 +90,10 @@ class Sender:
         self._submissions.unknown[job.key] = restored(job, (*others, held.assignment))
         yield from held.news(AttemptState.UNKNOWN, "looks whether its job was submitted")
 
+    def make_room(self, count: int) -> None:
+        """Try soon what Slurm refused for now, since so many jobs have left the queue."""
+        self._submissions.make_room(count)
+
     def miss_answers(self) -> None:
         """Take note of the jobs of which nobody knows whether the site took them on."""
         for batch in self._submissions.unknown.values():
@@ -129,6 +133,8 @@ class Sender:
             self._fetcher.remove_job(batch.job, batch.assignments[0], self._site.facts().places)
 
     def _submitted(self, batch: Batch, came: Submitted | Refusal) -> Iterator[Sighting]:
+        if isinstance(came, Refusal) and came.is_of_many:
+            self._split(batch)
         for held in self._of(batch):
             if isinstance(came, Submitted):
                 held.take_id(came.job_id)
@@ -137,8 +143,6 @@ class Sender:
                 yield from self._refused(held, came, batch.not_before)
         if isinstance(came, Submitted) or came.verdict is not Verdict.NOT_NOW:
             self._hurry()
-        elif came.is_of_many:
-            self._split(batch)
 
     def _refused(self, held: Held, came: Refusal, not_before: float) -> Iterator[Sighting]:
         """Let an attempt wait for its next try, for what is found of its job, or end where it will never have one."""

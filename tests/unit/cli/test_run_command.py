@@ -216,18 +216,17 @@ def test_a_run_that_somebody_drives_is_not_said_to_be_another(
 ) -> None:
     """The same command begins a second one beside it, and says so."""
     monkeypatch.chdir(workshop.folder)
-    path = workshop.write(
-        "r.yaml", recipe(shell("a", "touch here; while ! test -f go; do sleep 0.05; done", "stdout: free"))
-    )
+    # The step of the first ends when that of the second has begun, and not before: the first is driven until then.
+    meet = "mkdir one || mkdir two; for _ in $(seq 1200); do test -e two && break; sleep 0.05; done"
+    path = workshop.write("r.yaml", recipe(shell("a", meet, "stdout: free")))
     first = threading.Thread(
         target=lambda: subprocess.run([sys.executable, "-m", "orchestrator", "run", str(path), "-q"], check=True)
     )
     first.start()
-    for _ in range(400):
-        if (workshop.folder / "here").exists():
+    for _ in range(1200):
+        if (workshop.folder / "one").exists():
             break
         time.sleep(0.05)
-    threading.Timer(1.0, (workshop.folder / "go").touch).start()
 
     answer = call("run", str(path))
     first.join()

@@ -23,7 +23,7 @@ VALUES = st.recursive(SCALARS | st.text(), lambda below: st.lists(below) | st.di
 
 
 @given(st.dictionaries(NAMES, VALUES))
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_pieces_of_an_object_make_the_object(value: dict[str, Any]) -> None:
     """Whether its members are there or are streams themselves."""
     whole = rfc8785.dumps(value)

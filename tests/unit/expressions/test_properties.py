@@ -48,7 +48,7 @@ EXPRESSIONS = st.recursive(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(text=EXPRESSIONS, scope=SCOPES)
 def test_any_expression_gives_json_or_one_error(text: str, scope: Scope) -> None:
     """Whatever is put together from the language, over whatever values, is JSON-safe or an `ExpressionError`."""
@@ -60,7 +60,7 @@ def test_any_expression_gives_json_or_one_error(text: str, scope: Scope) -> None
     explain(text, scope)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(text=st.text(max_size=12) | st.text(alphabet="ab.()[]{}'\"\\+-*/ :=,$0\n\r#", max_size=16), scope=SCOPES)
 def test_any_text_gives_a_value_or_one_error(text: str, scope: Scope) -> None:
     """Whatever text stands in a recipe, bare or in a template, it has a value or gives an `ExpressionError`."""
@@ -70,7 +70,7 @@ def test_any_text_gives_a_value_or_one_error(text: str, scope: Scope) -> None:
         check_json_safe(resolve("n ${{" + text + "}}", scope))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(text=st.text(alphabet="ab.()[]{}'é +:=$\n#", max_size=16))
 def test_any_fault_has_its_place_inside_the_text(text: str) -> None:
     """The offset of a fault is never outside the text that holds it."""

@@ -95,7 +95,7 @@ def test_what_waits_comes_to_a_thread_together() -> None:
 
     crew.send()
 
-    assert woken.wait(10.0)
+    assert woken.wait(60.0)
     crew.close()
     assert ledger.asked == [("submit", names)]
 

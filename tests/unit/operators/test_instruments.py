@@ -69,19 +69,26 @@ def test_a_request_that_is_refused_over_http_has_failed(request_: Request, reply
 
 
 @pytest.mark.parametrize(
-    ("command", "message"),
+    ("command", "timeout", "message"),
     [
-        (("no-driver",), "driver 'no-driver', called with 'start': it cannot be started: no such file or directory"),
+        (
+            ("no-driver",),
+            60,
+            "driver 'no-driver', called with 'start': it cannot be started: no such file or directory",
+        ),
         (
             ("/bin/sh", "-c", "echo 'no port' >&2; exit 3"),
+            60,
             "driver 'sh', called with 'start': exit code 3: no port",
         ),
-        (("/bin/sh", "-c", "sleep 20"), "driver 'sh', called with 'start': it did not end within 0.3 seconds"),
+        (("/bin/sh", "-c", "sleep 60"), 0.3, "driver 'sh', called with 'start': it did not end within 0.3 seconds"),
     ],
 )
-def test_a_driver_that_fails_is_called_again(request_: Request, command: tuple[str, ...], message: str) -> None:
+def test_a_driver_that_fails_is_called_again(
+    request_: Request, command: tuple[str, ...], timeout: float, message: str
+) -> None:
     """However often; the last line that it wrote on standard error is shown."""
-    backend = CommandBackend(type="command", command=command, timeout=0.3)
+    backend = CommandBackend(type="command", command=command, timeout=timeout)
 
     with pytest.raises(InstrumentAwayError) as caught:
         instrument_for("experiment.x", backend).start(request_)

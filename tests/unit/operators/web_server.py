@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import threading
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 
@@ -16,6 +15,7 @@ class RawServer:
         self.asked: list[bytes] = []
         self._pieces = pieces
         self._pause_sec = pause_sec
+        self._closed = threading.Event()
         self._listener = socket.create_server(("127.0.0.1", 0))
 
     @property
@@ -33,7 +33,8 @@ class RawServer:
                     self._answer(connection)
 
     def close(self) -> None:
-        """Accept nobody any more."""
+        """Accept nobody any more, and finish no answer."""
+        self._closed.set()
         with suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
@@ -41,7 +42,8 @@ class RawServer:
     def _answer(self, connection: socket.socket) -> None:
         for piece in self._pieces:
             connection.sendall(piece)
-            time.sleep(self._pause_sec)
+            if self._closed.wait(self._pause_sec):
+                return
 
 
 def _heard(connection: socket.socket) -> bytes:

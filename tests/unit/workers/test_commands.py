@@ -143,6 +143,7 @@ def test_a_program_is_timed_out(run_program: RunProgram, timed_out: TimedOut) ->
     assert (done.exit_code, done.stdout) == (3, "asked\n")
 
 
+@pytest.mark.parametrize("grace_sec", [0.2])
 def test_a_program_that_will_not_end_is_killed(run_program: RunProgram, timed_out: TimedOut) -> None:
     """After the grace."""
     program = "trap '' TERM; : > begun; while :; do sleep 0.01; done"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import socket
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NoReturn
 
@@ -27,13 +27,13 @@ from tests.unit.operators.slurm.attempts import attempt
 
 
 @pytest.fixture(name="way")
-def _way(tmp_path: Path) -> SshTransport:
+def _way(tmp_path: Path) -> Iterator[SshTransport]:
     """Give a way to a port of this machine at which nobody answers, opened again soon."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-    config = tmp_path / "config"
-    config.write_text(f"Host alpha\n  HostName 127.0.0.1\n  Port {port}\n")
-    return SshTransport("alpha", Login(host="alpha", config_path=str(config)), reopen_sec=0.05)
+    with socket.socket() as held:  # so that nobody else gets the port
+        held.bind(("127.0.0.1", 0))
+        config = tmp_path / "config"
+        config.write_text(f"Host alpha\n  HostName 127.0.0.1\n  Port {held.getsockname()[1]}\n")
+        yield SshTransport("alpha", Login(host="alpha", config_path=str(config)), reopen_sec=0.05)
 
 
 def operator_of(way: Transport) -> SlurmOperator:

@@ -309,7 +309,7 @@ HOSTILE = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs
 
 
 @pytest.mark.parametrize("shell", SHELLS)
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(words=st.lists(HOSTILE, max_size=4), value=HOSTILE)
 def test_D1_words_and_values_arrive_as_they_are(  # noqa: N802  a row of the faults
     words: list[str], value: str, shell: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory
