@@ -44,8 +44,8 @@ def _values(path: Path) -> dict[str, Any]:
 
 
 def _load(path: Path, name: str, class_name: str) -> Any:  # noqa: ANN401  a class that only the file knows
-    # Last, as the project's modules are where the runner is: what is installed comes before them.
-    sys.path.append(str(MODULES.absolute()))
+    # What came along is what was meant, whatever else has its name here.
+    sys.path.insert(1, str(MODULES.absolute()))
     spec = spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise ScriptletError(f"{path} cannot be imported as Python")

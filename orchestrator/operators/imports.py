@@ -131,13 +131,14 @@ def _absolute(node: ast.ImportFrom, package: str) -> str:
 def _finder(root: Path) -> _Finder:
     """Give what finds the files that Python loads for a module of the project: its own, and of the packages around it.
 
-    They are given by their paths below a folder of modules, and each is looked for once.
+    They are given by their paths below a folder of modules, and each is looked for once. Where a module that is
+    installed here has the name of one of the project, it is the one that is meant.
     """
 
     @cache
     def files_of(name: str) -> Mapping[str, Path]:
         top, above = name.partition(".")[0], name.rpartition(".")[0]
-        if top in ("", _PROGRAM) or top in sys.stdlib_module_names:
+        if top in ("", _PROGRAM) or top in sys.stdlib_module_names or (top != _SHIPPED and _is_installed(top, root)):
             return {}
         stem = name.replace(".", "/")
         folders = (package_root(), root) if top == _SHIPPED else (root,)
@@ -168,10 +169,12 @@ def _stays(name: str, file: Path, root: Path) -> bool:
     return top != file.stem and _has(file.parent, top) and not _has(root, top) and not _is_installed(top, file.parent)
 
 
-def _is_installed(module: str, beside: Path) -> bool:
-    """Tell whether Python finds a module here; it may have been started in the folder that the file lies in."""
-    folders = [entry for entry in sys.path if Path(entry or ".").resolve() != beside.resolve()]
-    return PathFinder.find_spec(module, folders) is not None
+@cache
+def _is_installed(module: str, folder: Path) -> bool:
+    """Tell whether Python finds the file of a module here beside those of a folder, which may be on its path too."""
+    others = [entry for entry in sys.path if Path(entry or ".").resolve() != folder.resolve()]
+    spec = PathFinder.find_spec(module, others)
+    return spec is not None and spec.origin is not None
 
 
 def _has(folder: Path, module: str) -> bool:

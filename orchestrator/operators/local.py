@@ -248,7 +248,7 @@ def _argv(assignment: Assignment) -> list[str]:
     """Give the command of a step as it runs on this machine."""
     work = assignment.work
     if "class" in work:
-        return scriptlet_argv(work, sys.executable, away.__file__)
+        return scriptlet_argv(work, [sys.executable, "-E"], away.__file__)
     return [*work["argv"], *(["--params", given_params(assignment)] if work.get("takes_params") else [])]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,20 +34,13 @@ def given_params(assignment: Assignment) -> str:
     return text if len(text.encode("utf-8", "surrogatepass")) <= INLINE_PARAMS_MAX else f"@{PARAMS}"
 
 
-def scriptlet_argv(work: Mapping[str, Any], python: str, runner: str) -> list[str]:
+def scriptlet_argv(work: Mapping[str, Any], python: Sequence[str], runner: str) -> list[str]:
     """Give the command that runs a scriptlet class by `orchestrator.away`, or by the kit that has it.
 
     No bytecode is left beside the modules that came with it.
     """
-    return [
-        python,
-        "-B",
-        "-E",
-        "-X",
-        "utf8",
-        runner,
-        *(work[name] for name in ("scriptlet", "module", "class", "step")),
-    ]
+    told = (work[name] for name in ("scriptlet", "module", "class", "step"))
+    return [*python, "-B", "-X", "utf8", runner, *told]
 
 
 def choice_of(assignment: Assignment) -> Choice:

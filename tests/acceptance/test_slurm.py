@@ -56,6 +56,27 @@ def test_modules_of_the_project_travel_with_a_scriptlet(demo: SlurmProject) -> N
     assert not list(demo.root.rglob("units.py"))
 
 
+def test_what_the_setup_puts_on_the_path_is_there_after_what_travelled(demo: SlurmProject) -> None:
+    """As `module load` does; an old copy of the project's own module hides nothing."""
+    site = demo.shims / "site"
+    site.mkdir()
+    (site / "engine.py").write_text("NAME = 'loaded'\n")
+    (site / "units.py").write_text("NAME = 'stale'\n")
+    first = "import engine\nimport units\nfrom orchestrator import BaseScriptlet\n\n\n"
+    work = "class Relax(BaseScriptlet):\n    def work(self, ctx, params):\n"
+    demo.project.write(
+        "workspaces/demo/relax.py", f"{first}{work}        return {{'a.b_v1': engine.NAME + units.NAME}}\n"
+    )
+    demo.project.write("units.py", "NAME = 'mine'\n")
+    demo.wire(slurm={"setup": f"export PYTHONPATH={site}"})
+    demo.recipe({"name": "relax", "type": "python", "module": "./relax.py"})
+
+    ended = demo.run()
+
+    assert ended.status == 0, ended.stderr
+    assert demo.call("ctx", "get", "@last", "a.b_v1").answer == "loadedmine"
+
+
 @pytest.mark.slurm
 def test_a_scriptlet_of_ten_kilobytes_costs_three_round_trips(real_demo: RealProject) -> None:
     """Beyond its submission, looks at the queue, and what is asked once a session: the root and the settings."""

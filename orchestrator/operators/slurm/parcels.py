@@ -74,7 +74,8 @@ def payload_of(assignment: Assignment, places: Places, backend: SlurmBackend) ->
     """Give what the job of an attempt runs; raises `ScriptletError`."""
     work = assignment.work
     if "class" in work:
-        argv = scriptlet_argv(work, backend.python, places.kit)
+        # The setup of the wiring may load modules that set variables of Python's.
+        argv = scriptlet_argv(work, [backend.python], places.kit)
     else:
         argv = [*work["argv"], *(["--params", given_params(assignment)] if work.get("takes_params") else [])]
     variables = {name: value for name, value in assignment.env.items() if name not in secret_names(assignment)}

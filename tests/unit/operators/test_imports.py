@@ -101,6 +101,22 @@ def test_what_lies_beside_a_file_is_not_installed(tmp_path: Path, monkeypatch: p
     assert imports_of(path, "scriptlets.mine.step", tmp_path).missing == ["beside"]
 
 
+def test_what_is_installed_is_meant_before_the_project_s_own(tmp_path: Path) -> None:
+    """As where the runner is; the cluster has to have it too."""
+    path = file_in_a_project(tmp_path, "import yaml, helpers")
+    (tmp_path / "yaml.py").touch()
+
+    assert sorted(imports_of(path, "scriptlets.mine.step", tmp_path).files) == ["helpers.py"]
+
+
+def test_a_project_that_is_on_the_path_is_not_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its modules travel, as where it was installed to be edited."""
+    path = file_in_a_project(tmp_path, "import helpers")
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    assert sorted(imports_of(path, "scriptlets.mine.step", tmp_path).files) == ["helpers.py"]
+
+
 def test_a_file_without_a_package_has_no_relative_imports(tmp_path: Path) -> None:
     """As where the runner is."""
     imports = imports_of(file_in_a_project(tmp_path, "from . import beside"), "matterstack_step_1", tmp_path)
