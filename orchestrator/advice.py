@@ -65,8 +65,8 @@ ADVICE = {
         "`approvals`; with `separation_of_duty`, who starts the run is none of them."
     ),
     "MS220": (
-        "Put what the step needs into its own file, or make it a step of type `shell` that names all its modules in "
-        "`files`; [the cluster](slurm.md#what-a-python-step-may-import) gets nothing else of the project."
+        "Put what the step needs into its own file, or into modules that it imports by their names from the project's "
+        "root: these [travel with it](slurm.md#what-a-python-step-may-import)."
     ),
     "MS301": (
         "Look at the reason and the last lines of standard error; `matterstack attempts RUN TASK "

@@ -1,6 +1,7 @@
 """Run a scriptlet class away from the runner: params and context come from files, and its writes go into one.
 
-It is started as ``python away.py FILE CLASS`` in the directory of the attempt, by whatever carries the attempt out.
+It is started as ``python away.py FILE MODULE CLASS STEP`` in the directory of the attempt, by whatever carries the
+attempt out. ``FILE`` is imported as ``MODULE``; the modules that it imports of its project lie there as well.
 """
 
 from __future__ import annotations
@@ -21,13 +22,13 @@ from orchestrator.errors import ScriptletError
 from orchestrator.files import replace_file
 from orchestrator.scriptlet import BaseScriptlet, exit_code_of, guarded, read_params
 
-CONTEXT, CHANGES = Path(".ms/context.json"), Path(".ms/changes.json")
+CONTEXT, CHANGES, MODULES = Path(".ms/context.json"), Path(".ms/changes.json"), Path(".ms/modules")
 
 
-def run_away(path: Path, class_name: str, step: str) -> int:
+def run_away(path: Path, module: str, class_name: str, step: str) -> int:
     """Run the class in a file and return its exit code; what it wrote to the context is left beside it."""
     ctx = Context(_values(CONTEXT)).fork(who=step)
-    code = guarded(step, lambda: exit_code_of(_load(path, class_name)().run(ctx, _params())))
+    code = guarded(step, lambda: exit_code_of(_load(path, module, class_name)().run(ctx, _params())))
     changes = [[change.key, change.text, change.who] for change in ctx.history()]
     replace_file(CHANGES, json.dumps(changes).encode())
     return code
@@ -42,12 +43,14 @@ def _values(path: Path) -> dict[str, Any]:
     return values
 
 
-def _load(path: Path, class_name: str) -> Any:  # noqa: ANN401  a class that only the file knows
-    spec = spec_from_file_location(path.stem, path)
+def _load(path: Path, name: str, class_name: str) -> Any:  # noqa: ANN401  a class that only the file knows
+    # Last, as the project's modules are where the runner is: what is installed comes before them.
+    sys.path.append(str(MODULES.absolute()))
+    spec = spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise ScriptletError(f"{path} cannot be imported as Python")
     module = module_from_spec(spec)
-    sys.modules[path.stem] = module
+    sys.modules[name] = module
     spec.loader.exec_module(module)
     found = getattr(module, class_name, None)
     if not isinstance(found, type) or not issubclass(found, BaseScriptlet):
@@ -56,4 +59,4 @@ def _load(path: Path, class_name: str) -> Any:  # noqa: ANN401  a class that onl
 
 
 if __name__ == "__main__":
-    sys.exit(run_away(Path(sys.argv[1]), sys.argv[2], sys.argv[3]))
+    sys.exit(run_away(Path(sys.argv[1]), *sys.argv[2:]))

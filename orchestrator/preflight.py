@@ -76,9 +76,12 @@ def check_imports(plan: Plan, wiring: Mapping[str, Any] | None) -> None:
     ]
     if not sent:
         return
-    from orchestrator.operators.slurm.imports import left_behind  # noqa: PLC0415  few runs need it
+    from orchestrator.operators.imports import imports_of  # noqa: PLC0415  few runs need it
 
-    hint = "put what it needs into the file itself, or make it a step of type shell that names all files in 'files'"
+    root, hint = (
+        plan.project.root,
+        "put what it needs into the file, or into modules that it imports by their names from the project's root",
+    )
     problems = [
         Problem(
             "MS220",
@@ -87,7 +90,8 @@ def check_imports(plan: Plan, wiring: Mapping[str, Any] | None) -> None:
             hint,
         )
         for loaded, task, away in sent
-        if isinstance(task.target, PythonCall) and (names := left_behind(task.target.path, plan.project.root))
+        if isinstance(task.target, PythonCall)
+        and (names := imports_of(task.target.path, task.target.module, root).missing)
     ]
     if problems:
         raise InvalidFileError(problems)

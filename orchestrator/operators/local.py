@@ -17,7 +17,14 @@ from orchestrator.files import log_action
 from orchestrator.jsonsafe import JsonValue
 from orchestrator.layout import EXIT_CODE, OWN, STDERR, STDOUT
 from orchestrator.operators.assignments import Assignment, Sighting, not_begun, one_by_one
-from orchestrator.operators.payload import CONTEXT_VARIABLE, collected, exit_code_of, given_params, texts_of
+from orchestrator.operators.payload import (
+    CONTEXT_VARIABLE,
+    collected,
+    exit_code_of,
+    given_params,
+    scriptlet_argv,
+    texts_of,
+)
 from orchestrator.operators.processors import Processors
 from orchestrator.operators.staging import CLAIM, CONTEXT, stage
 from orchestrator.states import AttemptState
@@ -241,7 +248,7 @@ def _argv(assignment: Assignment) -> list[str]:
     """Give the command of a step as it runs on this machine."""
     work = assignment.work
     if "class" in work:
-        return [sys.executable, "-E", "-X", "utf8", away.__file__, work["scriptlet"], work["class"], work["step"]]
+        return scriptlet_argv(work, sys.executable, away.__file__)
     return [*work["argv"], *(["--params", given_params(assignment)] if work.get("takes_params") else [])]
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from orchestrator.away import MODULES
 from orchestrator.catalog import Project
 from orchestrator.context import Context
 from orchestrator.errors import ExpressionError
@@ -14,12 +15,13 @@ from orchestrator.expressions import Scope, resolve
 from orchestrator.jsonsafe import JsonValue
 from orchestrator.keys import did_you_mean
 from orchestrator.layout import OWN
+from orchestrator.operators.imports import imports_of
 from orchestrator.operators.people import asked
 from orchestrator.operators.staging import files_to_stage, source_of
 from orchestrator.plan import Away, PlannedTask
 from orchestrator.wiring.model import HumanOperator
 from orchestrator.wiring.reading import Wired
-from orchestrator.workers.calls import CommandCall, ExperimentCall, HumanCall
+from orchestrator.workers.calls import CommandCall, ExperimentCall, HumanCall, PythonCall
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +73,7 @@ def work_of(planned: PlannedTask, away: Away, wired: Wired, around: Surroundings
 
 
 def _program(planned: PlannedTask, files: dict[str, JsonValue], around: Surroundings) -> dict[str, JsonValue]:
-    """Say what runs; the file of a scriptlet travels with the step."""
+    """Say what runs; the file of a scriptlet travels with the step, and so do the modules that it imports."""
     file, target = planned.file, planned.target
     carried = f"{OWN}/{file.path.name}" if file else ""
     if file:
@@ -79,7 +81,11 @@ def _program(planned: PlannedTask, files: dict[str, JsonValue], around: Surround
     if isinstance(target, CommandCall):
         argv = [*target.argv[:-1], carried] if file else list(target.argv)
         return {"argv": argv, "takes_params": target.takes_params}
-    return {"scriptlet": carried, "class": file.class_name if file else ""}
+    if not isinstance(target, PythonCall):
+        return {}
+    imports = imports_of(target.path, target.module, around.project.root)
+    files |= {f"{MODULES}/{place}": source_of(path, around.run_root) for place, path in imports.files.items()}
+    return {"scriptlet": carried, "module": target.module, "class": target.class_name}
 
 
 def _needs(away: Away, seen: Context) -> dict[str, JsonValue]:

@@ -34,6 +34,22 @@ def given_params(assignment: Assignment) -> str:
     return text if len(text.encode("utf-8", "surrogatepass")) <= INLINE_PARAMS_MAX else f"@{PARAMS}"
 
 
+def scriptlet_argv(work: Mapping[str, Any], python: str, runner: str) -> list[str]:
+    """Give the command that runs a scriptlet class by `orchestrator.away`, or by the kit that has it.
+
+    No bytecode is left beside the modules that came with it.
+    """
+    return [
+        python,
+        "-B",
+        "-E",
+        "-X",
+        "utf8",
+        runner,
+        *(work[name] for name in ("scriptlet", "module", "class", "step")),
+    ]
+
+
 def choice_of(assignment: Assignment) -> Choice:
     """Say which files of an attempt's directory are its results."""
     return Choice(list(assignment.work.get("files", {})), assignment.work.get("fetch"))

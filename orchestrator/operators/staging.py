@@ -24,7 +24,7 @@ def files_to_stage(given: Mapping[str, JsonValue], project: Project, run_root: P
     """Say what each file of a step is to hold: its text, or the digest of a source below the project.
 
     A text names a source, ``{content: text}`` is that text, and any other value becomes a JSON document. Raises
-    `ScriptletError` for a source that is not there or outside of the project.
+    `ScriptletError` for a source that is not there or outside of the project, or that cannot be read.
     """
     return {name: _origin(name, value, project, run_root) for name, value in given.items()}
 
@@ -38,8 +38,15 @@ def _origin(name: str, value: JsonValue, project: Project, run_root: Path) -> Js
 
 
 def source_of(path: Path, run_root: Path) -> dict[str, JsonValue]:
-    """Give a source as it is recorded: where it lies from the run, so that a project can be moved, and its digest."""
-    return {"source": os.path.relpath(path, run_root), "sha256": file_sha256(path)}
+    """Give a source as it is recorded: where it lies from the run, so that a project can be moved, and its digest.
+
+    Raises `ScriptletError` for one that cannot be read.
+    """
+    try:
+        return {"source": os.path.relpath(path, run_root), "sha256": file_sha256(path)}
+    except OSError as error:
+        message = f"{path} cannot be read: {(error.strerror or '').lower()}"
+        raise ScriptletError(message, hint="let whoever runs this read it", code="MS206") from error
 
 
 def stage(

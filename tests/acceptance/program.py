@@ -135,6 +135,17 @@ def finish(process: subprocess.Popen[str]) -> Ended:
     return Ended(status=process.returncode, stdout=stdout, stderr=stderr, seconds=time.monotonic() - began)
 
 
+def reads(process: subprocess.Popen[str], text: str) -> str:
+    """Read the standard error of a process until a line of it holds a text, and give that line.
+
+    What follows it at once is lost to `finish`.
+    """
+    assert process.stderr is not None
+    found = next((line for line in process.stderr if text in line), None)
+    assert found is not None, f"it never said {text!r}"
+    return found
+
+
 def environment(changes: Mapping[str, str] | None = None) -> dict[str, str]:
     """Give an environment in which the checkout is the program and no setting of the outer one counts."""
     fixed = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "PYTHONPATH": str(ROOT)}

@@ -35,7 +35,7 @@ printf '%s\\n' "$*" >> {calls}
 """
 _PASSES = 'exec "$real" "$@"'
 # Nobody waits for ever.
-_WAITS = 'for _ in $(seq 1000); do test -e "$0.go" && break; sleep 0.05; done'
+_WAITS = 'for _ in $(seq 2000); do test -e "$0.go" && break; sleep 0.05; done'
 _LATE = f'told=$("$real" "$@"); code=$?; {_WAITS}; test -z "$told" || printf "%s\\n" "$told"; exit "$code"'
 # What a node tells the controller that could not be set up for a job; none of Slurm's own programs says it.
 _BOOT_FAILED = """\
@@ -110,10 +110,6 @@ class SlurmProject(ABC):
         """
 
     @abstractmethod
-    def warn(self, job_id: str) -> None:
-        """Have a job told that its time will soon be over, by the signal USR1."""
-
-    @abstractmethod
     def limit(self, jobs: int | None) -> None:
         """Let the user have so many jobs that wait or run, or any number."""
 
@@ -171,6 +167,11 @@ class SlurmProject(ABC):
         ended = self.slurm("sbatch", "--parsable", *options, f"--wrap={wrap}", folder=self.root)
         assert ended.returncode == 0, ended.stderr
         return ended.stdout.strip()
+
+    def warn(self, job_id: str) -> None:
+        """Have a job told that its time will soon be over, by the signal USR1, which would come later by itself."""
+        ended = self.slurm("scancel", "--batch", "--signal=USR1", job_id)
+        assert ended.returncode == 0, ended.stderr
 
     def calls(self, program: str) -> list[str]:
         """Give the arguments of each call of one of Slurm's programs so far."""
@@ -232,9 +233,6 @@ class FakeProject(SlurmProject):
     def end(self, job_id: str, state: str) -> None:
         """Have a job end in a state."""
         self.cluster.end(job_id, state)
-
-    def warn(self, job_id: str) -> None:
-        """Do nothing: its minutes are short, and it tells the job itself."""
 
     def limit(self, jobs: int | None) -> None:
         """Let the user have so many jobs that wait or run, or any number."""
@@ -306,10 +304,6 @@ class RealProject(SlurmProject):
         }
         for command in commands[state]:
             self.asked(*command)
-
-    def warn(self, job_id: str) -> None:
-        """Have a job told by Slurm, which would do so by itself only half a minute later."""
-        self.asked("scancel", "--batch", "--signal=USR1", job_id)
 
     def limit(self, jobs: int | None) -> None:
         """Let the user have so many jobs that wait or run, or any number."""

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.acceptance.program import Ended, finish
+from tests.acceptance.program import Ended, finish, reads
 from tests.acceptance.slurm_projects import IMPATIENT, FakeProject, fake_project, until
 
 OK = 'echo \'{"status": "ok", "outputs": []}\''
@@ -145,6 +145,7 @@ def test_a_paused_operator_takes_on_nothing_new(demo: FakeProject) -> None:
     until(lambda: [job for job in demo.cluster.jobs() if job["state"] == "RUNNING"])
 
     paused = demo.call("operators", "pause", "hpc.default", "--reason", "maintenance")
+    said = reads(runner, "hpc.default was paused by")
     (demo.root / "go").touch()
     until(lambda: statuses(demo).get("here") == "COMPLETED")
     time.sleep(1.0)
@@ -152,9 +153,9 @@ def test_a_paused_operator_takes_on_nothing_new(demo: FakeProject) -> None:
     listed = {row["operator_key"]: row["paused"] for row in demo.call("operators", "list", "demo").table}
     shown = demo.call("status", "@last").stderr
     resumed = demo.call("operators", "resume", "hpc.default")
-    _, said = runner.communicate(timeout=60)
+    ended = finish(runner)
 
-    assert (paused.status, resumed.status, runner.returncode) == (0, 0, 0), said
+    assert (paused.status, resumed.status, ended.status) == (0, 0, 0), ended.stderr
     assert (waiting["first"], waiting["second"]) == ("COMPLETED", "PENDING")
     assert len(demo.cluster.jobs()) == 2
     assert (listed["human.default"], "maintenance" in listed["hpc.default"]) == ("", True)
@@ -192,7 +193,7 @@ def test_what_waits_after_a_refusal_is_not_submitted_while_paused(demo: FakeProj
     assert "tried again, less and less often" in demo.call("explain", "@last").stdout
 
     assert demo.call("operators", "pause", *which).status == 0
-    until(lambda: "was paused by" in demo.call("explain", "@last").stdout)
+    until(lambda: "was paused by" in demo.call("attempts", "@last", "one", "--json").answer[0]["operator_data"]["note"])
     before = len(demo.calls("sbatch"))
     demo.says("sbatch")
     time.sleep(4.0)

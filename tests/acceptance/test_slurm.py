@@ -33,6 +33,29 @@ def test_S25_equal_tasks_are_one_array(demo: SlurmProject) -> None:
     assert list(demo.root.rglob("out.txt")) == []
 
 
+def test_modules_of_the_project_travel_with_a_scriptlet(demo: SlurmProject) -> None:
+    """One that ships, and one of the project, by their own names: those of Python's library are not hidden."""
+    first = "import statistics\n\nfrom orchestrator import BaseScriptlet\n\nfrom .units import FACTOR\n\n\n"
+    work = "class Numbers(BaseScriptlet):\n    def work(self, ctx, params):\n"
+    answer = "        return {'numbers.mean_v1': FACTOR * statistics.mean(params['values'])}\n"
+    demo.project.write("workspaces/demo/scriptlets/mine/numbers.py", f"{first}{work}{answer}")
+    demo.project.write("workspaces/demo/scriptlets/mine/units.py", "FACTOR = 10\n")
+    demo.project.write("workspaces/demo/values.txt", "1\n2\n6\n")
+    shipped = {"module": "scriptlets.steps.compute_numbers", "args": {"src": "values.txt", "key": "values.stats_v1"}}
+    own = {"module": "scriptlets.mine.numbers", "args": {"values": [1, 3]}}
+    demo.recipe(
+        {"name": "shipped", "type": "python", **shipped, "files": {"values.txt": "values.txt"}},
+        {"name": "own", "type": "python", **own},
+    )
+
+    ended = demo.run()
+
+    assert ended.status == 0, ended.stderr
+    context = demo.call("ctx", "get", "@last").answer
+    assert (context["values.stats_v1"]["mean"], context["numbers.mean_v1"]) == (3, 20)
+    assert not list(demo.root.rglob("units.py"))
+
+
 @pytest.mark.slurm
 def test_a_scriptlet_of_ten_kilobytes_costs_three_round_trips(real_demo: RealProject) -> None:
     """Beyond its submission, looks at the queue, and what is asked once a session: the root and the settings."""

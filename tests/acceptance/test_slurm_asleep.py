@@ -14,7 +14,7 @@ def test_S26_forgotten_jobs_settle_by_their_records(demo: SlurmProject) -> None:
     step = {"name": "relax", "foreach": list(range(COUNT)), "stdout": "free", "fetch": {"required": ["out.txt"]}}
     demo.recipe({**step, "run": f"{wait}; echo here >> out.txt"})
     runner = demo.start("run", "demo")
-    until(lambda: len(demo.jobs()) == COUNT)
+    until(lambda: len(demo.jobs()) == COUNT and list(demo.root.glob("*/jobs/*/.ms/job")))
     runner.kill()
     finish(runner)
     next(demo.root.glob("2*")).joinpath("go").touch()

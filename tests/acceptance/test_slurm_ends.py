@@ -21,8 +21,8 @@ def step(script: str, **more: Any) -> dict[str, Any]:  # noqa: ANN401  any value
 
 
 def ended_as(demo: SlurmProject, script: str, state: str, **more: Any) -> dict[str, str]:  # noqa: ANN401  see above
-    """Run a step whose job somebody ends in a state as soon as it runs; give its attempt."""
-    demo.recipe(step(f"echo begun > begun; {script}", **more))
+    """Run a step whose job somebody ends in a state once it says that it has begun; give its attempt."""
+    demo.recipe(step(script, **more))
     runner = demo.start("run", "demo")
     until(lambda: list(demo.root.rglob("begun")))
     demo.end(demo.jobs()[-1].job_id, state)
@@ -32,7 +32,7 @@ def ended_as(demo: SlurmProject, script: str, state: str, **more: Any) -> dict[s
 
 def test_S11_a_timeout_beats_the_record(demo: SlurmProject) -> None:
     """The step ends with 0 when it is told to end, and that is no success."""
-    trapped = "trap 'exit 0' TERM; while :; do sleep 0.1; done"
+    trapped = "trap 'exit 0' TERM; echo begun > begun; while :; do sleep 0.1; done"
 
     attempt = ended_as(demo, trapped, "TIMEOUT", resources={"time_limit": "2m"})
 
@@ -42,7 +42,7 @@ def test_S11_a_timeout_beats_the_record(demo: SlurmProject) -> None:
 
 def test_S11_who_cancelled_is_told_of(demo: SlurmProject) -> None:
     """A job that somebody else cancelled is a failure of its attempt."""
-    attempt = ended_as(demo, "sleep 60", "CANCELLED")
+    attempt = ended_as(demo, "echo begun > begun; sleep 60", "CANCELLED")
 
     assert attempt["status"] == "FAILED"
     assert attempt["reason"].startswith("the job was cancelled")

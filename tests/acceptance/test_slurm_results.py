@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import subprocess
 import time
 from collections.abc import Iterator
@@ -120,13 +121,12 @@ def test_S24_nothing_outside_of_the_root_is_removed(demo: SlurmProject) -> None:
     """Not even where somebody has put a link in the place of the run's folder."""
     demo.recipe(step("echo begun > begun; while test ! -e ../../go; do sleep 0.1; done; exit 0"))
     runner = demo.start("run", "demo")
-    until(lambda: [*demo.root.rglob("begun")])
+    until(lambda: demo.is_in("relax", "RUNNING") and [*demo.root.rglob("begun")])
     (run,) = demo.root.glob("*_*")
     elsewhere = demo.shims / "elsewhere"
     run.rename(elsewhere)
     run.symlink_to(elsewhere)
     (demo.shims / "go").touch()
-    (demo.root / "go").touch()
 
     finish(runner)
 
@@ -146,8 +146,7 @@ def test_S24_a_full_quota_is_waited_for(demo: SlurmProject) -> None:
     )
     with small_disk(demo.root):
         runner = demo.start("run", "demo")
-        until(lambda: "files cannot be put there" in demo.call("status", "@last").stdout)
-        assert ": tried again at 20" in demo.call("status", "@last").stdout
+        until(lambda: re.search("files cannot be put there.*: tried again at 20", demo.call("status", "@last").stdout))
         (demo.root / "go").touch()
 
         ended = finish(runner)
@@ -160,10 +159,13 @@ def test_S24_a_full_quota_is_waited_for(demo: SlurmProject) -> None:
 def test_S12_a_disk_that_is_full_for_a_while_fails_no_step(demo: SlurmProject) -> None:
     """What it loses is tried again after pauses that grow, and ``status`` says when."""
     demo.recipe(step("echo 1 > one"))
-    fills = "head -c 2000000 /dev/zero > ../../ballast 2>/dev/null; :"
-    demo.says("sbatch", f'"$real" "$@"; code=$?; test -e "$0.free" || {{ {fills}; }}; exit "$code"')
+    fills = "head -c 2000000 /dev/zero > ../../ballast 2>/dev/null"
+    demo.says(
+        "sbatch",
+        f'id=$("$real" --hold "$@") || exit; test -e "$0.free" || {fills}; scontrol release "$id"; echo "$id"',
+    )
     with small_disk(demo.root):
-        runner = demo.start("run", "demo")
+        runner = demo.project.start("run", "demo", env={**demo.env, "MATTERSTACK_LOSS_DELAY": "3"})
         until(lambda: "tried again at 20" in demo.call("status", "@last").stdout)
         (demo.shims / "sbatch.free").touch()
         (demo.root / "ballast").unlink()
@@ -217,11 +219,13 @@ def test_F38_results_come_home_over_a_line_that_is_cut(real_demo: RealProject) -
 
 def test_S24_a_file_system_that_is_away_loses_no_attempt(demo: SlurmProject) -> None:
     """A root that is not there says nothing of the attempts below it, which wait until it is there again."""
-    demo.recipe(step("echo here > out.txt; sleep 2", fetch={"required": ["out.txt"]}))
+    demo.recipe(step(f"echo here > out.txt; {HELD}", fetch={"required": ["out.txt"]}))
     runner = demo.start("run", "demo")
     until(lambda: list(demo.root.rglob("out.txt")))
     away = demo.root.with_name(f"{demo.root.name}-away")
     demo.root.rename(away)
+    (left,) = away.rglob("out.txt")
+    left.with_name("go").touch()
     until(lambda: str(demo.root) in demo.call("explain", "@last").stdout)
 
     away.rename(demo.root)

@@ -54,9 +54,9 @@ def survives_a_kill(demo: SlurmProject, program: str, *, is_done: bool) -> None:
     first.kill()
     finish(first)
 
-    second = demo.start("run", "demo")
     asks = "squeue" if program == "sbatch" else program
     looks = len(demo.calls(asks))
+    second = demo.start("run", "demo")
     until(lambda: len(demo.calls(asks)) > looks)
     time.sleep(1.5)
     demo.let_go(program)
@@ -195,8 +195,8 @@ def test_S4_a_limit_on_all_jobs_together_is_waited_for(demo: SlurmProject) -> No
     assert ended.status == 0, ended.stderr
     assert events(demo).count("AssocMaxSubmitJobLimit") == 1
     came_to_its_end(demo)
-    first, second, *_, fourth, fifth = [float(line) for line in times.read_text().split()][:5]
-    assert second - first < fifth - fourth
+    fourth, fifth = [float(line) for line in times.read_text().split()][3:5]
+    assert fifth - fourth >= 8 * demo.operator()["backend"]["poll_every"]
 
 
 def test_S5_F32_a_job_that_is_proved_absent_is_submitted_again(demo: SlurmProject) -> None:
@@ -281,7 +281,7 @@ def test_S6_a_double_that_comes_later_ends_no_attempt(demo: SlurmProject, is_arr
     more = {"foreach": [1, 2]} if is_array else {}
     demo.recipe({**STEP, **more, "run": "echo here >> out.txt; while test ! -e ../go; do sleep 0.1; done"})
     runner = demo.start("run", "demo")
-    until(lambda: list(demo.root.rglob("out.txt")))
+    until(lambda: len(list(demo.root.rglob("out.txt"))) == (2 if is_array else 1))
 
     if is_array:
         folder = next(demo.root.glob("*/jobs/*"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from datetime import datetime
 from itertools import pairwise
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
+from orchestrator.clock import up_sec
 from tests.acceptance.program import finish
 from tests.acceptance.slurm_projects import RealProject, SlurmProject, fake_project, real_project, until
 from tests.hpc.stack import Centre
@@ -24,6 +26,8 @@ FORGETS_AT_ONCE = """\
 shown=$("$real" "$@" | grep -vE '^({before})[|]')
 test "$(printf '%s\\n' "$shown" | grep -c '[|]COMPLETED[|]')" != {count} || exit 0
 printf '%s\\n' "$shown" | sed 's/[|]COMPLETED[|]/|RUNNING|/'"""
+# When the shell was started that asks, in ticks since the machine was; what asks may come much later.
+ASKED_AT = 'read -r _ _ _ _ _ leader _ < /proc/$$/stat; sed "s/.*) //" "/proc/$leader/stat" | cut -d " " -f 20'
 SHOWS_NOTHING = '"$real" "$@" > /dev/null'
 INTERVAL_SEC = 1.5
 
@@ -53,21 +57,22 @@ def test_S7_two_runners_share_one_look_at_the_queue(demo: SlurmProject) -> None:
     times = demo.shims / "times"
     times.touch()
     times.chmod(0o666)
-    demo.says("squeue", f'date +%s.%N >> {times}; exec "$real" "$@"')
+    demo.says("squeue", f'{ASKED_AT} >> {times}; exec "$real" "$@"')
     demo.says("sbatch", 'exec "$real" --hold "$@"')
     runs = [demo.call("init", "demo").stdout.split()[-1] for _ in range(2)]
 
     runners = [demo.start("resume", run) for run in runs]
     until(lambda: len(demo.jobs()) == 22)
-    began = time.time()
+    began = up_sec()
     time.sleep(4.5 * INTERVAL_SEC)
     for runner in runners:
         runner.terminate()
         finish(runner)
 
-    looks = [float(line) for line in times.read_text().split()]
+    most = (up_sec() - began) / INTERVAL_SEC + 1
+    looks = [int(line) / os.sysconf("SC_CLK_TCK") for line in times.read_text().split()]
     assert min(later - earlier for earlier, later in pairwise(looks)) > INTERVAL_SEC * 0.8
-    assert 1 <= len([look for look in looks if look > began]) <= 5
+    assert 1 <= len([look for look in looks if look > began]) <= most
 
 
 def test_S8_the_accounting_is_asked_for_what_the_queue_does_not_show(demo: SlurmProject) -> None:
@@ -108,7 +113,7 @@ def test_S23_keys_of_a_login_bring_home_their_results_at_the_same_time(demo: Slu
 
 def two_keys(demo: SlurmProject, step: dict[str, Any]) -> None:
     """Have a step of each of two keys of one login; the queue forgets the two jobs together."""
-    demo.wire(poll_every=1.0)
+    demo.wire(poll_every=2.0)
     wiring = demo.project.folder / "workspaces/demo/operators.yaml"
     wired = yaml.safe_load(wiring.read_text())
     wired["operators"]["hpc.other"] = wired["operators"]["hpc.default"]
@@ -168,11 +173,13 @@ def runs_without_accounting(demo: SlurmProject) -> None:
     came_to_its_end(demo)
 
 
-@pytest.mark.parametrize("poll_every", [60.0, 0.2], ids=["seldom", "ever less often"])
-def test_S8_without_accounting_the_queue_is_seen_before_it_forgets(tmp_path: Path, poll_every: float) -> None:
+@pytest.mark.parametrize(("poll_every", "lasts_sec"), [(60.0, 8), (2.0, 17)], ids=["seldom", "ever less often"])
+def test_S8_without_accounting_the_queue_is_seen_before_it_forgets(
+    tmp_path: Path, poll_every: float, lasts_sec: int
+) -> None:
     """It alone tells of a job that left no record."""
-    with fake_project(tmp_path, accounting="off", min_job_age_sec=2.0) as demo:
-        is_seen_before_it_is_forgotten(demo, poll_every)
+    with fake_project(tmp_path, accounting="off", min_job_age_sec=8.0) as demo:
+        is_seen_before_it_is_forgotten(demo, poll_every, lasts_sec)
 
 
 @pytest.mark.slurm
@@ -182,13 +189,13 @@ def test_S8_without_accounting_a_real_queue_is_seen_before_it_forgets(
 ) -> None:
     """As the other one, which forgets after a quarter of a minute."""
     with real_project(tmp_path, centre, "beta") as demo:
-        is_seen_before_it_is_forgotten(demo, poll_every)
+        is_seen_before_it_is_forgotten(demo, poll_every, lasts_sec=8)
 
 
-def is_seen_before_it_is_forgotten(demo: SlurmProject, poll_every: float) -> None:
+def is_seen_before_it_is_forgotten(demo: SlurmProject, poll_every: float, lasts_sec: int) -> None:
     """Let a job be killed after a while, with the script that would have left its record."""
     demo.wire(poll_every=poll_every)
-    demo.recipe({**STEP, "run": ["sh", "-c", "sleep 8; kill -9 $PPID; sleep 60"]})
+    demo.recipe({**STEP, "run": ["sh", "-c", f"sleep {lasts_sec}; kill -9 $PPID; sleep 60"]})
 
     ended = demo.run()
 
@@ -290,19 +297,17 @@ def test_S10_a_job_that_is_missing_for_too_long_is_lost(demo: SlurmProject) -> N
     demo.recipe(WAITING)
     demo.says("sacct", SHOWS_NOTHING)
     runner = demo.start("run", "demo")
-    until(lambda: demo.is_in("relax", "RUNNING"))
+    until(lambda: demo.is_in("relax", "RUNNING") and list(demo.root.rglob("out.txt")))
 
-    demo.says("squeue", SHOWS_NOTHING)
+    (first,) = demo.jobs()
+    demo.says("squeue", f'"$real" "$@" | grep -v "^{first.job_id}[|]"; exit 0')
     until(lambda: len(demo.attempts("relax")) > 1)
-    demo.says("squeue")
     let_go(demo)
     ended = finish(runner)
 
     assert ended.status == 0, ended.stderr
-    first, *_, last = [attempt["status"] for attempt in demo.attempts("relax")]
-    assert (first, last) == ("LOST", "COMPLETED")
-    found = [path.read_text() for path in demo.project.folder.rglob("out.txt")]
-    assert found == ["here\n"] * len(demo.attempts("relax"))
+    assert [attempt["status"] for attempt in demo.attempts("relax")] == ["LOST", "COMPLETED"]
+    assert [path.read_text() for path in demo.project.folder.rglob("out.txt")] == ["here\n"] * 2
 
 
 def test_S10_the_record_of_a_job_tells_its_end(demo: SlurmProject) -> None:

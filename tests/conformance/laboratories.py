@@ -48,7 +48,7 @@ class Laboratory(ABC):
 
     def measured(self) -> dict[str, int]:
         """Tell how often it measured for each token."""
-        return {token: entry["measured"] for token, entry in self.kept().items()}
+        return {token: entry["measured"] for token, entry in list(self.kept().items())}
 
 
 class FilesLaboratory(Laboratory):

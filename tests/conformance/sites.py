@@ -112,9 +112,9 @@ def _is_over(row: AccountRow) -> bool:
 
 @contextmanager
 def fake_site(folder: Path) -> Iterator[Site]:
-    """Give a site that is not there, on which a minute lasts two seconds."""
+    """Give a site that is not there, on which a minute lasts ten seconds."""
     (folder / "home").mkdir()
-    with FakeSlurm(folder / "cluster", minute_sec=2, kill_wait_sec=0.5) as cluster:
+    with FakeSlurm(folder / "cluster", minute_sec=10, kill_wait_sec=10) as cluster:
         env = {"PATH": f"{cluster.bin}:{PATH}", "HOME": str(folder / "home")}
         yield Site(login=("sh", "-s"), env=env, folder=folder / "home", is_real=False)
 

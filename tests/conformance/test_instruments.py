@@ -54,7 +54,7 @@ def _said(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Script]:
 
 def ended(instrument: Instrument, request: Request) -> Reading:
     """Ask until the measurement has ended."""
-    for _ in range(500):
+    for _ in range(3000):
         reading = asked(instrument, request)
         if reading.state == "ended":
             return reading
@@ -72,7 +72,7 @@ def asked(instrument: Instrument, request: Request) -> Reading:
 
 def until(condition: Callable[[], object]) -> None:
     """Wait for what happens elsewhere."""
-    for _ in range(500):
+    for _ in range(3000):
         if condition():
             return
         time.sleep(0.02)

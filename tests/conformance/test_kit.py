@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.away import CHANGES, CONTEXT
+from orchestrator.operators.imports import imports_of
 from orchestrator.operators.slurm.kit import MODULES, kit
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -66,6 +67,17 @@ def oldest_interpreter() -> Path | None:
     return min(old)[1] if old else None
 
 
+def lay_out(step: str, folder: Path) -> Path:
+    """Copy the file of a shipped step and the modules that travel with it, and give its place."""
+    path = ROOT / "scriptlets" / "steps" / f"{step}.py"
+    imports = imports_of(path, f"scriptlets.steps.{step}", ROOT)
+    assert imports.missing == []
+    for place, source in {**imports.files, f"scriptlets/steps/{step}.py": path}.items():
+        (folder / place).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(source, folder / place)
+    return folder / "scriptlets" / "steps" / f"{step}.py"
+
+
 @pytest.fixture(name="old_python")
 def _old_python() -> Path:
     found = oldest_interpreter()
@@ -76,11 +88,9 @@ def _old_python() -> Path:
 
 @pytest.fixture(name="travelled")
 def _travelled(tmp_path: Path) -> Path:
-    """Lay out what travels: the kit's modules and the steps, nothing else."""
+    """Lay out the kit's modules, and nothing else."""
     target = tmp_path / "travelled"
-    shutil.copytree(ROOT / "scriptlets" / "steps", target / "scriptlets" / "steps")
-    shutil.copy(ROOT / "scriptlets" / "__init__.py", target / "scriptlets")
-    (target / "orchestrator").mkdir()
+    (target / "orchestrator").mkdir(parents=True)
     for name in ("orchestrator.__init__", *kit_modules()):
         shutil.copy(ROOT / f"{name.replace('.', '/')}.py", target / "orchestrator")
     return target
@@ -111,7 +121,7 @@ def test_a_scriptlet_runs_where_only_the_kit_is(old_python: Path, travelled: Pat
     """A shipped step works on the oldest Python as it does here."""
     source = tmp_path / "numbers.txt"
     source.write_text("1\n2\n4\n", encoding="utf-8")
-    step = travelled / "scriptlets" / "steps" / "compute_median.py"
+    step = lay_out("compute_median", travelled)
     params = json.dumps({"src": str(source)})
 
     answer = subprocess.run(
@@ -125,9 +135,9 @@ def test_a_scriptlet_runs_where_only_the_kit_is(old_python: Path, travelled: Pat
 @pytest.mark.parametrize("step", STEPS)
 def test_every_step_starts_where_only_the_kit_is(step: str, old_python: Path, travelled: Path) -> None:
     """None of the shipped steps needs more than the kit."""
-    path = travelled / "scriptlets" / "steps" / f"{step}.py"
-
-    answer = subprocess.run([old_python, *BARE, path, "--help"], capture_output=True, text=True, check=False)
+    answer = subprocess.run(
+        [old_python, *BARE, lay_out(step, travelled), "--help"], capture_output=True, text=True, check=False
+    )
 
     assert answer.stderr == ""
     assert f"usage: {step}" in answer.stdout
@@ -162,7 +172,7 @@ def test_the_packed_kit_runs_a_scriptlet_class(old_python: Path, tmp_path: Path)
     environment = {**os.environ, "MATTERSTACK_PARAMS": '{"factor": 2}'}
 
     answer = subprocess.run(
-        [old_python, *BARE, "kit.zip", "double.py", "Double", "twice"],
+        [old_python, *BARE, "kit.zip", "double.py", "numbers", "Double", "twice"],
         cwd=tmp_path,
         env=environment,
         capture_output=True,

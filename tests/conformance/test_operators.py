@@ -59,7 +59,7 @@ class Site:
 
     def ended(self) -> list[Sighting]:
         """Look until an attempt has ended."""
-        for _ in range(500):
+        for _ in range(3000):
             if found := [one for one in self.operator.look() if one.done is not None]:
                 return found
             time.sleep(0.02)
@@ -210,7 +210,7 @@ def test_an_end_is_told_once_also_while_others_have_its_descriptor(here: Site) -
 
 def until(condition: Callable[[], object]) -> None:
     """Wait for what happens elsewhere."""
-    for _ in range(500):
+    for _ in range(3000):
         if condition():
             return
         time.sleep(0.02)

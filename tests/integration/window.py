@@ -54,7 +54,7 @@ class Terminal:
 
 def until(terminal: Terminal, shows: Callable[[str], bool]) -> str:
     """Look at the window until it shows what is waited for."""
-    deadline = time.monotonic() + 30.0
+    deadline = time.monotonic() + 60.0
     while time.monotonic() < deadline:
         screen = terminal.screen()
         if shows(screen):

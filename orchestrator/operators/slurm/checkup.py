@@ -138,10 +138,11 @@ def _setup(site: Site, setup: str) -> Finding:
     words = " ".join(" ".join(said).split())[-200:]
     if last == "setup 0":
         return Finding(what=what, found="runs")
-    if not last.startswith("setup "):
-        found = f"it ends the shell, so that no step runs: {words} {last}".strip(" :")
-        return Finding(what=what, verdict=Verdict.FAIL, found=found, todo=todo)
-    found = f"its last command ends with {last.removeprefix('setup ')}, so that no step runs: {words}".strip(" :")
+    if last.startswith("setup "):
+        how = f"its last command ends with {last.removeprefix('setup ')}"
+    else:
+        how, words = "it ends the shell", f"{words} {last}"
+    found = f"{how}, so that no step runs: {words}".strip(" :")
     return Finding(what=what, verdict=Verdict.FAIL, found=found, todo=todo)
 
 

@@ -142,16 +142,20 @@ class SlurmOperator:
             self._pace.wait_after(at_sec)
             return
         self._pace.looked()
-        before = self._standing()
+        before, queued = self._standing(), self._queued()
         yield from self._sender.settle(rows, places)
         yield from see(self._held.values(), rows, at_sec)
         cancel_unwanted(self._site, self._held.values())
         yield from self._collector.collect(self._held.values(), places, frozenset(row.job_id for row in rows))
+        self._sender.make_room(len(queued - self._queued()))
         self._pace.go_on(is_still=self._standing() == before)
 
     def _standing(self) -> list[object]:
         """Give what changes where there is news; that a job left the queue is some, though not yet told."""
         return [(held.told, held.absences > 0) for held in self._held.values()]
+
+    def _queued(self) -> set[str]:
+        return {attempt_id for attempt_id, held in self._held.items() if held.is_queued}
 
     def _reached(self, deed: Callable[[], Iterator[Sighting]]) -> Iterator[Sighting]:
         """Do what needs the site, and let go of attempts that ended; where it is away, tell so of what waits for it."""

@@ -152,6 +152,11 @@ class Held:
         return (self.job_id, *self.others) if self.is_shown else self.others
 
     @property
+    def is_queued(self) -> bool:
+        """Tell whether its job counts as one of the queue, where it may keep others out, as far as is known."""
+        return self.stage is Stage.THERE and self.ended_as is None and self.absences == 0
+
+    @property
     def may_be_over(self) -> bool:
         """Tell whether the looks so far allow that its job has ended."""
         return self.ended_as is not None or self.absences >= ABSENCES

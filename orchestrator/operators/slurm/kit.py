@@ -32,7 +32,7 @@ from pathlib import Path
 
 from orchestrator.away import run_away
 
-sys.exit(run_away(Path(sys.argv[1]), sys.argv[2], sys.argv[3]))
+sys.exit(run_away(Path(sys.argv[1]), *sys.argv[2:]))
 """
 # The same bytes come of the same modules whenever they are packed.
 _PACKED_AT = (1980, 1, 1, 0, 0, 0)
@@ -48,7 +48,7 @@ class Kit:
 
 @cache
 def kit() -> Kit:
-    """Pack the kit of this version: ``python3 KIT FILE CLASS STEP`` runs the class of a scriptlet's file."""
+    """Pack the kit of this version: ``python3 KIT FILE MODULE CLASS STEP`` runs the class of a scriptlet's file."""
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
         _add(archive, "__main__.py", _MAIN.encode())

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from orchestrator.layout import MANIFEST, SNAPSHOT
 from orchestrator.operators.assignments import Assignment
-from orchestrator.operators.payload import CONTEXT_VARIABLE, given_params
+from orchestrator.operators.payload import CONTEXT_VARIABLE, given_params, scriptlet_argv
 from orchestrator.operators.slurm.kit import kit
 from orchestrator.operators.slurm.ledger import Job
 from orchestrator.operators.slurm.names import FOLDERS, JOBS, PAYLOAD, SCRIPT, SECRETS
@@ -74,7 +74,7 @@ def payload_of(assignment: Assignment, places: Places, backend: SlurmBackend) ->
     """Give what the job of an attempt runs; raises `ScriptletError`."""
     work = assignment.work
     if "class" in work:
-        argv = [backend.python, "-E", "-X", "utf8", places.kit, work["scriptlet"], work["class"], work["step"]]
+        argv = scriptlet_argv(work, backend.python, places.kit)
     else:
         argv = [*work["argv"], *(["--params", given_params(assignment)] if work.get("takes_params") else [])]
     variables = {name: value for name, value in assignment.env.items() if name not in secret_names(assignment)}

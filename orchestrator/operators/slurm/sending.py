@@ -90,6 +90,10 @@ class Sender:
         self._submissions.unknown[job.key] = restored(job, (*others, held.assignment))
         yield from held.news(AttemptState.UNKNOWN, "looks whether its job was submitted")
 
+    def make_room(self, count: int) -> None:
+        """Try soon what Slurm refused for now, since so many jobs have left the queue."""
+        self._submissions.make_room(count)
+
     def miss_answers(self) -> None:
         """Take note of the jobs of which nobody knows whether the site took them on."""
         for batch in self._submissions.unknown.values():
@@ -129,25 +133,30 @@ class Sender:
             self._fetcher.remove_job(batch.job, batch.assignments[0], self._site.facts().places)
 
     def _submitted(self, batch: Batch, came: Submitted | Refusal) -> Iterator[Sighting]:
+        if isinstance(came, Refusal) and came.is_of_many:
+            self._split(batch)
         for held in self._of(batch):
             if isinstance(came, Submitted):
                 held.take_id(came.job_id)
                 yield from held.news(AttemptState.SUBMITTED)
-            elif came.verdict is Verdict.REJECTED and held.turn:
-                held.give_up(f"timeout: its time was over, and it could not be continued: {came.explained}")
-            elif came.verdict is Verdict.REJECTED:
-                refused = not_begun(held.assignment, came.explained)
-                self._unbegun.append((held, dataclasses.replace(refused, is_final=True, about=came.about)))
-            elif came.verdict is Verdict.NOT_NOW:
-                held.refused(came.text, utc_after(max(0.0, batch.not_before - up_sec())))
-                yield from held.news(AttemptState.SUBMITTING, f"{came.text}: tried again, less and less often")
             else:
-                held.stage, held.again = Stage.UNKNOWN, ""
-                yield from held.news(AttemptState.UNKNOWN, f"{came.text}: there may be a job, which is looked for")
+                yield from self._refused(held, came, batch.not_before)
         if isinstance(came, Submitted) or came.verdict is not Verdict.NOT_NOW:
             self._hurry()
-        elif came.is_of_many:
-            self._split(batch)
+
+    def _refused(self, held: Held, came: Refusal, not_before: float) -> Iterator[Sighting]:
+        """Let an attempt wait for its next try, for what is found of its job, or end where it will never have one."""
+        if came.verdict is Verdict.REJECTED and held.turn:
+            held.give_up(f"timeout: its time was over, and it could not be continued: {came.explained}")
+        elif came.verdict is Verdict.REJECTED:
+            refused = not_begun(held.assignment, came.explained)
+            self._unbegun.append((held, dataclasses.replace(refused, is_final=True, about=came.about)))
+        elif came.verdict is Verdict.NOT_NOW:
+            held.refused(came.text, utc_after(max(0.0, not_before - up_sec())))
+            yield from held.news(AttemptState.SUBMITTING, f"{came.text}: tried again, less and less often")
+        else:
+            held.stage, held.again = Stage.UNKNOWN, ""
+            yield from held.news(AttemptState.UNKNOWN, f"{came.text}: there may be a job, which is looked for")
 
     def _end_unsent(self) -> Iterator[Sighting]:
         """End the attempts that nobody wants any more and that were never sent."""

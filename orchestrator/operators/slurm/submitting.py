@@ -52,9 +52,17 @@ class Submissions:
         for batch in self.waiting:
             batch.not_before = max(batch.not_before, up_sec() + sec)
 
+    def make_room(self, count: int) -> None:
+        """Let so many attempts whose jobs were refused be sent now, since as many jobs have left the queue."""
+        for batch in self.waiting:
+            if count > 0 and batch.refusals:
+                batch.not_before = min(batch.not_before, up_sec())
+                count -= len(batch.assignments)
+
     def split(self, batch: Batch) -> list[Batch]:
-        """Give two jobs in the place of an array that waits to be sent again, and leave it out."""
+        """Give two jobs in the place of an array that was refused, which are tried soon; it is left out."""
         self.waiting.remove(batch)
+        batch.not_before = up_sec() + self._back_off_sec(1)
         return halves(batch, self._backend)
 
     def drop(self, attempt_id: str) -> bool:
@@ -164,10 +172,12 @@ class Submissions:
                 self.waiting.remove(batch)
             batch.was_sent = True
             batch.refusals += 1
-            first, most = min(_BACK_OFF_SEC, self._backend.poll_every), self._backend.poll_every * 10
-            wait = min(first * 2 ** (batch.refusals - 1), _MOST_BACK_OFF_SEC, most)
-            batch.not_before, batch.note = up_sec() + jittered(wait), came.text
+            batch.not_before, batch.note = up_sec() + self._back_off_sec(batch.refusals), came.text
             self.waiting.append(batch)
+
+    def _back_off_sec(self, refusals: int) -> float:
+        first, most = min(_BACK_OFF_SEC, self._backend.poll_every), self._backend.poll_every * 10
+        return jittered(min(first * 2 ** (refusals - 1), _MOST_BACK_OFF_SEC, most))
 
     def _put_back(self, batches: Sequence[Batch]) -> None:
         for batch in batches:

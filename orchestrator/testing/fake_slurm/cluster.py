@@ -56,7 +56,8 @@ CREATE TABLE IF NOT EXISTS jobs (
     state TEXT NOT NULL, reason TEXT NOT NULL, submitted REAL NOT NULL, started REAL, ended REAL,
     exit_code INTEGER NOT NULL DEFAULT 0, exit_signal INTEGER NOT NULL DEFAULT 0, node TEXT NOT NULL DEFAULT '',
     restart INTEGER NOT NULL DEFAULT 0, not_before REAL NOT NULL DEFAULT 0, held INTEGER NOT NULL DEFAULT 0,
-    supervisor INTEGER NOT NULL DEFAULT 0, asked TEXT NOT NULL DEFAULT '', cancelled_by INTEGER
+    supervisor INTEGER NOT NULL DEFAULT 0, asked TEXT NOT NULL DEFAULT '', signals TEXT NOT NULL DEFAULT '',
+    cancelled_by INTEGER
 );
 CREATE INDEX IF NOT EXISTS jobs_by_state ON jobs (state, key);
 CREATE TABLE IF NOT EXISTS former (job INTEGER NOT NULL, state TEXT NOT NULL, started REAL, ended REAL, node TEXT);
@@ -147,6 +148,11 @@ class Cluster:
             self.end(job, state, "None")
         elif job["state"] in ACTIVE:
             self.change(job["key"], asked=state)
+
+    def signal(self, job: Job, number: int) -> None:
+        """Have a signal sent to the script of a job that runs, by who watches it."""
+        if job["state"] == "RUNNING":
+            self.change(job["key"], signals=f"{job['signals']} {number}")
 
     def _schedule(self, job: Job, free: dict[str, int]) -> None:
         reason = self._obstacle(job)

@@ -6,19 +6,19 @@ import os
 import re
 from collections.abc import Callable, Sequence
 
-from orchestrator.testing.fake_slurm.cluster import ACTIVE, Cluster, Job, job_id
-from orchestrator.testing.fake_slurm.replies import RefusedError, Reply, reach, read_options, trouble
+from orchestrator.testing.fake_slurm.cluster import ACTIVE, Cluster, Job, job_id, signal_of
+from orchestrator.testing.fake_slurm.replies import Options, RefusedError, Reply, reach, read_options, trouble
 from orchestrator.testing.fake_slurm.times import local_time
 
-_SCANCEL_NAMES = {"n": "name", "t": "state", "u": "user", "p": "partition", "M": "clusters"}
-_SCANCEL_FLAGS = {"v": "verbose", "Q": "quiet", "me": "me"}
+_SCANCEL_NAMES = {"n": "name", "t": "state", "u": "user", "p": "partition", "M": "clusters", "s": "signal"}
+_SCANCEL_FLAGS = {"v": "verbose", "Q": "quiet", "me": "me", "b": "batch"}
 _IDS = re.compile(r"(\d+)(?:_(?:(\d+)|\[([\d,-]+)\]))?")
 _EXIT_CODES = {"down": 8, "hung": 140}
 _UNKNOWN = "Invalid job id specified"
 
 
 def scancel(cluster: Cluster, words: Sequence[str]) -> Reply:
-    """End jobs; that a job is unknown or has ended is no error."""
+    """End jobs, or send them a signal; that a job is unknown or has ended is no error."""
     options = read_options("scancel", words, _SCANCEL_NAMES, _SCANCEL_FLAGS)
     if not options.rest and not options.values:
         raise RefusedError("scancel: error: No job identification provided")
@@ -31,9 +31,17 @@ def scancel(cluster: Cluster, words: Sequence[str]) -> Reply:
     for job in cluster.jobs():
         named = "name" not in options or job["name"] == options.get("name")
         if job["state"] in states and named and (not wanted or any(_is_one(job, one) for one in wanted)):
-            cluster.ask_to_end(job, "CANCELLED", by=os.getuid())
+            _cancel(cluster, job, options)
     cluster.advance()
     return Reply()
+
+
+def _cancel(cluster: Cluster, job: Job, options: Options) -> None:
+    """End a job, or send it a signal: to its script with ``--batch``, else to its steps, of which it has none."""
+    if "signal" not in options:
+        cluster.ask_to_end(job, "CANCELLED", by=os.getuid())
+    elif "batch" in options:
+        cluster.signal(job, signal_of(options.get("signal")))
 
 
 def scontrol(cluster: Cluster, words: Sequence[str]) -> Reply:

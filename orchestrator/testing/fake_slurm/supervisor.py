@@ -65,10 +65,9 @@ class Watch:
             time.sleep(LOOKS_EVERY_SEC)
             spent = time.monotonic() - began
             if not warned and spent >= limit_sec - float(self.job["signal"].partition("@")[2] or 60):
-                os.kill(process.pid, signal.SIGCONT)
-                os.kill(process.pid, signal_of(self.job["signal"].partition("@")[0].partition(":")[2]))
+                _tell_script(process, signal_of(self.job["signal"].partition("@")[0].partition(":")[2]))
                 warned = True
-            asked = self._asked()
+            asked = self._asked(process)
             if asked or spent >= limit_sec:
                 self._end(process, asked or "TIMEOUT")
                 return
@@ -81,13 +80,23 @@ class Watch:
         else:
             self._tell("COMPLETED", "None", 0, 0)
 
-    def _asked(self) -> str:
+    def _asked(self, process: subprocess.Popen[bytes]) -> str:
+        """Send the signals that somebody asked for, and give the state in which the job is to end, if it is."""
         connection = sqlite3.connect(self.folder / "cluster.sqlite", timeout=60)
         try:
-            row = connection.execute("SELECT asked FROM jobs WHERE key = ?", (self.job["key"],)).fetchone()
-            return str(row[0])
+            row = connection.execute("SELECT asked, signals FROM jobs WHERE key = ?", (self.job["key"],)).fetchone()
         finally:
             connection.close()
+        if row[1]:
+            self._send_signals(process)
+        return str(row[0])
+
+    def _send_signals(self, process: subprocess.Popen[bytes]) -> None:
+        with opened(self.folder) as cluster:
+            numbers = cluster.job(self.job["key"])["signals"].split()
+            cluster.change(self.job["key"], signals="")
+        for number in numbers:
+            _tell_script(process, int(number))
 
     def _end(self, process: subprocess.Popen[bytes], state: str) -> None:
         self._write(state)
@@ -121,6 +130,12 @@ class Watch:
         with opened(self.folder) as cluster:
             cluster.end(cluster.job(self.job["key"]), state, reason, exit_code, exit_signal)
             cluster.advance()
+
+
+def _tell_script(process: subprocess.Popen[bytes], number: int) -> None:
+    """Send a signal to the script alone, as Slurm does: after CONT."""
+    os.kill(process.pid, signal.SIGCONT)
+    os.kill(process.pid, number)
 
 
 _ENDS = {

@@ -101,17 +101,23 @@ class FaultProxy:
             while data := source.recv(65536):
                 time.sleep(self.delay)
                 self._flowing.wait()
-                if self.budget is not None and len(data) > self.budget:
-                    sink.sendall(data[: self.budget])
-                    self.budget = None
+                passes = self._spend(len(data))
+                sink.sendall(data[:passes])
+                if passes < len(data):
                     self.cut()
                     return
-                if self.budget is not None:
-                    self.budget -= len(data)
-                sink.sendall(data)
             sink.shutdown(socket.SHUT_WR)
         except OSError:
             pass
+
+    def _spend(self, count: int) -> int:
+        """Give how many of so many bytes pass before everything is cut."""
+        with self._lock:
+            if self.budget is None:
+                return count
+            passes = min(count, self.budget)
+            self.budget = self.budget - count if passes == count else None
+            return passes
 
 
 def _reset(sock: socket.socket) -> None:
