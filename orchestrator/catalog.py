@@ -10,6 +10,7 @@ import contextlib
 import functools
 import hashlib
 import re
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -200,10 +201,19 @@ def _digest(path: Path, _stamp: tuple[int, int, int]) -> str:
 def _classes(path: Path, _stamp: tuple[int, int, int]) -> dict[str, dict[str, Any]]:
     """Give the classes of a file by name, each with what it declares by literals."""
     try:
-        tree = ast.parse(path.read_bytes(), filename=str(path))
-    except (SyntaxError, ValueError) as error:
+        tree = syntax_of(path)
+    except SyntaxError as error:
         raise ScriptletError(f"{path} is not valid Python: {error}", code="MS206") from error
     return {node.name: dict(declarations_of(node)) for node in tree.body if isinstance(node, ast.ClassDef)}
+
+
+def syntax_of(path: Path) -> ast.Module:
+    """Read the file of a module without importing it; raise `SyntaxError` for one that Python cannot read."""
+    try:
+        with warnings.catch_warnings(action="ignore"):  # whoever imports the file is warned
+            return ast.parse(path.read_bytes(), filename=str(path))
+    except (ValueError, RecursionError, MemoryError) as error:
+        raise SyntaxError(str(error) or "too deeply nested") from error
 
 
 def declarations_of(node: ast.ClassDef) -> Iterator[tuple[str, Any]]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from orchestrator.catalog import declarations_of
+from orchestrator.catalog import declarations_of, syntax_of
 from orchestrator.cli.options import json_option
 from orchestrator.cli.output import harmless, print_json, print_table
 from orchestrator.errors import UsageError
@@ -154,7 +154,7 @@ def _scriptlets() -> Iterator[_Found]:
 def _classes(path: Path) -> list[ast.ClassDef]:
     """Give the classes of a file that derive from a scriptlet; none for a file that is not valid Python."""
     try:
-        tree = ast.parse(path.read_bytes())
+        tree = syntax_of(path)
     except SyntaxError:
         return []
     return [

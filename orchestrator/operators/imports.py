@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import ast
+import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
+from importlib.machinery import PathFinder
 from itertools import islice
 from pathlib import Path
 
+from orchestrator.catalog import syntax_of
 from orchestrator.operators.slurm.kit import MODULES
 from orchestrator.paths import package_root
 
 _PROGRAM = "orchestrator"
 _SHIPPED = "scriptlets"
 _PACKAGE = "__init__.py"
+# Gives the files of a module by its name.
+_Finder = Callable[[str], Mapping[str, Path]]
+_BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")
+_ASSIGNMENTS = ast.Assign | ast.AnnAssign | ast.AugAssign
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,25 +42,25 @@ def imports_of(path: Path, module: str, root: Path) -> Imports:
 
     One in a function, an ``if`` or a ``try`` is followed as well, and is the file's own matter where it leads nowhere.
     """
-    package = module.rpartition(".")[0]
-    loaded = {path: package, **_packages(_reached(path, package, root, only_loaded=True))}
+    package, files_of = module.rpartition(".")[0], _finder(root)
+    loaded = {path: package, **_packages(_reached(path, package, files_of, only_loaded=True))}
     missing: list[str] = []
     for file, within in loaded.items():
-        names = dict.fromkeys(_imported(file, within, file.stat().st_mtime_ns, only_loaded=True))
-        lost = [name for name in names if _stays(name, file.parent, root)]
+        names = dict.fromkeys(_imported(file, within, only_loaded=True))
+        lost = [name for name in names if _stays(name, file, root)]
         whole = [name for name in lost if name.rpartition(".")[0] not in lost]
         missing += whole if file == path else [f"{name} (in {file.name})" for name in whole]
-    return Imports(files=_reached(path, package, root, only_loaded=False), missing=missing)
+    return Imports(files=_reached(path, package, files_of, only_loaded=False), missing=missing)
 
 
-def _reached(path: Path, package: str, root: Path, *, only_loaded: bool) -> dict[str, Path]:
+def _reached(path: Path, package: str, files_of: _Finder, *, only_loaded: bool) -> dict[str, Path]:
     """Give the files of the project that a file imports, and these in turn, by their paths."""
     found: dict[str, Path] = {}
     waiting = {path: package}
     while waiting:
         file, within = waiting.popitem()
-        names = _imported(file, within, file.stat().st_mtime_ns, only_loaded=only_loaded)
-        new = {place: one for name in names for place, one in _files(name, root) if place not in found}
+        names = _imported(file, within, only_loaded=only_loaded)
+        new = {place: one for name in names for place, one in files_of(name).items() if place not in found}
         found |= new
         waiting |= _packages(new)
     return found
@@ -64,14 +71,43 @@ def _packages(files: Mapping[str, Path]) -> dict[Path, str]:
     return {file: place.rpartition("/")[0].replace("/", ".") for place, file in files.items()}
 
 
-@lru_cache(maxsize=1024)
-def _imported(path: Path, package: str, _mtime_ns: int, *, only_loaded: bool) -> tuple[str, ...]:
+def _imported(path: Path, package: str, *, only_loaded: bool) -> tuple[str, ...]:
     """Give the names that a file imports, or only those of modules that it always imports as it is loaded."""
     try:
-        module = ast.parse(path.read_bytes(), filename=str(path))
-    except (OSError, SyntaxError, ValueError):  # told where it is packed, or by the job with the line
+        loaded, others = _read(path, package, path.stat().st_mtime_ns)
+    except OSError:  # told where it is packed
         return ()
-    return tuple(name for node in (module.body if only_loaded else ast.walk(module)) for name in _names(node, package))
+    return loaded if only_loaded else loaded + others
+
+
+@lru_cache(maxsize=1024)
+def _read(path: Path, package: str, _mtime_ns: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Give the names of modules that a file always imports as it is loaded, and others that it may."""
+    try:
+        module = syntax_of(path)
+    except SyntaxError:  # told by the job, with the line
+        return (), ()
+    loaded = tuple(name for node in module.body for name in _names(node, package))
+    inner = (name for node in _inner(module) for name in _names(node, package))
+    return loaded, (*inner, *(_offered(module, package) if path.name == _PACKAGE else ()))
+
+
+def _inner(module: ast.Module) -> Iterator[ast.AST]:
+    """Give the statements in the blocks of a module's statements; a table of data has far more expressions."""
+    waiting: list[ast.AST] = [*module.body]
+    while waiting:
+        below = [node for block in _BLOCKS for node in getattr(waiting[-1], block, ())]
+        waiting[-1:] = below
+        yield from below
+
+
+def _offered(module: ast.Module, package: str) -> Iterator[str]:
+    """Give what ``from package import *`` takes from a package, which loads those that are modules."""
+    for statement in module.body:
+        inside = list(ast.walk(statement)) if isinstance(statement, _ASSIGNMENTS) else []
+        if any(isinstance(node, ast.Name) and node.id == "__all__" for node in inside):
+            texts = (node.value for node in inside if isinstance(node, ast.Constant))
+            yield from (f"{package}.{text}" for text in texts if isinstance(text, str) and text.isidentifier())
 
 
 def _names(node: ast.AST, package: str) -> Iterator[str]:
@@ -92,28 +128,52 @@ def _absolute(node: ast.ImportFrom, package: str) -> str:
     return ".".join([*above, *([node.module] if node.module else [])])
 
 
-def _files(name: str, root: Path) -> Iterator[tuple[str, Path]]:
-    """Give the files that Python loads for a module of the project, by their paths; those of packages around it too."""
-    parts = name.split(".")
-    if not parts[0] or parts[0] == _PROGRAM or parts[0] in sys.stdlib_module_names:
-        return
-    folders = (package_root(), root) if parts[0] == _SHIPPED else (root,)
-    for count in range(1, len(parts) + 1):
-        stem = "/".join(parts[:count])
-        places = ((place, folder / place) for folder in folders for place in (f"{stem}/{_PACKAGE}", f"{stem}.py"))
-        yield from islice(((place, path) for place, path in places if path.is_file()), 1)
+def _finder(root: Path) -> _Finder:
+    """Give what finds the files that Python loads for a module of the project: its own, and of the packages around it.
+
+    They are given by their paths below a folder of modules, and each is looked for once.
+    """
+
+    @cache
+    def files_of(name: str) -> Mapping[str, Path]:
+        top, above = name.partition(".")[0], name.rpartition(".")[0]
+        if top in ("", _PROGRAM) or top in sys.stdlib_module_names:
+            return {}
+        stem = name.replace(".", "/")
+        folders = (package_root(), root) if top == _SHIPPED else (root,)
+        places = ((folder, place) for folder in folders for place in (f"{stem}/{_PACKAGE}", f"{stem}.py"))
+        own = {place: folder / place for folder, place in islice(filter(_is_file, places), 1)}
+        return {**(files_of(above) if above else {}), **own}
+
+    return files_of
 
 
-def _stays(name: str, folder: Path, root: Path) -> bool:
-    """Tell whether a module is one of this program that the kit has not, or of a folder that no module is found in."""
+def _is_file(place: tuple[Path, str]) -> bool:
+    """Tell whether a folder has a file; as for Python, what may not be looked at is not there."""
+    folder, name = place
+    return os.path.isfile(f"{folder}/{name}")  # noqa: PTH113  a Path raises there, and costs more
+
+
+def _stays(name: str, file: Path, root: Path) -> bool:
+    """Tell whether a module is one of this program that the kit has not, or lies beside a file where none is found.
+
+    One that is installed here is meant where it has the same name, and no file means itself.
+    """
     top, _, below = name.partition(".")
     if top == _PROGRAM:
         module = below.partition(".")[0]
         return module not in ("", *MODULES) and _has(package_root() / _PROGRAM, module)
     if top in ("", _SHIPPED) or top in sys.stdlib_module_names:
         return not top
-    return _has(folder, top) and not _has(root, top)
+    return top != file.stem and _has(file.parent, top) and not _has(root, top) and not _is_installed(top, file.parent)
+
+
+def _is_installed(module: str, beside: Path) -> bool:
+    """Tell whether Python finds a module here; it may have been started in the folder that the file lies in."""
+    folders = [entry for entry in sys.path if Path(entry or ".").resolve() != beside.resolve()]
+    return PathFinder.find_spec(module, folders) is not None
 
 
 def _has(folder: Path, module: str) -> bool:
-    return (folder / f"{module}.py").is_file() or any((folder / module).rglob("*.py"))
+    below = f"{folder}/{module}"
+    return _is_file((folder, f"{module}.py")) or (os.path.isdir(below) and any(Path(below).rglob("*.py")))  # noqa: PTH112

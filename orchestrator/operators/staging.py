@@ -60,7 +60,7 @@ def stage(
 
     ``texts`` are further files, and ``manifest`` what its manifest says beside what all say. All of it follows from the
     state file, and a machine that loses it has lost what ran there too: it is synced where ``durable``. Raises
-    `ScriptletError` where a source changed since the attempt was opened.
+    `ScriptletError` where a source changed since the attempt was opened, or is gone.
     """
     work = json.dumps({"params": assignment.params, "work": assignment.work}, ensure_ascii=False, indent=2).encode()
     digest = hashlib.sha256(work).hexdigest()
@@ -106,7 +106,11 @@ def _put(assignment: Assignment, target: Path, origin: Mapping[str, Any]) -> Non
         fill_file(target, origin["text"].encode("utf-8", "surrogatepass"))
         return
     source = assignment.run_root / origin["source"]
-    content = source.read_bytes()
+    try:
+        content = source.read_bytes()
+    except OSError as error:
+        message = f"{source.name} cannot be read any more: {(error.strerror or '').lower()}"
+        raise ScriptletError(message, hint="retry, which takes what is there then", code="MS307") from error
     if hashlib.sha256(content).hexdigest() != origin["sha256"]:
         message = f"{source.name} changed while the attempt was begun"
         raise ScriptletError(message, hint="retry, which takes the file as it is then", code="MS307")

@@ -98,16 +98,18 @@ def _opened(kind: str, root: Path) -> Iterator[Site]:
 
 
 def test_a_batch_is_begun_and_what_cannot_be_begun_fails_alone(any_site: Site) -> None:
-    """A file of one of them is another one than when its attempt was opened."""
+    """A file of one of them is another one than when its attempt was opened, and one of another is gone."""
     (any_site.root / "x.txt").write_text("new")
-    changed = {"x.txt": {"source": "x.txt", "sha256": "0" * 64}}
-    batch = [any_site.assignment("a1"), any_site.assignment("a2", files=changed), any_site.assignment("a3")]
+    source = {"sha256": "0" * 64}
+    changed, gone = {"x.txt": {"source": "x.txt", **source}}, {"y.txt": {"source": "y.txt", **source}}
+    batch = [any_site.assignment(f"a{number}", files=one) for number, one in enumerate([{}, changed, gone, {}])]
 
     told = {one.attempt_id: one for one in any_site.operator.submit(batch)}
 
-    assert [one for one in told if told[one].state is AttemptState.FAILED_INIT] == ["a2"]
-    assert "x.txt changed while the attempt was begun" in told["a2"].note
-    assert set(told) == {"a1", "a2", "a3"}
+    assert [one for one in told if told[one].state is AttemptState.FAILED_INIT] == ["a1", "a2"]
+    assert "x.txt changed while the attempt was begun" in told["a1"].note
+    assert "y.txt cannot be read any more: no such file or directory" in told["a2"].note
+    assert set(told) == {"a0", "a1", "a2", "a3"}
 
 
 def test_what_goes_on_is_not_told_of_again(site: Site) -> None:

@@ -138,7 +138,10 @@ def test_a_missing_class_suggests_another(project: Project) -> None:
     assert refusal(project, "./relax.py", "BaseScriptlet").code == "MS206"
 
 
-@pytest.mark.parametrize("text", ["class Relax(", "\0", "x = " + "(" * 500, "class Relax: \xff"])
+NESTED = ["x = " + "(" * 500, f"x = {'-' * 100_000}1", f"x = {'1 + ' * 100_000}1"]
+
+
+@pytest.mark.parametrize("text", ["class Relax(", "\0", "class Relax: \xff", *NESTED])
 def test_a_file_that_is_no_python_is_refused(project: Project, text: str) -> None:
     """The parser's complaint is passed on."""
     (project.recipe_folder / "bad.py").write_bytes(text.encode("latin-1"))
@@ -147,6 +150,13 @@ def test_a_file_that_is_no_python_is_refused(project: Project, text: str) -> Non
 
     assert error.code == "MS206"
     assert "bad.py is not valid Python: " in error.message
+
+
+def test_a_file_of_which_python_warns_is_one(project: Project) -> None:
+    """Whoever imports it is warned, not whoever plans."""
+    (project.recipe_folder / "regex.py").write_text(f'{STEP}\nDIGIT = "\\d"\n')
+
+    assert find_module(project, "./regex.py", "Relax").class_name == "Relax"
 
 
 def test_a_changed_file_is_read_again(project: Project) -> None:

@@ -36,8 +36,19 @@ class Write(BaseScriptlet):
         ("from ..mine import beside", ["scriptlets/__init__.py", "scriptlets/mine/beside.py"]),
         ("def work():\n    import helpers", ["helpers.py"]),
         ("try:\n    import helpers\nexcept ImportError:\n    pass", ["helpers.py"]),
+        (
+            "try:\n    pass\nexcept OSError:\n    import helpers\nfinally:\n    import shared",
+            ["helpers.py", "shared/__init__.py"],
+        ),
+        (
+            "class A:\n  for x in y:\n    pass\n  else:\n    match x:\n      case 1:\n        import helpers",
+            ["helpers.py"],
+        ),
+        ("from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import helpers", ["helpers.py"]),
         ("import chain", ["chain.py", "helpers.py", "shared/__init__.py", "shared/ring.py"]),
         ("import broken", ["broken.py"]),
+        ("import endless", ["endless.py"]),
+        ("from starry import *", ["helpers.py", "starry/__init__.py", "starry/one.py", "starry/two.py"]),
         (
             "from scriptlets.steps.load_numbers import read_numbers",
             ["scriptlets/__init__.py", "scriptlets/steps/__init__.py", "scriptlets/steps/load_numbers.py"],
@@ -81,11 +92,27 @@ def test_some_cannot_travel(tmp_path: Path, lines: str, missing: str) -> None:
     assert imports_of(file_in_a_project(tmp_path, lines), "scriptlets.mine.step", tmp_path).missing == [missing]
 
 
+def test_what_lies_beside_a_file_is_not_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though the program was started in that folder, from which Python imports then."""
+    path = file_in_a_project(tmp_path, "import beside")
+    monkeypatch.chdir(path.parent)
+    monkeypatch.syspath_prepend("")
+
+    assert imports_of(path, "scriptlets.mine.step", tmp_path).missing == ["beside"]
+
+
 def test_a_file_without_a_package_has_no_relative_imports(tmp_path: Path) -> None:
     """As where the runner is."""
     imports = imports_of(file_in_a_project(tmp_path, "from . import beside"), "matterstack_step_1", tmp_path)
 
     assert (dict(imports.files), imports.missing) == ({}, ["."])
+
+
+def test_a_file_that_is_gone_imports_nothing(tmp_path: Path) -> None:
+    """Whoever takes it along tells of it."""
+    imports = imports_of(tmp_path / "step.py", "scriptlets.mine.step", tmp_path)
+
+    assert (dict(imports.files), imports.missing) == ({}, [])
 
 
 @pytest.mark.parametrize(
@@ -95,6 +122,9 @@ def test_a_file_without_a_package_has_no_relative_imports(tmp_path: Path) -> Non
         "from notes import x",
         "import orchestrator\nfrom orchestrator import BaseScriptlet, context\nfrom orchestrator.log import get_logger",
         "import calendar",
+        "import yaml",
+        "import step",
+        f"import helpers_{'x' * 300}",
         "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from orchestrator import plan",
         "try:\n    import beside\nexcept ImportError:\n    beside = None",
         "def work():\n    from orchestrator import plan",
@@ -113,6 +143,11 @@ def file_in_a_project(root: Path, lines: str) -> Path:
         "helpers.py": "",
         "chain.py": "import helpers\nfrom shared import ring",
         "broken.py": "import helpers, (",
+        "endless.py": f"import helpers\nX = {'1 + ' * 100_000}1",
+        "starry/__init__.py": "__all__ = ['one', 'nothing', '../chain']\n__all__ += ['two']\nX = 'other'",
+        "starry/one.py": "import helpers\n__all__ = ['other']",
+        "starry/other.py": "",
+        "starry/two.py": "",
         "needy.py": "import orchestrator.store",
         "eager.py": "import needy",
         "shared/__init__.py": "",
@@ -122,6 +157,7 @@ def file_in_a_project(root: Path, lines: str) -> Path:
         "deep/down/metre.py": "",
         "scriptlets/mine/beside.py": "",
         "scriptlets/mine/calendar.py": "",
+        "scriptlets/mine/yaml.py": "",
         "notes/notes.txt": "",
         "scriptlets/mine/step.py": lines,
     }
