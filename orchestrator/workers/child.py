@@ -38,7 +38,7 @@ _PR_SET_CHILD_SUBREAPER = 36
 def serve() -> None:
     """Run calls until the runner closes the pipe."""
     _keep_to_own_descriptors()
-    threading.Thread(target=_die_with_runner, daemon=True).start()
+    _watch_runner()
     _adopt_orphans()
     replica, environment, own_pid = Context(), dict(os.environ), os.getpid()
     while (request := read_frame(REQUESTS)) is not None:
@@ -129,6 +129,13 @@ def _restore_environment(environment: Mapping[str, str]) -> None:
     if dict(os.environ) != environment:
         os.environ.clear()
         os.environ.update(environment)
+
+
+def _watch_runner() -> None:
+    """Watch the runner in a thread that takes no signal: one that came to it would not wake a step that sleeps."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    threading.Thread(target=_die_with_runner, daemon=True).start()
+    signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _die_with_runner() -> None:

@@ -18,7 +18,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND = (sys.executable, "-P", "-m", "orchestrator")
 
-_PATIENCE_SEC = 60.0
+_PATIENCE_SEC = 240.0
 
 # What is started in a project, and all that it starts, is known by this variable.
 _MARK = "STARTED_IN_PROJECT"

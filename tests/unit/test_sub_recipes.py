@@ -7,7 +7,7 @@ import pytest
 from orchestrator.runner import retry_run
 from orchestrator.session import DriveOptions
 from orchestrator.states import RunState
-from tests.unit.workshop import Notes, PowerCut, Ran, Workshop, python, recipe, run_out_of_time, shell
+from tests.unit.workshop import Notes, PowerCut, Ran, Workshop, python, recipe, shell
 
 OK = 'echo \'{"status": "ok", "outputs": []}\''
 
@@ -326,15 +326,12 @@ def test_a_power_cut_while_it_cleans_up(workshop: Workshop, cut_at: str) -> None
 
 def test_a_used_recipe_out_of_time(workshop: Workshop) -> None:
     """Its steps end, what it does last does not, and nothing is tried again."""
-    used = f"steps:\n- {shell('nap', 'sleep 60', 'retry: {max: 3}')}\n- {python('more')}\n"
+    used = f"timeout: 0.3\nsteps:\n- {shell('nap', 'sleep 30', 'retry: {max: 3}')}\n- {python('more')}\n"
+    workshop.write("used.yaml", f"{used}finally: [{shell('off', OK)}]\n")
+    beside = shell("beside", f"sleep 0.8; {OK}", "depends_on: [], parallel: true")
     use_it = "{name: sub, type: recipe, uses: ./used.yaml, depends_on: []}"
 
-    def run(limit: str) -> Ran:
-        workshop.write("used.yaml", f"timeout: {limit}\n{used}finally: [{shell('off', OK)}]\n")
-        beside = shell("beside", f"sleep {limit}; sleep 0.5; {OK}", "depends_on: [], parallel: true")
-        return workshop.run(recipe(use_it, beside, head="max_parallel: 2\n"), inline=False, fail_fast=False)
-
-    limit, ran = run_out_of_time(run, "sub/nap")
+    ran = workshop.run(recipe(use_it, beside, head="max_parallel: 2\n"), inline=False, fail_fast=False)
 
     assert states_of(ran) == {
         "sub": "FAILED",
@@ -343,20 +340,17 @@ def test_a_used_recipe_out_of_time(workshop: Workshop) -> None:
         "sub/more": "BLOCKED",
         "sub/off": "COMPLETED",
     }
-    assert ran.tasks["sub"].status_reason == f"sub took more than {limit} seconds"
+    assert ran.tasks["sub"].status_reason == "sub took more than 0.3 seconds"
     assert ran.tasks["sub/nap"].attempt_count == 1
 
 
 def test_a_step_limits_the_recipe_that_it_uses(workshop: Workshop) -> None:
     """The lesser limit counts."""
-    workshop.write("used.yaml", f"timeout: 60\nsteps:\n- {shell('nap', 'sleep 60')}\n")
-    step = "{name: sub, type: recipe, uses: ./used.yaml, timeout: LIMIT}"
+    workshop.write("used.yaml", f"timeout: 60\nsteps:\n- {shell('nap', 'sleep 30')}\n")
 
-    limit, ran = run_out_of_time(
-        lambda limit: workshop.run(recipe(step.replace("LIMIT", limit)), inline=False), "sub/nap"
-    )
+    ran = workshop.run(recipe("{name: sub, type: recipe, uses: ./used.yaml, timeout: 0.2}"), inline=False)
 
-    assert ran.tasks["sub"].status_reason == f"sub took more than {limit} seconds"
+    assert ran.tasks["sub"].status_reason == "sub took more than 0.2 seconds"
     assert ran.attempts("sub/nap")[0].status == "TIMEOUT"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -114,16 +114,6 @@ class PowerCut:
         is_asked = isinstance(happening, TaskWaiting) and happening.task_id == self._after
         if is_asked or (isinstance(happening, TaskStarted) and not self._after):
             raise SystemExit
-
-
-def run_out_of_time(run: Callable[[str], Ran], task: str) -> tuple[str, Ran]:
-    """Run with a limit in seconds after which a task has begun: a longer one where the machine is slow; give both."""
-    for limit in ("0.3", "2", "10", "50"):
-        ran = run(limit)
-        if ran.attempts(task):
-            return limit, ran
-    message = f"{task} does not begin"
-    raise AssertionError(message)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -31,7 +31,7 @@ def run_as(
     words = [sys.executable, __file__, uid, gid, umask, *arguments]
     env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(HERE), "HOME": "/nonexistent", "PYTHONDONTWRITEBYTECODE": "1"}
     return subprocess.run(
-        [str(word) for word in words], cwd=folder, env=env, capture_output=True, text=True, timeout=60, check=False
+        [str(word) for word in words], cwd=folder, env=env, capture_output=True, text=True, timeout=240, check=False
     )
 
 

@@ -132,6 +132,20 @@ def test_a_timed_out_step_may_clean_up(run_step: RunStep, timed_out: TimedOut, t
     assert (tmp_path / "cleaned").exists()
 
 
+def test_a_request_to_end_comes_to_the_thread_of_the_step(run_step: RunStep) -> None:
+    """Another one would let the step sleep on, as it might where all of them were stopped for a while."""
+    done = run_step(
+        """
+        for task in Path('/proc/self/task').iterdir():
+            lines = dict(line.split(':\t', 1) for line in (task / 'status').read_text().splitlines())
+            if not int(lines['SigBlk'], 16) >> signal.SIGTERM - 1 & 1:
+                print(int(task.name) == os.getpid())
+        """
+    )
+
+    assert done.stdout == "True\n"
+
+
 @soon
 def test_a_step_that_will_not_end_is_killed(run_step: RunStep, timed_out: TimedOut) -> None:
     """After the grace, together with its programs."""
