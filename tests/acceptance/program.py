@@ -9,7 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -133,6 +133,14 @@ def finish(process: subprocess.Popen[str]) -> Ended:
     began = time.monotonic()
     stdout, stderr = process.communicate(timeout=_PATIENCE_SEC)
     return Ended(status=process.returncode, stdout=stdout, stderr=stderr, seconds=time.monotonic() - began)
+
+
+def until(holds: Callable[[], object]) -> None:
+    """Wait until something holds."""
+    patience = time.monotonic() + _PATIENCE_SEC
+    while not holds():
+        assert time.monotonic() < patience, "it never came to that"
+        time.sleep(0.05)
 
 
 def reads(process: subprocess.Popen[str], text: str) -> str:

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +24,6 @@ from tests.acceptance.program import Ended, Project
 from tests.hpc.centre.faultproxy import FaultProxy
 from tests.hpc.stack import Centre
 
-PATIENCE_SEC = 60.0
 IMPATIENT = {"MATTERSTACK_POLL_FLOOR": "0.1", "MATTERSTACK_LOSS_DELAY": "0.2", "MATTERSTACK_STUCK_AFTER": "0.5"}
 
 _SHIM = """\
@@ -365,14 +364,6 @@ def real_project(folder: Path, centre: Centre, site: str = "alpha") -> Iterator[
             startup.unlink(missing_ok=True)
             shutil.rmtree(made.shims, ignore_errors=True)
             shutil.rmtree(made.root, ignore_errors=True)
-
-
-def until(holds: Callable[[], object]) -> None:
-    """Wait until something holds."""
-    patience = time.monotonic() + PATIENCE_SEC
-    while not holds():
-        assert time.monotonic() < patience, "it never came to that"
-        time.sleep(0.05)
 
 
 def _prepare(made: SlurmProject) -> None:

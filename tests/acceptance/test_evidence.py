@@ -19,8 +19,7 @@ from orchestrator.states import AttemptState, RunState, TaskState
 from orchestrator.store.attempts import AttemptResult, close_attempt, open_attempt
 from orchestrator.store.database import close_opened, opened
 from orchestrator.store.runs import set_run_state
-from tests.acceptance.program import COMMAND, ROOT, Project, environment, finish
-from tests.acceptance.slurm_projects import until
+from tests.acceptance.program import COMMAND, ROOT, Project, environment, finish, until
 
 RECIPE = """\
 schema: matterstack/recipe/v1

@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.program import Ended, Project, finish, make_project
-from tests.acceptance.slurm_projects import until
+from tests.acceptance.program import Ended, Project, finish, make_project, until
 
 SLUG = "operator_wiring_autodiscovery_validation"
 RECIPE = """\

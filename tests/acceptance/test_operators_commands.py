@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.acceptance.program import Ended, finish, reads
-from tests.acceptance.slurm_projects import IMPATIENT, FakeProject, fake_project, until
+from tests.acceptance.program import Ended, finish, reads, until
+from tests.acceptance.slurm_projects import IMPATIENT, FakeProject, fake_project
 
 OK = 'echo \'{"status": "ok", "outputs": []}\''
 

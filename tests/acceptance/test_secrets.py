@@ -12,8 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.program import Project, finish
-from tests.acceptance.slurm_projects import until
+from tests.acceptance.program import Project, finish, until
 from tests.acceptance.spellings import spellings
 
 SECRET = 'kX7/qP+z "9" & (.*)[a-z]\\d{2}|$é'  # noqa: S105  it opens nothing

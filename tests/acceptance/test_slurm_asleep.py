@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tests.acceptance.program import finish
-from tests.acceptance.slurm_projects import SlurmProject, until
+from tests.acceptance.program import finish, until
+from tests.acceptance.slurm_projects import SlurmProject
 
 COUNT = 5
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.program import finish
-from tests.acceptance.slurm_projects import RealProject, SlurmProject, until
+from tests.acceptance.program import finish, until
+from tests.acceptance.slurm_projects import RealProject, SlurmProject
 
 # Each job of the attempt adds a line and lasts a second; it saves its state when it is told that its time is over.
 CHECKPOINTS = """\

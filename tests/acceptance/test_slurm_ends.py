@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.program import finish
-from tests.acceptance.slurm_projects import FakeProject, RealProject, SlurmProject, until
+from tests.acceptance.program import finish, until
+from tests.acceptance.slurm_projects import FakeProject, RealProject, SlurmProject
 
 OK = 'echo \'{"status": "ok", "outputs": []}\''
 # Runs until somebody makes the file, which has to be done soon.

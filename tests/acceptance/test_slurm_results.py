@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.program import finish
-from tests.acceptance.slurm_projects import RealProject, SlurmProject, until
+from tests.acceptance.program import finish, until
+from tests.acceptance.slurm_projects import RealProject, SlurmProject
 
 # Runs until somebody makes the file, which has to be done soon.
 HELD = "for _ in $(seq 600); do test -f go && break; sleep 0.1; done"

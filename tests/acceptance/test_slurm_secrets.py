@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.acceptance.program import finish
-from tests.acceptance.slurm_projects import FakeProject, SlurmProject, until
+from tests.acceptance.program import finish, until
+from tests.acceptance.slurm_projects import FakeProject, SlurmProject
 
 SECRET = "hunter2-hunter2"  # noqa: S105  nobody's
 LIMITED = "echo 'sbatch: error: QOSMaxSubmitJobPerUserLimit' >&2; exit 1"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 import time
 
-from tests.acceptance.program import finish
-from tests.acceptance.slurm_projects import FakeProject, SlurmProject, until
+from tests.acceptance.program import finish, until
+from tests.acceptance.slurm_projects import FakeProject, SlurmProject
 
 OK = 'echo \'{"status": "ok", "outputs": []}\''
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.program import finish
-from tests.acceptance.slurm_projects import RealProject, SlurmProject, until
+from tests.acceptance.program import finish, until
+from tests.acceptance.slurm_projects import RealProject, SlurmProject
 
 STEP = {"name": "relax", "stdout": "free", "run": "echo here >> out.txt", "fetch": {"required": ["out.txt"]}}
 TIMED_OUT = "echo 'sbatch: error: Batch job submission failed: Socket timed out on send/recv operation' >&2; exit 1"

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.acceptance.program import finish, reads
-from tests.acceptance.slurm_projects import FakeProject, RealProject, SlurmProject, until
+from tests.acceptance.program import finish, reads, until
+from tests.acceptance.slurm_projects import FakeProject, RealProject, SlurmProject
 
 FOR_A_MINUTE = "echo begun > begun; sleep 60"
 

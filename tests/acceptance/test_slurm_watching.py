@@ -13,8 +13,8 @@ import pytest
 import yaml
 
 from orchestrator.clock import up_sec
-from tests.acceptance.program import finish
-from tests.acceptance.slurm_projects import RealProject, SlurmProject, fake_project, real_project, until
+from tests.acceptance.program import finish, until
+from tests.acceptance.slurm_projects import RealProject, SlurmProject, fake_project, real_project
 from tests.hpc.stack import Centre
 
 STEP = {"name": "relax", "stdout": "free", "run": "echo here >> out.txt", "fetch": {"required": ["out.txt"]}}

@@ -33,7 +33,7 @@ from orchestrator.operators.slurm.refusals import Refusal, Verdict, judge_submis
 from orchestrator.operators.slurm.script import DUPLICATE, folder_list, job_script, payload
 from orchestrator.operators.slurm.states import Phase
 from orchestrator.wiring.model import Slurm
-from tests.acceptance.slurm_projects import until
+from tests.acceptance.program import until
 from tests.conformance.sites import Site, fake_site, real_site
 from tests.hpc.stack import skip_unless_asked
 

@@ -16,7 +16,7 @@ from orchestrator.remote.known_hosts import trust
 from orchestrator.remote.login import Ask, Prompt
 from orchestrator.remote.ssh import SshTransport
 from orchestrator.remote.ssh_config import Login, way_to
-from tests.acceptance.slurm_projects import until
+from tests.acceptance.program import until
 from tests.hpc.centre.faultproxy import FaultProxy
 from tests.hpc.stack import Centre
 

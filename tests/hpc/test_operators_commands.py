@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.acceptance.program import Ended, Project, finish, reads
-from tests.acceptance.slurm_projects import RealProject, real_project, until
+from tests.acceptance.program import Ended, Project, finish, reads, until
+from tests.acceptance.slurm_projects import RealProject, real_project
 from tests.hpc.stack import Centre
 from tests.integration.window import Terminal
 from tests.integration.window import until as until_shown
