@@ -19,6 +19,7 @@ from orchestrator.paths import package_root
 _PROGRAM = "orchestrator"
 _SHIPPED = "scriptlets"
 _PACKAGE = "__init__.py"
+_INSTALLED = ("site-packages", "dist-packages")
 # Gives the files of a module by its name.
 _Finder = Callable[[str], Mapping[str, Path]]
 _BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")
@@ -138,7 +139,7 @@ def _finder(root: Path) -> _Finder:
     @cache
     def files_of(name: str) -> Mapping[str, Path]:
         top, above = name.partition(".")[0], name.rpartition(".")[0]
-        if top in ("", _PROGRAM) or top in sys.stdlib_module_names or (top != _SHIPPED and _is_installed(top, root)):
+        if top in ("", _PROGRAM) or top in sys.stdlib_module_names or (top != _SHIPPED and _is_installed(top)):
             return {}
         stem = name.replace(".", "/")
         folders = (package_root(), root) if top == _SHIPPED else (root,)
@@ -166,14 +167,14 @@ def _stays(name: str, file: Path, root: Path) -> bool:
         return module not in ("", *MODULES) and _has(package_root() / _PROGRAM, module)
     if top in ("", _SHIPPED) or top in sys.stdlib_module_names:
         return not top
-    return top != file.stem and _has(file.parent, top) and not _has(root, top) and not _is_installed(top, file.parent)
+    return top != file.stem and _has(file.parent, top) and not _has(root, top) and not _is_installed(top)
 
 
 @cache
-def _is_installed(module: str, folder: Path) -> bool:
-    """Tell whether Python finds the file of a module here beside those of a folder, which may be on its path too."""
-    others = [entry for entry in sys.path if Path(entry or ".").resolve() != folder.resolve()]
-    spec = PathFinder.find_spec(module, others)
+def _is_installed(module: str) -> bool:
+    """Tell whether steps that run here find a module where packages are installed, as they look nowhere else."""
+    folders = [entry for entry in sys.path if Path(entry).name in _INSTALLED]
+    spec = PathFinder.find_spec(module, folders)
     return spec is not None and spec.origin is not None
 
 

@@ -110,9 +110,12 @@ def test_what_is_installed_is_meant_before_the_project_s_own(tmp_path: Path) -> 
 
 
 def test_a_project_that_is_on_the_path_is_not_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its modules travel, as where it was installed to be edited."""
+    """Its modules travel, as where it was installed to be edited; nor is what else `PYTHONPATH` names."""
     path = file_in_a_project(tmp_path, "import helpers")
+    (tmp_path / "else").mkdir()
+    (tmp_path / "else/helpers.py").touch()
     monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.syspath_prepend(str(tmp_path / "else"))
 
     assert sorted(imports_of(path, "scriptlets.mine.step", tmp_path).files) == ["helpers.py"]
 
