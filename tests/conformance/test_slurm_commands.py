@@ -53,9 +53,9 @@ def site(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Site]:
         yield found
 
 
-def asks(*, limit_sec: float, partition: str | None = None) -> Demand:
+def asks(*, limit_sec: float, slurm: Slurm | None = None) -> Demand:
     """Give what a job asks for: a core for so many seconds."""
-    return Demand(slurm=Slurm(partition=partition), resources={"cores": 1}, limit_sec=limit_sec)
+    return Demand(slurm=slurm or Slurm(), resources={"cores": 1}, limit_sec=limit_sec)
 
 
 def lay(site: Site, name: str, *argv: str, demand: Demand | None = None) -> Path:
@@ -453,7 +453,7 @@ def test_S12_a_node_is_avoided_where_another_one_will_do(site: Site) -> None:  #
     """The only node of a partition is used all the same."""
 
     def node_of(name: str, partition: str, avoid: str) -> str:
-        folder = lay(site, name, "true", demand=asks(limit_sec=60, partition=partition))
+        folder = lay(site, name, "true", demand=asks(limit_sec=60, slurm=Slurm(partition=partition)))
         number = submit(site, Submission(key=f"ms-x-{name}-1-a", folder=str(folder), avoid=avoid)).job_id
         (last,) = site.ended(number)
         return last.nodes
