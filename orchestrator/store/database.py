@@ -290,7 +290,8 @@ def _is_legacy(path: Path) -> bool:
         return False
     database = Database(path, _connect(path, apsw.SQLITE_OPEN_READONLY))
     try:
-        version = legacy.legacy_version(database)
+        with database.one_state():  # another process may be making it ours
+            version = legacy.legacy_version(database)
     except StoreError as error:
         if isinstance(error.__cause__, apsw.NotADBError):
             raise _foreign(path) from error

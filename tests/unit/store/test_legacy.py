@@ -5,9 +5,11 @@ from __future__ import annotations
 import fcntl
 import json
 import sqlite3
+import threading
 from contextlib import closing
 from pathlib import Path
 
+import apsw
 import pytest
 
 from orchestrator.errors import RunLockedError, StoreError
@@ -329,6 +331,27 @@ def test_a_half_way_migration_of_the_earlier_program_is_taken_on(path: Path, ver
     with reading(path.parent) as database:
         assert len(read_tasks(database)) == 4
         assert read_attempts(database, "review")[0].operator_key == "human.default"
+
+
+@versions
+def test_another_process_may_make_it_ours_while_its_version_is_read(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is read is the file as it was, or as it is then, and never a part of each."""
+    quicker = threading.Thread(target=update_legacy, args=(path.parent,))
+
+    def look(_cursor: object, sql: str, _values: object) -> bool:
+        if "FROM schema_info" in sql and quicker.ident is None:
+            quicker.start()
+            quicker.join(2.0)  # it has to wait for whoever reads; where it need not, this is more than it takes
+        return True
+
+    monkeypatch.setattr(apsw, "connection_hooks", [lambda connection: setattr(connection, "exec_trace", look)])
+    with reading(path.parent) as database:
+        assert len(read_tasks(database)) == 4
+    quicker.join()
+
+    assert history_fault(open_database(path)) == ""
 
 
 @pytest.mark.parametrize("version", [1])
