@@ -351,7 +351,8 @@ def test_another_process_may_make_it_ours_while_its_version_is_read(
         assert len(read_tasks(database)) == 4
     quicker.join()
 
-    assert history_fault(open_database(path)) == ""
+    with reading(path.parent) as database:
+        assert history_fault(database) == ""
 
 
 @pytest.mark.parametrize("version", [1])
