@@ -41,7 +41,7 @@ _VARYING = {
     r"\b[0-9]{8}_[0-9]{6}_[0-9a-f]{8}\b": "<run>",
     r"\b[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+Z": "<time>",
     r"\b[0-9a-f]{16}\b": "<attempt>",
-    r" *\b([0-9]+\.[0-9]{2}|[0-9]+m[0-9]{2})s\b": "<seconds>",
+    r" *\b([0-9]+\.[0-9]{2}|[0-9]+m[0-9]{2})s\b( \([0-9:]+\))?": "<seconds>",
     r"\b[0-9]+\.[0-9]{2} ms\b": "<milliseconds>",
     r"\b(duration_sec|max_rss_mb)=[0-9.]+": r"\1=<number>",
     r"[ \t]+$": "",
@@ -189,6 +189,8 @@ def _text(seen: bytes) -> str:
 def _environment(folder: Path) -> dict[str, str]:
     programs = f"{folder / '.venv' / 'bin'}{os.pathsep}{os.environ['PATH']}"
     own = {"PATH": programs, "PYTHONPATH": str(folder), "XDG_RUNTIME_DIR": os.environ["XDG_RUNTIME_DIR"]}
+    # A pytest of its own would tidy up what other ones left, for a minute or more.
+    own["PYTEST_DEBUG_TEMPROOT"] = str(folder.parent)
     return {**own, "LANG": "C.UTF-8", "TERM": "dumb", "NO_COLOR": "1"}
 
 
