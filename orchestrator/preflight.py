@@ -76,12 +76,10 @@ def check_imports(plan: Plan, wiring: Mapping[str, Any] | None) -> None:
     ]
     if not sent:
         return
-    from orchestrator.operators.imports import imports_of  # noqa: PLC0415  few runs need it
+    from orchestrator.operators.imports import Imports  # noqa: PLC0415  few runs need it
 
-    root, hint = (
-        plan.project.root,
-        "put what it needs into the file, or into modules that it imports by their names from the project's root",
-    )
+    root = plan.project.root
+    hint = "put what it needs into the file, or into modules that it imports by their names from the project's root"
     problems = [
         Problem(
             "MS220",
@@ -91,7 +89,7 @@ def check_imports(plan: Plan, wiring: Mapping[str, Any] | None) -> None:
         )
         for loaded, task, away in sent
         if isinstance(task.target, PythonCall)
-        and (names := imports_of(task.target.path, task.target.module, root).missing)
+        and (names := Imports(task.target.path, task.target.module, root).missing)
     ]
     if problems:
         raise InvalidFileError(problems)

@@ -26,32 +26,40 @@ _BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")
 _ASSIGNMENTS = ast.Assign | ast.AnnAssign | ast.AugAssign
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Imports:
-    """What the file of a scriptlet imports, and what those modules import in turn.
-
-    ``files`` can travel, by their paths below a folder of modules. ``missing`` names what cannot, though a file always
-    imports it as it is loaded.
-    """
-
-    files: Mapping[str, Path]
-    missing: Sequence[str]
-
-
-def imports_of(path: Path, module: str, root: Path) -> Imports:
-    """Follow the imports of a scriptlet's file, which is imported as ``module``, through its project below ``root``.
+    """What a scriptlet's file, which is imported as ``module``, imports of its project below ``root``, and so on.
 
     One in a function, an ``if`` or a ``try`` is followed as well, and is the file's own matter where it leads nowhere.
     """
-    package, files_of = module.rpartition(".")[0], _finder(root)
-    loaded = {path: package, **_packages(_reached(path, package, files_of, only_loaded=True))}
-    missing: list[str] = []
-    for file, within in loaded.items():
-        names = dict.fromkeys(_imported(file, within, only_loaded=True))
-        lost = [name for name in names if _stays(name, file, root)]
-        whole = [name for name in lost if name.rpartition(".")[0] not in lost]
-        missing += whole if file == path else [f"{name} (in {file.name})" for name in whole]
-    return Imports(files=_reached(path, package, files_of, only_loaded=False), missing=missing)
+
+    path: Path
+    module: str
+    root: Path
+
+    @property
+    def files(self) -> Mapping[str, Path]:
+        """Give the files that can travel, by their paths below a folder of modules."""
+        return self._reached(only_loaded=False)
+
+    @property
+    def missing(self) -> Sequence[str]:
+        """Name what cannot travel, though a file always imports it as it is loaded."""
+        loaded = {self.path: self._package, **_packages(self._reached(only_loaded=True))}
+        missing: list[str] = []
+        for file, within in loaded.items():
+            names = dict.fromkeys(_imported(file, within, only_loaded=True))
+            lost = [name for name in names if _stays(name, file, self.root)]
+            whole = [name for name in lost if name.rpartition(".")[0] not in lost]
+            missing += whole if file == self.path else [f"{name} (in {file.name})" for name in whole]
+        return missing
+
+    @property
+    def _package(self) -> str:
+        return self.module.rpartition(".")[0]
+
+    def _reached(self, *, only_loaded: bool) -> dict[str, Path]:
+        return _reached(self.path, self._package, _finder(self.root), only_loaded=only_loaded)
 
 
 def _reached(path: Path, package: str, files_of: _Finder, *, only_loaded: bool) -> dict[str, Path]:

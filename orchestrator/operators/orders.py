@@ -15,7 +15,7 @@ from orchestrator.expressions import Scope, resolve
 from orchestrator.jsonsafe import JsonValue
 from orchestrator.keys import did_you_mean
 from orchestrator.layout import OWN
-from orchestrator.operators.imports import imports_of
+from orchestrator.operators.imports import Imports
 from orchestrator.operators.people import asked
 from orchestrator.operators.staging import files_to_stage, source_of
 from orchestrator.plan import Away, PlannedTask
@@ -83,7 +83,7 @@ def _program(planned: PlannedTask, files: dict[str, JsonValue], around: Surround
         return {"argv": argv, "takes_params": target.takes_params}
     if not isinstance(target, PythonCall):
         return {}
-    imports = imports_of(target.path, target.module, around.project.root)
+    imports = Imports(target.path, target.module, around.project.root)
     files |= {f"{MODULES}/{place}": source_of(path, around.run_root) for place, path in imports.files.items()}
     return {"scriptlet": carried, "module": target.module, "class": target.class_name}
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.away import CHANGES, CONTEXT
-from orchestrator.operators.imports import imports_of
+from orchestrator.operators.imports import Imports
 from orchestrator.operators.slurm.kit import MODULES, kit
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -70,7 +70,7 @@ def oldest_interpreter() -> Path | None:
 def lay_out(step: str, folder: Path) -> Path:
     """Copy the file of a shipped step and the modules that travel with it, and give its place."""
     path = ROOT / "scriptlets" / "steps" / f"{step}.py"
-    imports = imports_of(path, f"scriptlets.steps.{step}", ROOT)
+    imports = Imports(path, f"scriptlets.steps.{step}", ROOT)
     assert imports.missing == []
     for place, source in {**imports.files, f"scriptlets/steps/{step}.py": path}.items():
         (folder / place).parent.mkdir(parents=True, exist_ok=True)

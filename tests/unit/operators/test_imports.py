@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.errors import ScriptletError
-from orchestrator.operators.imports import imports_of
+from orchestrator.operators.imports import Imports
 from orchestrator.operators.staging import source_of
 from tests.unit.operators.other_user import ADA, being
 from tests.unit.workshop import Workshop, python, recipe
@@ -57,7 +57,7 @@ class Write(BaseScriptlet):
 )
 def test_modules_of_the_project_travel(tmp_path: Path, lines: str, places: list[str]) -> None:
     """With the packages around them, and with what they import in turn; a project may have packages without a file."""
-    imports = imports_of(file_in_a_project(tmp_path, lines), "scriptlets.mine.step", tmp_path)
+    imports = Imports(file_in_a_project(tmp_path, lines), "scriptlets.mine.step", tmp_path)
 
     assert sorted(imports.files) == places
     assert imports.missing == []
@@ -67,12 +67,12 @@ def test_what_is_not_always_loaded_may_need_what_cannot_travel(tmp_path: Path) -
     """Unless it is loaded in another way too."""
     maybe = "try:\n    import needy\nexcept ImportError:\n    needy = None"
 
-    seldom = imports_of(file_in_a_project(tmp_path, maybe), "scriptlets.mine.step", tmp_path)
+    seldom = Imports(file_in_a_project(tmp_path, maybe), "scriptlets.mine.step", tmp_path).missing
     path = file_in_a_project(tmp_path, f"{maybe}\nimport eager")
-    always = imports_of(path, "scriptlets.mine.step", tmp_path)
+    always = Imports(path, "scriptlets.mine.step", tmp_path).missing
 
-    assert seldom.missing == []
-    assert always.missing == ["orchestrator.store (in needy.py)"]
+    assert seldom == []
+    assert always == ["orchestrator.store (in needy.py)"]
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_what_is_not_always_loaded_may_need_what_cannot_travel(tmp_path: Path) -
 )
 def test_some_cannot_travel(tmp_path: Path, lines: str, missing: str) -> None:
     """What of the program is not in the kit, and what is not found from the root."""
-    assert imports_of(file_in_a_project(tmp_path, lines), "scriptlets.mine.step", tmp_path).missing == [missing]
+    assert Imports(file_in_a_project(tmp_path, lines), "scriptlets.mine.step", tmp_path).missing == [missing]
 
 
 def test_what_lies_beside_a_file_is_not_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,7 +98,7 @@ def test_what_lies_beside_a_file_is_not_installed(tmp_path: Path, monkeypatch: p
     monkeypatch.chdir(path.parent)
     monkeypatch.syspath_prepend("")
 
-    assert imports_of(path, "scriptlets.mine.step", tmp_path).missing == ["beside"]
+    assert Imports(path, "scriptlets.mine.step", tmp_path).missing == ["beside"]
 
 
 def test_what_is_installed_is_meant_before_the_project_s_own(tmp_path: Path) -> None:
@@ -106,7 +106,7 @@ def test_what_is_installed_is_meant_before_the_project_s_own(tmp_path: Path) -> 
     path = file_in_a_project(tmp_path, "import yaml, helpers")
     (tmp_path / "yaml.py").touch()
 
-    assert sorted(imports_of(path, "scriptlets.mine.step", tmp_path).files) == ["helpers.py"]
+    assert sorted(Imports(path, "scriptlets.mine.step", tmp_path).files) == ["helpers.py"]
 
 
 def test_a_project_that_is_on_the_path_is_not_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -117,19 +117,19 @@ def test_a_project_that_is_on_the_path_is_not_installed(tmp_path: Path, monkeypa
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.syspath_prepend(str(tmp_path / "else"))
 
-    assert sorted(imports_of(path, "scriptlets.mine.step", tmp_path).files) == ["helpers.py"]
+    assert sorted(Imports(path, "scriptlets.mine.step", tmp_path).files) == ["helpers.py"]
 
 
 def test_a_file_without_a_package_has_no_relative_imports(tmp_path: Path) -> None:
     """As where the runner is."""
-    imports = imports_of(file_in_a_project(tmp_path, "from . import beside"), "matterstack_step_1", tmp_path)
+    imports = Imports(file_in_a_project(tmp_path, "from . import beside"), "matterstack_step_1", tmp_path)
 
     assert (dict(imports.files), imports.missing) == ({}, ["."])
 
 
 def test_a_file_that_is_gone_imports_nothing(tmp_path: Path) -> None:
     """Whoever takes it along tells of it."""
-    imports = imports_of(tmp_path / "step.py", "scriptlets.mine.step", tmp_path)
+    imports = Imports(tmp_path / "step.py", "scriptlets.mine.step", tmp_path)
 
     assert (dict(imports.files), imports.missing) == ({}, [])
 
@@ -151,7 +151,7 @@ def test_a_file_that_is_gone_imports_nothing(tmp_path: Path) -> None:
 )
 def test_what_may_be_there_is_left_to_the_job(tmp_path: Path, lines: str) -> None:
     """What Python or the cluster has, and what the file itself does not always import as it is loaded."""
-    imports = imports_of(file_in_a_project(tmp_path, lines), "scriptlets.mine.step", tmp_path)
+    imports = Imports(file_in_a_project(tmp_path, lines), "scriptlets.mine.step", tmp_path)
 
     assert (dict(imports.files), imports.missing) == ({}, [])
 
